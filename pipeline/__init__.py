@@ -1,0 +1,1 @@
+"""From samples to KPI values: ingest, stores, the KPI catalogue, recompute."""

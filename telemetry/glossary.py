@@ -1,0 +1,114 @@
+"""The glossary: one name, one unit and one meaning for everything that is measured.
+
+To add a metric, add a row to METRICS. A sample whose metric is not here is set aside, never guessed at.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Literal
+
+
+class MachineState(IntEnum):
+    """The one state model that every dialect is mapped to.
+
+    0…3 carry the StateNumbers and meaning of MachineryItemState (OPC 40001-1, 4.1); from 4 on, NotExecuting is split
+    by its cause, because NF E60-182 and ISO 22400-2 account for each cause differently.
+    """
+
+    NOT_AVAILABLE = 0
+    OUT_OF_SERVICE = 1
+    NOT_EXECUTING = 2
+    EXECUTING = 3
+    SETUP = 4
+    STARVED = 5
+    BLOCKED = 6
+    MAINTENANCE = 7
+
+
+Kind = Literal["state", "counter", "gauge", "word", "event"]
+"""How a metric behaves: a state or word holds until the next sample; a counter only grows, but for resets;
+a gauge is a measurement; an event stands alone at its instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the glossary. `unit` is "" for numbers without one; `holds`: a value is in force until the next."""
+
+    name: str
+    unit: str
+    kind: Kind
+    meaning: str
+    meaning_fr: str
+    minimum: float = -1e300
+    maximum: float = 1e300
+
+    @property
+    def holds(self) -> bool:
+        return self.kind in ("state", "counter", "word")
+
+
+METRICS: Final[dict[str, Metric]] = {
+    metric.name: metric
+    for metric in (
+        # machine
+        Metric("state", "", "state", "state of the machine, see MachineState", "état de la machine", 0, 7),
+        Metric("parts", "part", "counter", "parts produced, good or not (NPR; PQ)", "pièces réalisées (NPR)", 0),
+        Metric("parts_good", "part", "counter", "good parts (NPB; GQ)", "pièces bonnes (NPB)", 0),
+        Metric("parts_scrap", "part", "counter", "scrapped parts (SQ)", "pièces rebutées", 0),
+        Metric("product", "", "word", "product being made", "produit en cours"),
+        Metric("order", "", "word", "production order being executed", "ordre de fabrication en cours"),
+        Metric("program", "", "word", "program being executed", "programme en cours"),
+        Metric("reason", "", "word", "why the machine is in its state", "cause de l'état de la machine"),
+        Metric(
+            "operation_mode",
+            "",
+            "state",
+            "MachineryOperationMode: 0 none, 1 maintenance, 2 setup, 3 processing",
+            "mode de marche (OPC 40001-1)",
+            0,
+            3,
+        ),
+        Metric("alarm", "", "event", "an alarm or message of the machine", "alarme ou message de la machine"),
+        Metric("feed_override", "%", "gauge", "feed override", "correction d'avance", 0, 1000),
+        Metric("spindle_override", "%", "gauge", "spindle override", "correction de broche", 0, 1000),
+        Metric("spindle_speed", "1/min", "gauge", "spindle speed", "vitesse de broche", -1e6, 1e6),
+        Metric("spindle_load", "%", "gauge", "spindle load", "charge de broche", -1000, 1000),
+        Metric("spindle_vibration", "mm/s", "gauge", "spindle vibration velocity, RMS", "vibration de broche", 0, 1e4),
+        Metric("temperature", "°C", "gauge", "temperature", "température", -273.15, 5000),
+        Metric("power", "W", "gauge", "active electrical power", "puissance active", -1e9, 1e9),
+        Metric("energy", "Wh", "counter", "active electrical energy", "énergie active", 0),
+        # network link
+        Metric("rtt", "ms", "event", "round-trip time (T4 − T1) − (T3 − T2), RFC 2681", "temps d'aller-retour", 0, 1e7),
+        Metric(
+            "rtt_lost",
+            "",
+            "event",
+            "1: the probe sent at this instant got no answer in time, RFC 7680",
+            "sonde sans réponse",
+            0,
+            1,
+        ),
+        Metric("delay_up", "ms", "event", "one-way delay, away from us (T2 − T1), RFC 7679", "délai aller", -1e7, 1e7),
+        Metric("delay_down", "ms", "event", "one-way delay, towards us (T4 − T3), RFC 7679", "délai retour", -1e7, 1e7),
+        Metric("clock_error", "ms", "gauge", "estimated error of the clocks at both ends", "erreur d'horloge", 0, 1e9),
+        Metric("rsrp", "dBm", "gauge", "SS-RSRP, TS 38.215", "SS-RSRP", -160, 0),
+        Metric("rsrq", "dB", "gauge", "SS-RSRQ, TS 38.215", "SS-RSRQ", -50, 30),
+        Metric("sinr", "dB", "gauge", "SS-SINR, TS 38.215", "SS-SINR", -30, 50),
+        Metric("cqi", "", "gauge", "channel quality indicator", "indicateur CQI", 0, 15),
+        Metric("mcs", "", "gauge", "modulation and coding scheme index", "indice MCS", 0, 31),
+        Metric("cell", "", "word", "serving cell", "cellule serveuse"),
+        Metric("throughput_up", "Mbit/s", "gauge", "uplink throughput", "débit montant", 0, 1e6),
+        Metric("throughput_down", "Mbit/s", "gauge", "downlink throughput", "débit descendant", 0, 1e6),
+        # the data path itself
+        Metric("online", "", "state", "1: the source or collector is connected", "1 : connecté", 0, 1),
+        Metric("break", "", "event", "the connection to a source broke; text: why", "rupture de connexion"),
+        Metric("repair", "", "event", "the connection to a source came back; text: how", "reprise de connexion"),
+        Metric("lag", "ms", "gauge", "source time to durable", "délai source → disque"),
+    )
+}
+
+
+def holds(metric: str) -> bool:
+    """Whether a value of the metric is in force until the next one. An unknown metric does not hold."""
+    known = METRICS.get(metric)
+    return known is not None and known.holds

@@ -1,0 +1,53 @@
+"""The gate between a decoder and `put`: is this sample something the house can keep?"""
+
+import math
+from collections.abc import Callable, Container
+from datetime import UTC, datetime
+from time import time_ns
+from typing import Final
+
+from telemetry.glossary import METRICS
+from telemetry.samples import SECOND_NS, Sample
+
+EARLIEST_NS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
+"""Before this instant [ns] a source time is a clock that was never set (1970, 1980, 1601 …), not history."""
+
+FUTURE_NS: Final = 24 * 3600 * SECOND_NS
+"""How far ahead of us [ns] a source time may lie: a wrong time zone is kept and shown as clock skew, more is not."""
+
+MAX_TEXT: Final = 1024
+"""Longest text kept, in characters."""
+
+
+class Gate:
+    """Says why a sample cannot be kept, or None. `assets` is whatever can be asked `asset in assets`."""
+
+    def __init__(self, assets: Container[str], now_ns: Callable[[], int] = time_ns) -> None:
+        self._assets = assets
+        self._now_ns = now_ns
+
+    def refusal(self, sample: Sample) -> str | None:
+        """The reason to set the sample aside, in words its owner can act on; None when it is good to keep."""
+        metric = METRICS.get(sample.metric)
+        if metric is None:
+            return f"unknown metric {sample.metric!r}: map it to a name of the glossary (km0 glossary)"
+        if sample.asset not in self._assets:
+            return f"unknown asset {sample.asset!r}: add it to [[assets]] in the plant file"
+        if not math.isfinite(sample.value):
+            return f"{sample.metric} is {sample.value}: not a finite number"
+        if not metric.minimum <= sample.value <= metric.maximum:
+            return f"{sample.metric} {sample.value:g} {metric.unit} is outside {metric.minimum:g} … {metric.maximum:g}"
+        if sample.time_ns < EARLIEST_NS:
+            return f"source time {_readable(sample.time_ns)} is before 2000: is the clock of the source set?"
+        if sample.time_ns > self._now_ns() + FUTURE_NS:
+            return f"source time {_readable(sample.time_ns)} is more than a day ahead of us"
+        if len(sample.text) > MAX_TEXT:
+            return f"text of {len(sample.text)} characters, longer than {MAX_TEXT}"
+        return None
+
+
+def _readable(time_ns: int) -> str:
+    try:
+        return datetime.fromtimestamp(time_ns / SECOND_NS, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{time_ns} ns"
