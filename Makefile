@@ -1,0 +1,60 @@
+# Two commands do everything on a fresh clone: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+# uv is itself pinned; it fills the environment in a few seconds where pip takes most of a minute.
+INSTALL = VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet
+ARGS ?=
+
+.PHONY: help demo install test lint types imports pytest peers soak bench docs clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+demo: .venv/.demo ## simulated plant, collected, stored, shown: prints the page's address (ARGS="--for 60s")
+	@$(BIN)/km0 demo $(ARGS)
+
+install: .venv/.dev ## .venv with the km0 command and everything the demo and the tests need
+
+test: .venv/.dev peers lint types imports pytest ## everything CI checks
+
+lint: .venv/.dev ## format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/.dev ## mypy --strict
+	$(BIN)/mypy
+
+imports: .venv/.dev ## who may import whom
+	$(BIN)/lint-imports --no-logo
+
+pytest: .venv/.dev ## the tests, without lint (ARGS="-k spool")
+	$(BIN)/pytest -m "not soak" $(ARGS)
+
+peers: ## the system programs that tests talk to (installs them when root on Debian)
+	@sh tests/install-peers
+
+soak: .venv/.dev peers ## the long tests
+	$(BIN)/pytest -m soak $(ARGS)
+
+bench: .venv/.dev ## every benchmark, as a table
+	$(BIN)/python -m benchmarks all
+
+docs: .venv/.dev ## the generated reference pages
+	$(BIN)/python -m km0.reference docs/reference
+
+clean: ## remove the virtual environment and caches; data in .km0 stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/uv: requirements/uv.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+.venv/.demo: requirements/demo.txt pyproject.toml | $(BIN)/uv
+	@test -e .venv/.dev || { $(INSTALL) --require-hashes -r requirements/demo.txt && $(INSTALL) --no-build-isolation --no-deps -e . ; }
+	@touch $@
+
+.venv/.dev: requirements/dev.txt pyproject.toml | $(BIN)/uv
+	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(INSTALL) --no-build-isolation --no-deps -e .
+	@touch $@ .venv/.demo
