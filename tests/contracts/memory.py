@@ -117,7 +117,7 @@ def _refusal(sample: Sample) -> str | None:
     if sample.quality not in (0, 1, 2):
         return f"quality {sample.quality} is not 0, 1 or 2"
     try:
-        "".join((sample.asset, sample.metric, sample.text)).encode()
+        f"{sample.asset}{sample.metric}{sample.text}".encode()
     except UnicodeEncodeError:
         return "text is not valid Unicode"
     return None
