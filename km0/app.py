@@ -1,0 +1,89 @@
+"""The composition root: wires what the plant file names, and nothing else does.
+
+Invariants:
+- Sources (collectors) end before keepers (drain, recompute, web): the nesting of the task groups is the shutdown order.
+- A collector that fails is run again; a keeper that fails is a bug and ends the process, which a supervisor restarts.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from collectors.retry import keep_running
+from km0.plantfile import PlantFile
+from pipeline.ingest.drain import Drain
+from pipeline.ingest.spool import Spool
+from pipeline.recompute import Recompute
+from telemetry.health import Health
+from telemetry.protocols import Store
+from telemetry.samples import Sample
+
+log = structlog.get_logger("km0")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What runs: its parts, for those who start it and want to look inside."""
+
+    health: Health
+    spool: Spool
+    store: Store
+    address: str | None
+    """Where the web app is reached; None without a [web] section."""
+
+
+@asynccontextmanager
+async def running(
+    file: PlantFile, *, on_stored: Callable[[Sequence[Sample], int], None] | None = None
+) -> AsyncIterator[Platform]:
+    """Run the platform while the context is open. Raises ConfigError when a file, port or folder cannot be had."""
+    health = Health()
+    store = await asyncio.to_thread(file.store.open)
+    try:
+        async with Spool(file.spool.path, component=health.component("spool"), max_bytes=file.spool.max_bytes) as spool:
+            async with asyncio.TaskGroup() as keepers:
+                drain = Drain(spool, store, health.component("drain"), on_stored=on_stored)
+                recompute = Recompute(store, file.plant, health.component("recompute"))
+                kept = [
+                    keepers.create_task(drain.run(), name="drain"),
+                    keepers.create_task(recompute.run(), name="recompute"),
+                ]
+                address = None
+                if file.web is not None:
+                    serving, address = await _serve(keepers, file, store, health, spool)
+                    kept.append(serving)
+                async with asyncio.TaskGroup() as sources:
+                    collecting = [
+                        sources.create_task(
+                            keep_running(collector, spool, health.component(collector.name)), name=collector.name
+                        )
+                        for collector in (section.build(file.plant, health) for section in file.collectors)
+                    ]
+                    yield Platform(health, spool, store, address)
+                    for task in collecting:
+                        task.cancel()
+                for task in kept:
+                    task.cancel()
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+async def _serve(
+    keepers: asyncio.TaskGroup, file: PlantFile, store: Store, health: Health, spool: Spool
+) -> tuple[asyncio.Task[None], str]:
+    from dashboards.web.app import create_app
+    from dashboards.web.context import WebContext
+    from dashboards.web.server import serve
+    from pipeline.kpis.catalogue import CATALOGUE
+
+    assert file.web is not None
+    app = create_app(WebContext(file.plant, store, health, spool.dead_letters, CATALOGUE, file.web))
+    reached: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = keepers.create_task(serve(app, file.web, ready=reached.set_result), name="web")
+    await asyncio.wait({task, reached}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        await task
+    return task, reached.result()

@@ -1,0 +1,36 @@
+"""What the command line says: answers on stdout, everything else on stderr, logs as one line per event."""
+
+import logging
+import sys
+
+import structlog
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say_error(message: str) -> None:
+    """An error as its user should see it: the sentence, no traceback."""
+    for line in message.splitlines():
+        err.print("[bold red]error[/] ", end="")
+        err.print(line, markup=False)
+
+
+def configure_logs(level: str = "info") -> None:
+    """Logs go to stderr: readable on a terminal, JSON when piped into a collector of logs."""
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")

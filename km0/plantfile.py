@@ -1,0 +1,37 @@
+"""The plant file as a whole: which sections there may be. Whatever is present runs; there are no roles and no modes."""
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from collectors import CollectorConfig
+from dashboards.web.config import WebConfig
+from pipeline.ingest import SpoolConfig
+from pipeline.stores import StoreConfig
+from pipeline.stores.duckdb_config import DuckDbConfig
+from telemetry.config import Section
+from telemetry.plant import Plant
+
+
+class PlantFile(Section):
+    """plant.toml."""
+
+    plant: Plant = Field(Plant(), description="the site, its calendars and its assets")
+    collectors: tuple[CollectorConfig, ...] = Field((), description="where the data comes from")
+    spool: SpoolConfig = Field(SpoolConfig(), description="where samples wait on disk until the store has them")
+    store: StoreConfig = Field(DuckDbConfig(kind="duckdb"), description="where samples and KPI values are kept")
+    web: WebConfig | None = Field(None, description="the web app and its API; without this section there is none")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "PlantFile":
+        names = [collector.name for collector in self.collectors]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two collectors are named {min(twice)!r}; give each its own name")
+        return self
+
+
+def sample_file() -> Path:
+    """The demonstrator's plant file: beside the packages in a checkout, inside this package in an installed wheel."""
+    installed = Path(__file__).with_name("plant.toml")
+    return installed if installed.exists() else Path(__file__).parents[1] / "plant.toml"
