@@ -1,0 +1,130 @@
+"""Simulated MQTT devices: one client that publishes and keeps every message until the broker has acknowledged it.
+
+Invariants. At most `WINDOW` messages are on their way; publishing waits for room. A message leaves memory, and enters
+the journal, only with its PUBACK; while the broker is away they wait, and go out again when it is back.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+from uuid import uuid4
+
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessageInfo
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from simulators.payloads import Message
+from telemetry.errors import SourceError
+
+WINDOW: Final = 20
+"""Messages under way at most. mosquitto's own limit is 20, and paho resends all it holds at once after a reconnect:
+a broker ends the connection when it gets more than it announced (reason 0x93)."""
+
+_KEEPALIVE_S: Final = 10
+
+
+class MqttPublisher:
+    """Publishes messages with QoS 1. `accepted` is called, on the event loop, with each message the broker took."""
+
+    def __init__(self, host: str, port: int, accepted: Callable[[Message], None], client_id: str = "") -> None:
+        self._address = host, port
+        self._accepted = accepted
+        self._under_way: dict[int, Message] = {}
+        self._room = asyncio.Semaphore(WINDOW)
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._connected = asyncio.Event()
+        self._refusal: SourceError | None = None
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id or f"km0-plant-{uuid4().hex[:8]}",
+            protocol=MQTTProtocolVersion.MQTTv5,
+        )
+        self._client.max_inflight_messages_set(WINDOW)
+        self._client.reconnect_delay_set(1, 2)
+        self._client.on_connect = self._on_connect
+        self._client.on_publish = self._on_publish
+
+    @property
+    def under_way(self) -> int:
+        """Messages that the broker has not acknowledged yet."""
+        return len(self._under_way)
+
+    async def start(self, timeout_s: float = 10.0) -> None:
+        """Connect. Raises SourceError when the broker does not answer in time [s] or refuses."""
+        self._loop = asyncio.get_running_loop()
+        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves this one class untyped
+        connect.SessionExpiryInterval = 0
+        self._client.connect_async(*self._address, keepalive=_KEEPALIVE_S, properties=connect)
+        self._client.loop_start()
+        try:
+            await asyncio.wait_for(self._connected.wait(), timeout_s)
+        except TimeoutError:
+            self._client.loop_stop()
+            host, port = self._address
+            raise SourceError(f"no MQTT broker answers at {host}:{port} within {timeout_s:g} s") from None
+        self._raise_refusal()
+
+    async def publish(self, message: Message) -> None:
+        """Hand a message to the wire; waits while the window is full. Raises SourceError when the broker refuses us."""
+        await self._room.acquire()
+        self._raise_refusal()
+        self._idle.clear()
+        self._send(message)
+
+    async def settled(self) -> None:
+        """Return once everything handed in is acknowledged."""
+        await self._idle.wait()
+        self._raise_refusal()
+
+    async def stop(self, timeout_s: float = 2.0) -> int:
+        """Wait so long [s] for the last acknowledgements, then disconnect. Returns how many never came."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+        return len(self._under_way)
+
+    def _send(self, message: Message) -> None:
+        info: MQTTMessageInfo = self._client.publish(message.topic, message.payload, qos=1)
+        # NO_CONN is no failure: paho keeps the message and sends it after the next CONNACK.
+        assert info.rc in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN), info.rc
+        self._under_way[info.mid] = message
+
+    def _acknowledged(self, mid: int, reason: int) -> None:
+        message = self._under_way.pop(mid)
+        if reason >= 0x80:
+            self._refuse(f"the broker refused a message on {message.topic}: reason code 0x{reason:02x}")
+            return
+        self._accepted(message)
+        self._room.release()
+        if not self._under_way:
+            self._idle.set()
+
+    def _refuse(self, why: str) -> None:
+        self._refusal = SourceError(why)
+        self._connected.set()
+        self._idle.set()
+        self._room.release()
+
+    def _raise_refusal(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+
+    # paho calls these on its own thread.
+
+    def _on_connect(
+        self, _client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._loop.call_soon_threadsafe(self._refuse, f"the MQTT broker refused the connection: {reason}")
+        else:
+            self._loop.call_soon_threadsafe(self._connected.set)
+
+    def _on_publish(
+        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._acknowledged, mid, reason.value)
