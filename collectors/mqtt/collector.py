@@ -1,0 +1,157 @@
+"""The MQTT collector: messages that gathered are decoded, put, and only then acknowledged.
+
+Invariants:
+- Every message ends in one of three ways, and is acknowledged after it: its samples are put; it is set aside with its
+  reason; or it is counted as not subscribed to, because the plant file no longer asks for its topic.
+- Of a message of which only some readings are good, the good ones are put and the whole is set aside.
+- What gathered while the sink was committing goes in one `put`.
+"""
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Sequence
+from time import monotonic, time_ns
+from typing import Final
+
+from collectors.mqtt.config import MqttConfig, Tls
+from collectors.mqtt.decoder import Decoder, Fault, Message, MessageError
+from collectors.mqtt.session import Delivery, Session, SessionSettings
+from telemetry.errors import ConfigError, SourceError
+from telemetry.health import Component
+from telemetry.plant import Plant
+from telemetry.protocols import Sink
+from telemetry.samples import Sample
+from telemetry.validity import Gate
+
+_ROUTES: Final = 20_000
+"""Topics whose decoder is remembered; beyond that all are forgotten, so that made-up topics fill no memory."""
+
+_SET_ASIDE_AT_ONCE: Final = 256
+"""Dead letters in hand together: enough to share one commit of the spool."""
+
+_FORGET_EVERY_S: Final = 1.0
+"""At most so often [s] the broker is asked to drop a subscription: its queued messages still come after that."""
+
+
+class MqttCollector:
+    """Collects from one broker what its MqttConfig describes. Raises ConfigError when a secret cannot be read."""
+
+    def __init__(self, config: MqttConfig, plant: Plant, component: Component) -> None:
+        self._config: Final = config
+        self._component: Final = component
+        self._gate: Final = Gate(plant)
+        self._decoders: Final = [(entry.topic_template, entry.decoder()) for entry in config.topics]
+        self._routes: Final[dict[str, Decoder | None]] = {}
+        self._forgotten_at = -_FORGET_EVERY_S
+        self._settings()  # a secret or certificate that cannot be read stops the start, not the first connection
+
+    @property
+    def name(self) -> str:
+        return self._config.name
+
+    async def run(self, sink: Sink) -> None:
+        """Collect until cancelled. Raises SourceError when the broker cannot be reached, refuses or goes away."""
+        try:
+            settings = self._settings()
+        except ConfigError as error:  # files may be replaced while we run, and be incomplete for a moment
+            raise SourceError(str(error)) from error
+        async with Session(settings, self._component.ok) as session:
+            while True:
+                deliveries = await session.batch()
+                await self._keep(deliveries, sink, session)
+                session.acknowledge(deliveries)
+                self._component.gauge("in_flight", session.in_flight)
+
+    def _settings(self) -> SessionSettings:
+        config = self._config
+        return SessionSettings(
+            host=config.host,
+            port=config.effective_port,
+            client_id=config.effective_client_id,
+            subscriptions={entry.topic_template.filter: entry.qos for entry in config.topics},
+            version5=config.protocol == "5",
+            username=config.username,
+            password=None if config.password is None else config.password.read(),
+            tls=None if config.tls is None else _tls_context(config.tls),
+            keepalive_s=config.keepalive_s,
+            expiry_s=config.session_expiry_s,
+            max_in_flight=config.max_in_flight,
+            max_in_flight_bytes=config.max_in_flight_bytes,
+        )
+
+    async def _keep(self, deliveries: Sequence[Delivery], sink: Sink, session: Session) -> None:
+        """Return once every message of the batch is durable, as samples or as a dead letter."""
+        samples: list[Sample] = []
+        letters: list[tuple[str, str, bytes]] = []
+        counts: Counter[str] = Counter(messages=len(deliveries))
+        for delivery in deliveries:
+            message = delivery.message
+            counts["bytes"] += delivery.size
+            counts["duplicates"] += delivery.duplicate
+            decoder = self._decoder(message.topic)
+            if decoder is None:
+                counts["not_subscribed"] += 1
+                self._forget(message.topic, session)
+                continue
+            errors = self._decode(decoder, message, samples)
+            if errors:
+                counts.update(f"refused_{error.fault.name.lower()}" for error in errors)
+                reason = "; ".join(dict.fromkeys(map(str, errors)))
+                letters.append((f"{self.name}:{message.topic}", reason[:1000], message.payload))
+        if samples:
+            await sink.put(samples)
+            self._component.gauge("lag_ms", (time_ns() - samples[-1].time_ns) / 1e6)
+        for start in range(0, len(letters), _SET_ASIDE_AT_ONCE):
+            async with asyncio.TaskGroup() as group:
+                for letter in letters[start : start + _SET_ASIDE_AT_ONCE]:
+                    group.create_task(sink.set_aside(*letter))
+        counts.update(samples=len(samples), dead_letters=len(letters))
+        for name, count in counts.items():
+            self._component.count(name, count)
+
+    def _decode(self, decoder: Decoder, message: Message, samples: list[Sample]) -> list[MessageError]:
+        """Add the good samples of the message; return why others were refused."""
+        try:
+            readings = decoder.decode(message)
+        except MessageError as error:
+            return [error]
+        except Exception as error:  # redelivery would turn a decoder's bug into a crash loop
+            return [MessageError(Fault.BUG, f"bug in the decoder, please report it: {error!r}")]
+        errors = []
+        for reading in readings:
+            if isinstance(reading, MessageError):
+                errors.append(reading)
+            elif refusal := self._gate.refusal(reading):
+                errors.append(MessageError(Fault.REFUSED, refusal))
+            else:
+                samples.append(reading)
+        return errors
+
+    def _decoder(self, topic: str) -> Decoder | None:
+        """The decoder of the first entry that matches, or None when none does."""
+        try:
+            return self._routes[topic]
+        except KeyError:
+            if len(self._routes) >= _ROUTES:
+                self._routes.clear()
+            matching = (decoder for template, decoder in self._decoders if template.match(topic) is not None)
+            found = self._routes[topic] = next(matching, None)
+            return found
+
+    def _forget(self, topic: str, session: Session) -> None:
+        if monotonic() - self._forgotten_at >= _FORGET_EVERY_S:
+            self._forgotten_at = monotonic()
+            session.forget(topic)
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+        if tls.certificate is not None:
+            password = None if tls.key_password is None else tls.key_password.read()
+            context.load_cert_chain(tls.certificate, tls.key, password)
+    except OSError as error:
+        files = ", ".join(str(path) for path in (tls.ca, tls.certificate, tls.key) if path is not None)
+        raise ConfigError(f"tls: one of {files} cannot be used: {error}") from error
+    return context

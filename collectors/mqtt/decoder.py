@@ -1,0 +1,53 @@
+"""What lies between the session and the dialects: the message, the reasons to refuse one, the decoder protocol.
+
+Everything on this side of it is pure: no socket, no clock, no event loop.
+"""
+
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from telemetry.errors import DecodeError
+from telemetry.samples import Sample
+
+
+class Fault(StrEnum):
+    """Why a message or one reading in it was refused: what the health page counts. The reason says it in full."""
+
+    SYNTAX = "not the format"
+    SHAPE = "a field is missing or of the wrong type"
+    TIME = "time not readable"
+    VALUE = "value not of its metric"
+    REFUSED = "refused by the plant model"
+    BUG = "bug in the decoder"
+
+
+class MessageError(DecodeError):
+    """A DecodeError with the `fault` that it is counted under."""
+
+    def __init__(self, fault: Fault, reason: str) -> None:
+        super().__init__(reason)
+        self.fault = fault
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One PUBLISH as it came: what a decoder sees of MQTT.
+
+    `retained`: the broker kept it from before we subscribed, so it is old and its arrival says nothing of its time.
+    """
+
+    topic: str
+    payload: bytes
+    received_ns: int
+    retained: bool = False
+
+
+class Decoder(Protocol):
+    """One dialect as configured for one kind of topic."""
+
+    def decode(self, message: Message) -> list[Sample | MessageError]:
+        """One entry per reading: its sample, or why it makes none. Raises MessageError when the whole makes none.
+
+        A reading without a time of its own has the time it was received and the quality UNCERTAIN.
+        """
