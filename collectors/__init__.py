@@ -4,7 +4,12 @@ To add a collector: one package or module with its config section (`kind: Litera
 its class, and one name in the union below. A section imports its protocol library inside `build`.
 """
 
-from collectors.mqtt import MqttConfig
+from typing import Annotated
 
-CollectorConfig = MqttConfig
+from pydantic import Field
+
+from collectors.mqtt import MqttConfig
+from collectors.probe import ProbeConfig
+
+CollectorConfig = Annotated[MqttConfig | ProbeConfig, Field(discriminator="kind")]
 """Any collector of the plant file, told apart by `kind`."""

@@ -1,0 +1,134 @@
+"""Sends at an even pace, receives, and hands over what became of each packet: the loop that runs in its own thread.
+
+Invariants: packets leave at `start + k × interval` on the monotonic clock, whatever a step of the wall clock or a late
+wake-up does, and a slot that was missed is skipped and counted, never made up for by a burst; everything received is
+read before anything is given up, so a stalled process loses no answer that the kernel already has.
+"""
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from collectors.probe import clocks
+from collectors.probe.clocks import Clock, Instant
+from collectors.probe.session import Outcome, Session
+from collectors.probe.wire import Address, Datagram, Sent, Wire, refused_by_network, wait
+
+HAND_OVER_NS: Final = 500_000_000
+"""How often [ns] outcomes are handed over: one durable write per half second, not one per packet."""
+
+_SEQUENCE: Final = struct.Struct(">I")
+
+
+class Sender:
+    """Runs one session over one wire. `take` receives outcomes; while it returns False, nothing is sent.
+
+    `stranger` is called with a datagram that is no answer of ours and the reason; `unreachable` with the system's words
+    when the network says that packets do not get there. All three are called in the sender's thread.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        wire: Wire,
+        target: Address,
+        interval_ns: int,
+        *,
+        take: Callable[[list[Outcome]], bool],
+        stranger: Callable[[Datagram, str], None],
+        unreachable: Callable[[str], None],
+        clock: Clock = clocks.now,
+    ) -> None:
+        self._session = session
+        self._wire = wire
+        self._target = target
+        self._interval_ns = interval_ns
+        self._take = take
+        self._stranger = stranger
+        self._unreachable = unreachable
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._wake, self._woken = socket.socketpair()
+        self._read = clock()
+        self._size = 0
+
+    def stop(self) -> None:
+        """Make `run` return within a moment; from any thread, any number of times."""
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._wake.send(b"\0")
+
+    def close(self) -> None:
+        """After `run` has returned."""
+        self._wake.close()
+        self._woken.close()
+        self._wire.close()
+
+    def run(self, packets: int | None = None) -> None:
+        """Until `stop`, or until `packets` were sent and each has its outcome; then hand over what is left."""
+        now = self._clock()
+        due_ns, hand_over_ns, room = now.mono_ns, now.mono_ns + HAND_OVER_NS, True
+        remaining = packets
+        while not self._stopping.is_set():
+            now = self._clock()
+            if remaining == 0:
+                if not self._session.under_way:
+                    break
+                due_ns = now.mono_ns + self._interval_ns
+            elif now.mono_ns >= due_ns:
+                if room:
+                    self._send(now)
+                    remaining = None if remaining is None else remaining - 1
+                else:
+                    self._session.counts["paused"] += 1
+                late = (now.mono_ns - due_ns) // self._interval_ns
+                self._session.counts["skipped"] += late
+                due_ns += (late + 1) * self._interval_ns
+            self._receive()
+            self._session.expire(self._clock())
+            if now.mono_ns >= hand_over_ns:
+                room = self._take(self._session.outcomes())
+                hand_over_ns = now.mono_ns + HAND_OVER_NS
+            next_ns = min(due_ns, hand_over_ns) - self._clock().mono_ns
+            wait([self._wire.fileno(), self._woken.fileno()], next_ns / 1e9)
+        self._take(self._session.outcomes())
+
+    def _send(self, now: Instant) -> None:
+        packet = self._session.request(now)
+        self._size = len(packet)
+        failure = self._wire.send(packet, self._target)
+        if failure is None:
+            return
+        if refused_by_network(failure):
+            self._unreachable(failure.strerror or str(failure))
+        else:
+            self._session.withdraw()
+
+    def _receive(self) -> None:
+        while (datagram := self._wire.receive()) is not None:
+            arrived = self._moment(datagram.kernel_ns)
+            if datagram.address[:2] != self._target[:2]:
+                self._session.counts["foreign"] += 1
+                self._stranger(datagram, f"an answer from {datagram.address[0]}:{datagram.address[1]}, not the target")
+                continue
+            reason = self._session.reply(datagram.data, arrived)
+            if reason is not None:
+                self._stranger(datagram, reason)
+        for report in self._wire.reports():
+            if isinstance(report, Sent):
+                (sequence,) = _SEQUENCE.unpack_from(report.data, max(0, len(report.data) - self._size))
+                self._session.left(sequence, self._moment(report.kernel_ns))
+            else:
+                self._unreachable(report.reason)
+
+    def _moment(self, kernel_ns: int) -> Instant:
+        """When the kernel had what was just read. Where the wall clock was set since the last reading, its stamp cannot
+        be carried over to the monotonic clock, and the moment of reading stands in for it."""
+        read = self._clock()
+        stepped = read.stepped_since(self._read)
+        self._session.counts["clock_steps"] += stepped
+        self._read = read
+        return read if stepped or not 0 < kernel_ns <= read.real_ns else read.at(kernel_ns)
