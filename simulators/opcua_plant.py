@@ -1,0 +1,218 @@
+"""Simulated machines behind a real OPC UA server: the values of the wire, and a history read from the process itself.
+
+Invariants. Every value has the source time of its event and its status code. Before the first `write` each node holds
+its value in force, or says BadWaitingForInitialData. A value is written only while every client that asked for queues
+has room for it, so that the server never drops one for us. Namespace `urn:km0:simulators:machine`; node ids are
+strings `<asset path>/<metric>`; folders follow the path: Objects / Plant / km0 / fabrication / cell-1 / mill-1.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
+
+from asyncua import ua
+from asyncua.common.node import Node
+from asyncua.server.history import HistoryDict
+from asyncua.server.server import Server
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
+
+from simulators.timeline import Event, Timeline, Value
+from telemetry.glossary import METRICS
+
+NAMESPACE: Final = "urn:km0:simulators:machine"
+
+_GOOD: Final = ua.StatusCode(ua.UInt32(StatusCodes.Good))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SMALL_QUEUE: Final = 100
+"""A client that asks for a shorter queue wants the newest value, and gives up the others by its own choice."""
+
+_MOST_WAITING: Final = 4000
+"""Values that may wait in one subscription: the server encodes them in one go, and stands still meanwhile."""
+
+_PATIENCE_S: Final = 30.0
+"""A client that takes nothing for so long [s] is gone; its subscription ends by itself, later."""
+
+_YIELD_EVERY: Final = 50
+_POLL_S: Final = 0.01
+_TYPES: Final = {
+    "state": ua.VariantType.Int32,
+    "counter": ua.VariantType.UInt32,
+    "gauge": ua.VariantType.Double,
+    "word": ua.VariantType.String,
+    "event": ua.VariantType.Double,
+}
+
+
+class OpcUaPlant:
+    """One server for some machines. `retell` gives a fresh stream of an asset's events from its birth, for HistoryRead.
+
+    `metrics` are the variables of each asset.
+    """
+
+    def __init__(
+        self, port: int, metrics: Mapping[str, Sequence[str]], retell: Callable[[str], Iterator[Event]]
+    ) -> None:
+        self.port: Final = port
+        self._metrics = metrics
+        self._nodes: dict[tuple[str, str], ua.NodeId] = {}
+        self._history = _ProcessHistory(retell)
+        self._server = Server()
+
+    @property
+    def url(self) -> str:
+        return f"opc.tcp://127.0.0.1:{self.port}/km0/simulators"
+
+    async def start(self) -> None:
+        """Build the address space and listen. Raises OSError when the port is taken."""
+        server = self._server
+        server.iserver.history_manager.set_storage(self._history)
+        await server.init()
+        server.set_endpoint(self.url)
+        server.set_server_name("KM0 simulated machines")
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        # asyncua warns of an unencrypted endpoint at every start; this one is for 127.0.0.1 and simulated values.
+        logging.getLogger("asyncua.server").setLevel(logging.ERROR)
+        await self._build()
+        await server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop()
+
+    async def write(self, asset: str, events: Iterable[Event]) -> None:
+        """Write values with their source times, in order; waits while clients' queues are full."""
+        for number, (time_ns, metric, value) in enumerate(events):
+            if number % _YIELD_EVERY == 0:
+                await self._room()
+            await self._set(asset, metric, time_ns, value)
+
+    async def followed(self, seconds: float) -> bool:
+        """Wait until a client monitors every variable, or so long [s]; whether one does."""
+        deadline = time.monotonic() + seconds
+        # ASYNC110 twice: asyncua tells nobody when a client subscribes or when it has sent.
+        while not (everything := self._all_followed()) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
+        return everything
+
+    async def delivered(self, seconds: float) -> bool:
+        """Wait until all written values have left for the clients, or so long [s]; whether they have."""
+        deadline = time.monotonic() + seconds
+        while (waiting := any(self._waiting())) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
+        return not waiting
+
+    async def _build(self) -> None:
+        index = await self._server.register_namespace(NAMESPACE)
+        folders: dict[str, Node] = {
+            "": await self._server.nodes.objects.add_folder(_id("", index), _name("Plant", index))
+        }
+        for asset, metrics in self._metrics.items():
+            *areas, machine = asset.split("/")
+            path = ""
+            for area in areas:
+                parent, path = folders[path], f"{path}/{area}".lstrip("/")
+                if path not in folders:
+                    folders[path] = await parent.add_folder(_id(path, index), _name(area, index))
+            device = await folders[path].add_object(_id(asset, index), _name(machine, index))
+            for metric in metrics:
+                await self._add_variable(device, asset, metric, index)
+
+    async def _add_variable(self, device: Node, asset: str, metric: str, index: int) -> None:
+        kind = _TYPES[METRICS[metric].kind]
+        empty = ua.Variant("" if kind is ua.VariantType.String else 0, kind)
+        variable = await device.add_variable(_id(f"{asset}/{metric}", index), _name(metric, index), empty)
+        for attribute in (AttributeIds.AccessLevel, AttributeIds.UserAccessLevel):
+            await variable.set_attr_bit(attribute, ua.AccessLevel.HistoryRead)
+        await variable.write_attribute(AttributeIds.Historizing, ua.DataValue(ua.Variant(True)))
+        self._nodes[asset, metric] = variable.nodeid
+        self._history.add(variable.nodeid, asset, metric)
+        waiting = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadWaitingForInitialData)))
+        await self._server.write_attribute_value(variable.nodeid, waiting)
+
+    async def _set(self, asset: str, metric: str, time_ns: int, value: Value) -> None:
+        await self._server.write_attribute_value(self._nodes[asset, metric], _data_value(metric, time_ns, value))
+
+    # asyncua has no public view of the values waiting for its clients; these are its own tables, read only.
+
+    def _subscriptions(self) -> Iterator[Any]:
+        yield from list(self._server.iserver.subscription_service.subscriptions.values())
+
+    def _waiting(self) -> Iterator[tuple[int, int]]:
+        """(values waiting, size) of each queue that has any."""
+        for subscription in self._subscriptions():
+            items = subscription.monitored_item_srv._monitored_items
+            for number, waiting in subscription._triggered_datachanges.items():
+                if number in items:
+                    yield len(waiting), items[number].queue_size
+
+    async def _room(self) -> None:
+        await asyncio.sleep(0)  # the server sends on this same loop
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            queues = [(length, size) for length, size in self._waiting() if size >= _SMALL_QUEUE]
+            full = any(length + _YIELD_EVERY > size for length, size in queues)
+            if not full and sum(length for length, _ in queues) < _MOST_WAITING:
+                return
+            await asyncio.sleep(_POLL_S)
+
+    def _all_followed(self) -> bool:
+        followed = {
+            item.read_value_id.NodeId
+            for subscription in self._subscriptions()
+            for item in subscription.monitored_item_srv._monitored_items.values()
+        }
+        return followed >= set(self._nodes.values())
+
+
+class _ProcessHistory(HistoryDict):
+    """HistoryRead answered by living the machine's life again: nothing is stored, so nothing can be missing."""
+
+    def __init__(self, retell: Callable[[str], Iterator[Event]]) -> None:
+        super().__init__()
+        self._retell = retell
+        self._series: dict[ua.NodeId, tuple[str, str]] = {}
+        self._told: dict[str, tuple[Timeline, dict[str, list[ua.DataValue]]]] = {}
+
+    def add(self, node: ua.NodeId, asset: str, metric: str) -> None:
+        self._series[node] = asset, metric
+
+    async def read_node_history(
+        self, node_id: ua.NodeId, start: datetime | None, end: datetime | None, nb_values: int
+    ) -> tuple[list[ua.DataValue], datetime | None]:
+        """Raw values of a variable between two instants, both included, at most now: Part 11, 6.4.3."""
+        if node_id not in self._series:
+            return [], None
+        asset, metric = self._series[node_id]
+        self._datachanges[node_id] = self._until_now(asset).setdefault(metric, [])
+        now = datetime.now(UTC).replace(tzinfo=end.tzinfo) if end is not None else None
+        if end is not None and now is not None and end > now:
+            end = now
+        return await super().read_node_history(node_id, start, end, nb_values)
+
+    def _until_now(self, asset: str) -> dict[str, list[ua.DataValue]]:
+        if asset not in self._told:
+            self._told[asset] = Timeline(self._retell(asset)), {}
+        timeline, values = self._told[asset]
+        for time_ns, metric, value in timeline.until(time.time_ns()):
+            values.setdefault(metric, []).append(_data_value(metric, time_ns, value))
+        return values
+
+
+def _data_value(metric: str, time_ns: int, value: Value) -> ua.DataValue:
+    return ua.DataValue(
+        ua.Variant(value, _TYPES[METRICS[metric].kind]),
+        StatusCode=_GOOD,
+        SourceTimestamp=cast("ua.DateTime", _EPOCH + timedelta(milliseconds=time_ns // 1_000_000)),
+        ServerTimestamp=cast("ua.DateTime", datetime.now(UTC)),
+    )
+
+
+def _id(name: str, index: int) -> ua.NodeId:
+    return ua.NodeId(ua.String(name or "Plant"), ua.Int16(index))
+
+
+def _name(name: str, index: int) -> ua.QualifiedName:
+    return ua.QualifiedName(ua.String(name), ua.UInt16(index))
