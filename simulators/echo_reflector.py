@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from typing import Final, Self
 
 _SO_TIMESTAMPNS: Final = 35
@@ -33,8 +34,11 @@ class EchoReflector:
         self._answers: dict[tuple[str, int], int] = {}
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="echo reflector", daemon=True)
+        self._sender: tuple[str, int] | None = None
         self.deaf = False
         self.received = 0
+        self.unanswered: deque[bytes] = deque(maxlen=10_000)
+        """The packets that came while it was deaf."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -61,6 +65,11 @@ class EchoReflector:
         """Number answers from 0 again, as a reflector that was switched off and on."""
         self._answers.clear()
 
+    def say(self, data: bytes) -> None:
+        """Send something that is no answer to whoever spoke last."""
+        assert self._sender is not None, "nobody has spoken"
+        self._socket.sendto(data, self._sender)
+
     def _run(self) -> None:
         while True:
             readable, _, _ = select.select([self._socket, self._woken], [], [])
@@ -68,6 +77,7 @@ class EchoReflector:
                 return
             data, ancillary, _, sender = self._socket.recvmsg(65_535, 256)
             self.received += 1
+            self._sender = sender
             came_ns, ttl = time.time_ns(), 0
             for level, kind, value in ancillary:
                 if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
@@ -75,7 +85,9 @@ class EchoReflector:
                     came_ns = seconds * 1_000_000_000 + nanoseconds
                 elif level == socket.IPPROTO_IP and kind == socket.IP_TTL:
                     (ttl,) = struct.unpack("=i", value)
-            if not self.deaf and len(data) >= 44:
+            if self.deaf:
+                self.unanswered.append(data)
+            elif len(data) >= 44:
                 if self._holds_s:
                     time.sleep(self._holds_s)
                 self._socket.sendto(self._answer(data, came_ns, ttl, sender), sender)

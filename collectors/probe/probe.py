@@ -55,7 +55,7 @@ class Probe:
         silence_s: float = 5.0,
         backlog: int | None = None,
     ) -> None:
-        """`silence_s` [s] without an answer make it unhealthy; with `backlog` packets not yet durable it pauses."""
+        """`silence_s` [s] without an answer are a failure to show; with `backlog` packets not yet durable it pauses."""
         self.name: Final = config.name
         self._config = config
         self._component = component
@@ -108,6 +108,7 @@ class _Run:
             target,
             int(config.interval_ms * 1e6),
             take=self._take,
+            room=self._room,
             stranger=lambda datagram, reason: self._strangers.append((datagram, reason)),
             unreachable=self._unreachable,
         )
@@ -135,10 +136,12 @@ class _Run:
             executor.shutdown()  # waits for the thread, which was woken to end
             self._sender.close()
 
-    def _take(self, outcomes: Sequence[Outcome]) -> bool:
+    def _take(self, outcomes: Sequence[Outcome]) -> None:
         self._outcomes.extend(outcomes)
         self._loop.call_soon_threadsafe(self._handed_over.set)
-        return len(self._outcomes) < self._backlog
+
+    def _room(self) -> bool:
+        return self._session.held + len(self._outcomes) < self._backlog
 
     def _unreachable(self, reason: str) -> None:
         self._reason = reason

@@ -24,10 +24,10 @@ _SEQUENCE: Final = struct.Struct(">I")
 
 
 class Sender:
-    """Runs one session over one wire. `take` receives outcomes; while it returns False, nothing is sent.
+    """Runs one session over one wire. `take` receives outcomes; while `room` returns False, nothing is sent.
 
     `stranger` is called with a datagram that is no answer of ours and the reason; `unreachable` with the system's words
-    when the network says that packets do not get there. All three are called in the sender's thread.
+    when the network says that packets do not get there. All four are called in the sender's thread.
     """
 
     def __init__(
@@ -37,7 +37,8 @@ class Sender:
         target: Address,
         interval_ns: int,
         *,
-        take: Callable[[list[Outcome]], bool],
+        take: Callable[[list[Outcome]], None],
+        room: Callable[[], bool] = lambda: True,
         stranger: Callable[[Datagram, str], None],
         unreachable: Callable[[str], None],
         clock: Clock = clocks.now,
@@ -47,6 +48,7 @@ class Sender:
         self._target = target
         self._interval_ns = interval_ns
         self._take = take
+        self._room = room
         self._stranger = stranger
         self._unreachable = unreachable
         self._clock = clock
@@ -70,7 +72,7 @@ class Sender:
     def run(self, packets: int | None = None) -> None:
         """Until `stop`, or until `packets` were sent and each has its outcome; then hand over what is left."""
         now = self._clock()
-        due_ns, hand_over_ns, room = now.mono_ns, now.mono_ns + HAND_OVER_NS, True
+        due_ns, hand_over_ns = now.mono_ns, now.mono_ns + HAND_OVER_NS
         remaining = packets
         while not self._stopping.is_set():
             now = self._clock()
@@ -79,7 +81,7 @@ class Sender:
                     break
                 due_ns = now.mono_ns + self._interval_ns
             elif now.mono_ns >= due_ns:
-                if room:
+                if self._room():
                     self._send(now)
                     remaining = None if remaining is None else remaining - 1
                 else:
@@ -90,7 +92,7 @@ class Sender:
             self._receive()
             self._session.expire(self._clock())
             if now.mono_ns >= hand_over_ns:
-                room = self._take(self._session.outcomes())
+                self._take(self._session.outcomes())
                 hand_over_ns = now.mono_ns + HAND_OVER_NS
             next_ns = min(due_ns, hand_over_ns) - self._clock().mono_ns
             wait([self._wire.fileno(), self._woken.fileno()], next_ns / 1e9)

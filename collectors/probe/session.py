@@ -159,4 +159,10 @@ class Session:
 
     @property
     def under_way(self) -> int:
+        """Packets that are neither answered nor given up."""
         return len(self._under_way)
+
+    @property
+    def held(self) -> int:
+        """Packets of which `outcomes` has not told yet what became."""
+        return len(self._under_way) + len(self._outcomes)

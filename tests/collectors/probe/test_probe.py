@@ -175,7 +175,7 @@ async def test_a_slow_sink_pauses_sending() -> None:
             await asyncio.sleep(1.2)
             held = reflector.received
             await asyncio.sleep(0.3)
-            assert reflector.received == held < 2000
+            assert reflector.received == held <= 300
             sink.unblock()
             await sink.until(samples=held)
     assert component.counted("paused") > 0
