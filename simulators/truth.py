@@ -8,6 +8,7 @@ the very millisecond in which a break begins: it counts.
 """
 
 import json
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -136,13 +137,33 @@ class _Lived:
 
     def __init__(self, life: Iterator[Fact]) -> None:
         self._life = life
-        self._facts: list[Fact] = []
+        self._known_ms = 0
+        self._turns: list[Turn] = []
+        self._made: list[Made] = []
 
-    def until(self, end_ms: int) -> list[Fact]:
-        """All facts from birth that happen before `end_ms` [ms]."""
-        while not self._facts or self._facts[-1].at_ms < end_ms:
-            self._facts.append(next(self._life))
-        return [fact for fact in self._facts if fact.at_ms < end_ms]
+    def turns(self, start_ms: int, end_ms: int) -> list[Turn]:
+        """The turn in force at `start_ms` and those after it, before `end_ms` [ms]."""
+        self._learn(end_ms)
+        first = bisect_right(self._turns, start_ms, key=_at_ms) - 1
+        return self._turns[max(0, first) : bisect_left(self._turns, end_ms, key=_at_ms)]
+
+    def made(self, start_ms: int, end_ms: int) -> list[Made]:
+        """The parts finished in [start_ms, end_ms)."""
+        self._learn(end_ms)
+        return self._made[bisect_left(self._made, start_ms, key=_at_ms) : bisect_left(self._made, end_ms, key=_at_ms)]
+
+    def _learn(self, end_ms: int) -> None:
+        while self._known_ms < end_ms:
+            fact = next(self._life)
+            self._known_ms = fact.at_ms
+            if isinstance(fact, Turn):
+                self._turns.append(fact)
+            elif isinstance(fact, Made):
+                self._made.append(fact)
+
+
+def _at_ms(fact: Fact) -> int:
+    return fact.at_ms
 
 
 class Truth:
@@ -165,22 +186,22 @@ class Truth:
         """The figures of a machine. Raises KeyError for an unknown asset, ValueError for a window before its birth."""
         model = self._models[asset]
         self._check(start_ns, end_ns)
-        known = self._lived[asset].until(-(-end_ns // NS_PER_MS))
+        lived = self._lived[asset]
+        start_ms, end_ms = -(-start_ns // NS_PER_MS), -(-end_ns // NS_PER_MS)  # facts are in whole milliseconds
         required = [
             (max(start * NS_PER_MS, start_ns), min(end * NS_PER_MS, end_ns))
-            for start, end in model.calendar.working(start_ns // NS_PER_MS, -(-end_ns // NS_PER_MS))
+            for start, end in model.calendar.working(start_ns // NS_PER_MS, end_ms)
         ]
         made, good = Counter[str](), Counter[str]()
-        for fact in known:
-            if isinstance(fact, Made) and start_ns <= fact.at_ms * NS_PER_MS < end_ns:
-                made[fact.product] += 1
-                good[fact.product] += fact.good
+        for part in lived.made(start_ms, end_ms):
+            made[part.product] += 1
+            good[part.product] += part.good
         return MachineTruth(
             asset,
             start_ns,
             end_ns,
             Fraction(sum(end - start for start, end in required), 10**9),
-            _time_in_states(known, required, end_ns),
+            _time_in_states(lived.turns(start_ns // NS_PER_MS, end_ms), required, end_ns),
             dict(made),
             {product: count for product, count in good.items() if count},
             {product.name: Fraction(str(product.cycle_s)) for product in model.products},
@@ -218,13 +239,13 @@ class Truth:
             raise ValueError(f"the plant was born at {self._born_ns} ns; {start_ns} … {end_ns} ns is not after it")
 
 
-def _time_in_states(known: list[Fact], required: list[tuple[int, int]], end_ns: int) -> dict[MachineState, Fraction]:
+def _time_in_states(turns: list[Turn], required: list[tuple[int, int]], end_ns: int) -> dict[MachineState, Fraction]:
     """Time [s] that each state overlaps the required intervals [ns]."""
-    turns = [(fact.at_ms * NS_PER_MS, fact.state) for fact in known if isinstance(fact, Turn)]
-    turns.append((end_ns, MachineState.NOT_AVAILABLE))
+    edges = [(turn.at_ms * NS_PER_MS, turn.state) for turn in turns]
+    edges.append((end_ns, MachineState.NOT_AVAILABLE))
     total = Counter[MachineState]()
     first = 0
-    for (start, state), (end, _) in pairwise(turns):
+    for (start, state), (end, _) in pairwise(edges):
         while first < len(required) and required[first][1] <= start:
             first += 1
         for open_ns, close_ns in required[first:]:
