@@ -1,0 +1,84 @@
+"""The web app, put together. It only reads: no route changes anything."""
+
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
+
+from dashboards.web import api, pages, problems, prometheus, streams
+from dashboards.web.context import WebContext
+from dashboards.web.live import Live
+from dashboards.web.now import PlantReader
+from dashboards.web.problems import Problem
+from dashboards.web.security import Guard
+
+DESCRIPTION = """
+OEE (TRS) of machines and latency of network links, on one time axis, each figure with what it rests on.
+
+- Times are ISO 8601 in UTC with nine decimals: exact to the nanosecond. Queries take any offset, or epoch seconds.
+- What is not known is `null`, never 0.
+- Ratios come with numerator and denominator: add those over windows and assets, never average ratios.
+- Answers are bounded: `truncated` says that there is more, `next` is its address.
+- Errors are problem details (RFC 9457, `application/problem+json`).
+"""
+
+
+def create_app(context: WebContext) -> FastAPI:
+    """The app over what it is given. `app.state.live.close()` ends its event streams (`server.serve` calls it)."""
+    reader = PlantReader(context)
+    rendered = pages.Pages(context, reader)
+    live = Live(rendered.view, context.config.refresh_s, context.config.max_streams)
+    app = FastAPI(
+        title="KM0 Telemetry",
+        description=DESCRIPTION,
+        version="1",
+        docs_url=None,  # FastAPI's documentation pages load their scripts from another host
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        middleware=[Middleware(Guard, config=context.config)],
+    )
+    app.state.live = live
+    problems.install(app)
+    app.include_router(streams.router(live))
+    app.include_router(api.router(context, reader))
+    app.include_router(pages.router(rendered))
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(prometheus.exposition(context.health), media_type=prometheus.CONTENT_TYPE)
+
+    app.mount("/static", _Static(directory=pages.HERE / "static"))
+    _describe(app)
+    return app
+
+
+class _Static(StaticFiles):
+    """Our own files: asked for again by their ETag, so that an upgrade shows at once."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def revalidated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Cache-Control"] = "no-cache"
+            await send(message)
+
+        await super().__call__(scope, receive, revalidated)
+
+
+def _describe(app: FastAPI) -> None:
+    """OpenAPI with our error shape in place of FastAPI's."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            schemas = schema["components"]["schemas"]
+            schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend its OpenAPI

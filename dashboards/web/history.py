@@ -1,0 +1,111 @@
+"""The last hour and the last 24 hours of an asset, as the page draws them."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dashboards.web import figures
+from dashboards.web.states import StateInterval, intervals
+from pipeline.kpis import latency
+from telemetry.plant import Asset
+from telemetry.protocols import Store
+from telemetry.samples import SECOND_NS, KpiValue, SeriesInfo, Window
+
+HOUR_NS: Final = 3600 * SECOND_NS
+DAY_NS: Final = 24 * HOUR_NS
+BUCKET_NS: Final = 30 * SECOND_NS
+MOST_POINTS: Final = 1500
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MachineDay:
+    """The last 24 hours of a machine: its states, its hours' TRS."""
+
+    window: Window
+    states: list[StateInterval] = field(default_factory=list)
+    hours: list[KpiValue] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LinkHour:
+    """The last hour of a link in buckets: median and slowest answer [ms], and lost probes, per bucket.
+
+    Arrays of equal length; NaN where no probe was answered. `edges_ns` are the starts of the buckets.
+    """
+
+    window: Window
+    edges_ns: npt.NDArray[np.int64]
+    median: Floats
+    worst: Floats
+    lost: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LinkDay:
+    """The last 24 hours of a link, from its KPI values of the finest windows there are."""
+
+    window: Window
+    median: list[KpiValue]
+    tail: list[KpiValue]
+
+
+def machine_day(store: Store, asset: Asset, held: list[SeriesInfo], now_ns: int) -> MachineDay:
+    """`held` is what the store's inventory says of this asset."""
+    window = Window(now_ns - DAY_NS, now_ns)
+    series = {info.metric: store.read(asset.path, info.metric, window) for info in held if info.last_ns >= 0}
+    if "state" not in series:
+        return MachineDay(window)
+    seen = np.concatenate([columns.times_ns for columns in series.values()])
+    reasons = series.get("reason")
+    states = intervals(
+        series["state"],
+        reasons if reasons is not None else type(series["state"]).empty(),
+        seen[seen < now_ns],
+        window,
+        round(asset.stale_after_s * SECOND_NS),
+    )
+    hours = store.read_kpis(asset.path, figures.FACTORS[0], Window(window.start_ns, now_ns, "hour"))
+    return MachineDay(window, states, hours)
+
+
+def link_hour(store: Store, asset: Asset, now_ns: int) -> LinkHour:
+    """From the packets themselves. A bucket of 30 s holds too few for a 99th percentile, so it tells its slowest."""
+    end = (now_ns // BUCKET_NS + 1) * BUCKET_NS
+    window = Window(end - HOUR_NS, end)
+    edges = np.arange(window.start_ns, window.end_ns, BUCKET_NS, dtype=np.int64)
+    times_ns, delays = latency.packets(
+        store.read(asset.path, "rtt", window), store.read(asset.path, "rtt_lost", window)
+    )
+    median, worst = np.full(len(edges), np.nan), np.full(len(edges), np.nan)
+    lost = np.zeros(len(edges), np.int64)
+    cuts = np.searchsorted(times_ns, np.append(edges, window.end_ns))
+    for bucket in range(len(edges)):
+        sent = delays[cuts[bucket] : cuts[bucket + 1]]
+        answered = sent[~np.isnan(sent)]
+        lost[bucket] = len(sent) - len(answered)
+        if len(answered):
+            median[bucket], worst[bucket] = np.median(answered), answered.max()
+    return LinkHour(window, edges, median, worst, lost)
+
+
+def link_day(store: Store, asset: Asset, now_ns: int) -> LinkDay:
+    window = Window(now_ns - DAY_NS, now_ns)
+    return LinkDay(
+        window,
+        _finest(store.read_kpis(asset.path, figures.RTT_MEDIAN, window)),
+        _finest(store.read_kpis(asset.path, figures.RTT_TAIL, window)),
+    )
+
+
+def _finest(values: list[KpiValue]) -> list[KpiValue]:
+    """The values of the kind with the shortest windows that can still be drawn one by one."""
+    kinds = {value.kind: value.end_ns - value.start_ns for value in values}
+    for kind in sorted(kinds, key=lambda kind: kinds[kind]):
+        chosen = [value for value in values if value.kind == kind]
+        if len(chosen) <= MOST_POINTS:
+            return chosen
+    return []

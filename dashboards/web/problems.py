@@ -1,0 +1,128 @@
+"""Errors as problem details (RFC 9457): one shape for every refusal, with a sentence that says how to put it right."""
+
+import logging
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from telemetry.errors import StoreError
+
+MEDIA_TYPE: Final = "application/problem+json"
+log = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(examples=["urn:km0:problem:unknown-asset"])
+    title: str = Field(examples=["Unknown asset"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["There is no asset 'km0/x/mill-9'; /api/v1/assets lists them."])
+    instance: str = Field(examples=["/api/v1/samples"])
+    errors: list[dict[str, str]] = Field([], description="each wrong parameter: `where` it is and `what` to change")
+
+
+class ProblemError(Exception):
+    """Raised by a route: answered as problem details."""
+
+    def __init__(self, status: HTTPStatus, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.headers = headers
+
+
+def unknown(what: str, name: str, where: str) -> ProblemError:
+    """404 for an asset, metric or KPI that is not there; `where` lists those that are."""
+    return ProblemError(
+        HTTPStatus.NOT_FOUND, f"unknown-{what}", f"There is no {what} {name[:200]!r}; {where} lists them."
+    )
+
+
+def answer(
+    request: Request,
+    status: int,
+    kind: str,
+    detail: str,
+    errors: list[dict[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """The response for one problem."""
+    problem = Problem(
+        type=f"urn:km0:problem:{kind}",
+        title=kind.replace("-", " ").capitalize(),
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        errors=errors or [],
+    )
+    return JSONResponse(problem.model_dump(), status, media_type=MEDIA_TYPE, headers=headers)
+
+
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": text, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    for status, text in (
+        (404, "No such asset, metric or KPI"),
+        (422, "A parameter is wrong; the detail says which and how to write it"),
+        (503, "The store does not answer now; try again after Retry-After seconds"),
+    )
+}
+"""What every route of the API may answer, for OpenAPI."""
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app as problem details."""
+
+    async def on_problem(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, ProblemError)
+        return answer(request, error.status, error.kind, error.detail, headers=error.headers)
+
+    async def on_validation(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        faults = [
+            {"where": ".".join(str(part) for part in fault["loc"][1:]), "what": _words(fault)}
+            for fault in error.errors()[:20]
+        ]
+        detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults[:3])
+        return answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-parameters", detail, faults)
+
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        status = HTTPStatus(error.status_code)
+        kind = status.phrase.lower().replace(" ", "-")
+        detail = error.detail if error.detail != status.phrase else f"{status.description or status.phrase}."
+        return answer(request, status, kind, detail, headers=dict(error.headers or {}))
+
+    async def on_store(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, StoreError)
+        wait = max(1, round(error.retry_after_s or 5))
+        detail = f"The store does not answer: {error}. Try again in {wait} s."
+        return answer(
+            request, HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", detail, headers={"Retry-After": str(wait)}
+        )
+
+    async def on_bug(request: Request, error: Exception) -> JSONResponse:
+        log.error("bug while answering %s", request.url.path, exc_info=error)
+        return answer(
+            request, HTTPStatus.INTERNAL_SERVER_ERROR, "bug", "This is a fault of ours; the log of the server has it."
+        )
+
+    app.add_exception_handler(ProblemError, on_problem)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(StoreError, on_store)
+    app.add_exception_handler(Exception, on_bug)
+
+
+def _words(fault: Any) -> str:
+    if fault["type"] == "extra_forbidden":
+        return "there is no such parameter"
+    if fault["type"] == "missing":
+        return "this parameter is required"
+    return str(fault["msg"]).removeprefix("Value error, ")

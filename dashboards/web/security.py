@@ -1,0 +1,64 @@
+"""What every answer carries, and which requests are refused before any route sees them."""
+
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboards.web import problems
+from dashboards.web.config import WebConfig
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+MAX_TARGET: Final = 8192
+"""Longest path and query accepted, in bytes."""
+
+
+class Guard:
+    """ASGI middleware: refuses foreign Host headers (DNS rebinding) and absurd targets, adds the security headers.
+
+    Plain ASGI, not BaseHTTPMiddleware: that one buffers and would hold up event streams.
+    """
+
+    def __init__(self, app: ASGIApp, config: WebConfig) -> None:
+        self._app = app
+        self._config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        host = Headers(scope=scope).get("host", "")
+        if not self._config.answers_to(host):
+            refusal = problems.answer(
+                Request(scope), 421, "unknown-host", f"Not served under {host[:100]!r}: add it to `hosts` of [web]."
+            )
+            await refusal(scope, receive, send_with_headers)
+        elif len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET:
+            refusal = problems.answer(Request(scope), 414, "address-too-long", f"More than {MAX_TARGET} bytes.")
+            await refusal(scope, receive, send_with_headers)
+        else:
+            await self._app(scope, receive, send_with_headers)

@@ -1,0 +1,92 @@
+"""Serving: one uvicorn inside the caller's TaskGroup, that ends when told to and holds nobody up.
+
+- The socket is bound here, before anything is promised: a port in use is a ConfigError, not the exit of the process.
+- Ended by `should_exit`, never by cancelling uvicorn in the middle; event streams end first, so nobody waits for them.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from dashboards.web.config import WebConfig
+from telemetry.errors import ConfigError
+
+GRACE_S: Final = 1
+"""How long [s] answers under way may still take at the end."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: signals belong to the process, whose owner cancels `serve`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def bind(config: WebConfig) -> socket.socket:
+    """A listening socket. Raises ConfigError when the port is taken or not ours to take."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.host, config.port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            hint = "another program uses this port: choose another `port` in [web], or 0 for any free one"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            hint = "this port needs more rights: choose a `port` of 1024 or more in [web]"
+        else:
+            hint = f"{error.strerror}: is `host` of [web] an address of this machine?"
+        raise ConfigError(f"cannot listen on {config.host}:{config.port}: {hint}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Where the app can be reached: "http://127.0.0.1:8080/"."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+async def serve(app: FastAPI, config: WebConfig, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until cancelled; ends within GRACE_S. `ready` is told the address once requests are answered.
+
+    Raises ConfigError when the port cannot be had.
+    """
+    listener = bind(config)
+    settings = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = _Server(settings, lambda: ready(address(listener)) if ready else None)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
+    try:
+        await asyncio.shield(serving)
+    finally:
+        app.state.live.close()
+        server.should_exit = True
+        await asyncio.shield(serving)
+        listener.close()
