@@ -9,7 +9,8 @@ from typing import Annotated
 from pydantic import Field
 
 from collectors.mqtt import MqttConfig
+from collectors.opcua import OpcUaConfig
 from collectors.probe import ProbeConfig
 
-CollectorConfig = Annotated[MqttConfig | ProbeConfig, Field(discriminator="kind")]
+CollectorConfig = Annotated[MqttConfig | OpcUaConfig | ProbeConfig, Field(discriminator="kind")]
 """Any collector of the plant file, told apart by `kind`."""

@@ -1,0 +1,259 @@
+"""The OPC UA collector: notifications in, samples out, holes filled from the server's history.
+
+Invariants:
+- a notification is acknowledged after its samples are durable, never before;
+- a hole opened by a break, an overflow or a missing message stays open until history filled it or the server said
+  that it has none: a second break does not shorten it;
+- what cannot become a sample is set aside with its reason, and touches no other value.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable
+from time import time_ns
+from typing import Any, Final
+
+from collectors.opcua.address import parse
+from collectors.opcua.config import OpcUaConfig
+from collectors.opcua.history import NoHistoryError, read_raw
+from collectors.opcua.session import Session, connect
+from collectors.opcua.subscription import Subscription
+from collectors.opcua.values import OVERFLOW, NodeValues
+from collectors.opcua.wire import Publication, Reading
+from telemetry.errors import DecodeError, SourceError
+from telemetry.health import Component
+from telemetry.plant import Plant
+from telemetry.protocols import Sink
+from telemetry.samples import SECOND_NS, Sample
+from telemetry.validity import Gate
+
+RETRY_S: Final = 30.0
+"""How often refused nodes are tried again [s]."""
+
+_LAST_PUT_S: Final = 0.4
+"""What was being made durable when we were cancelled gets so long [s] to become so."""
+
+
+class OpcUaCollector:
+    """Follows the nodes of one server. `run` again after a SourceError goes on where it stopped."""
+
+    def __init__(
+        self,
+        config: OpcUaConfig,
+        plant: Plant,
+        component: Component,
+        *,
+        password: str | None = None,
+        retry_s: float = RETRY_S,
+        now_ns: Callable[[], int] = time_ns,
+    ) -> None:
+        self._config = config
+        self._component = component
+        self._password = password
+        self._retry_s = retry_s
+        self._now_ns = now_ns
+        gate = Gate(plant, now_ns)
+        self._addresses: Final = [parse(node.node) for node in config.nodes]
+        self._values: Final = [NodeValues(node, gate) for node in config.nodes]
+        self._latest: Final[dict[int, int]] = {}
+        """Newest source time delivered [ns], by handle; a node's handle is its place in the configuration."""
+        self._holes: Final[dict[int, int]] = {}
+        """From when on [ns] values of a node may be missing, by handle."""
+        self._hole_opened = asyncio.Event()
+        self._refused: dict[int, str] = {}
+        self._without_history = ""
+        if config.history_s:
+            self._holes.update(dict.fromkeys(range(len(self._values)), now_ns() - round(config.history_s * SECOND_NS)))
+
+    @property
+    def name(self) -> str:
+        return self._config.name
+
+    async def run(self, sink: Sink) -> None:
+        """Collect until cancelled. Raises SourceError when the server is lost; then run again."""
+        for handle, latest_ns in self._latest.items():
+            self._holes.setdefault(handle, latest_ns)
+        async with connect(self._config, self._password) as session:
+            subscription = await Subscription.create(session, self._config)
+            resolved: dict[int, str] = {}
+            try:
+                await self._follow(session, subscription, resolved)
+                tasks = (
+                    self._deliver(subscription, sink),
+                    self._retry_refused(session, subscription, resolved),
+                    self._fill_holes(session, subscription, resolved, sink),
+                )
+                await _together(self.name, *tasks)
+            finally:
+                subscription.close()
+
+    async def _follow(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
+        """Subscribe to every node not followed yet; `resolved` gets those that the server took."""
+        namespaces = await session.namespaces()
+        wanted, refused = {}, {}
+        for handle, address in enumerate(self._addresses):
+            if handle in resolved:
+                continue
+            node = address.within(namespaces)
+            if node is None:
+                refused[handle] = f"the server has no namespace {address.uri}"
+            else:
+                wanted[handle] = node
+        # Known before the first value can arrive, so that a hole found in it can be filled.
+        resolved.update(wanted)
+        for handle, reason in (await subscription.follow(wanted)).items():
+            refused[handle] = reason
+            del resolved[handle]
+        self._refused = refused
+        self._report(subscription)
+        self._hole_opened.set()
+
+    def _report(self, subscription: Subscription) -> None:
+        nodes, refused = self._config.nodes, self._refused
+        self._component.gauge("nodes", len(nodes) - len(refused))
+        self._component.gauge("bad_nodes", len(refused))
+        self._component.gauge("short_queues", len(subscription.short_queues))
+        detail = f"{len(nodes) - len(refused)} of {len(nodes)} nodes"
+        for handle, reason in list(refused.items())[:3]:
+            detail += f"; {nodes[handle].node}: {reason}"
+        for handle, size in list(subscription.short_queues.items())[:1]:
+            detail += f"; the server queues only {size} values of {nodes[handle].node}: lower publishing_ms"
+        if self._without_history:
+            detail += f"; what was missed is not in the server's history: {self._without_history}"
+        self._component.ok(detail)
+
+    async def _retry_refused(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
+        while len(resolved) < len(self._addresses):
+            await asyncio.sleep(self._retry_s)
+            with contextlib.suppress(SourceError):  # a server that is gone is noticed, and said, by its silence
+                await self._follow(session, subscription, resolved)
+
+    async def _deliver(self, subscription: Subscription, sink: Sink) -> None:
+        missing = 0
+        while True:
+            publications = await subscription.next()
+            received_ns = self._now_ns()
+            if subscription.missing > missing:
+                self._component.count("missing_messages", subscription.missing - missing)
+                missing = subscription.missing
+                self._open_holes(self._latest)
+            samples: list[Sample] = []
+            aside: list[tuple[str, bytes]] = []
+            for publication in publications:
+                for handle, reading in publication.readings:
+                    self._take(handle, reading, received_ns, samples, aside)
+                aside += publication.broken
+            await self._keep(sink, samples, aside, subscription)
+            for publication in publications:
+                _raise_if_ended(publication)
+
+    def _take(
+        self, handle: int, reading: Reading, received_ns: int, samples: list[Sample], aside: list[tuple[str, bytes]]
+    ) -> None:
+        if not 0 <= handle < len(self._values):
+            aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
+            return
+        if reading.status & OVERFLOW:
+            self._component.count("overflows")
+            self._open_holes((handle,))
+        try:
+            sample = self._values[handle].sample(reading, received_ns)
+        except DecodeError as error:
+            aside.append((f"{self._config.nodes[handle].node}: {error}", repr(reading).encode("utf-8", "replace")))
+            return
+        if sample is None:
+            return
+        samples.append(sample)
+        if reading.source_ns > self._latest.get(handle, 0):
+            self._latest[handle] = reading.source_ns
+
+    def _open_holes(self, handles: Iterable[int]) -> None:
+        for handle in handles:
+            if handle in self._latest:
+                self._holes.setdefault(handle, self._latest[handle])
+        self._hole_opened.set()
+
+    async def _keep(
+        self, sink: Sink, samples: list[Sample], aside: list[tuple[str, bytes]], subscription: Subscription | None
+    ) -> None:
+        """Return once all is durable. Once begun it is ended even if we are cancelled: no server sends it again."""
+        if not samples and not aside:
+            return
+        keeping = asyncio.create_task(self._put(sink, samples, aside), name=f"{self.name}: put")
+        patience_s = subscription.lifetime_s / 3 if subscription is not None else None
+        try:
+            while not (await asyncio.wait({keeping}, timeout=patience_s))[0]:
+                assert subscription is not None
+                # A server that is gone is noticed by the next Publish; what we hold must be kept first.
+                with contextlib.suppress(SourceError):
+                    await subscription.touch()
+        finally:
+            if not keeping.done():
+                await asyncio.wait({keeping}, timeout=_LAST_PUT_S)
+                keeping.cancel()
+        keeping.result()
+
+    async def _put(self, sink: Sink, samples: list[Sample], aside: list[tuple[str, bytes]]) -> None:
+        if samples:
+            await sink.put(samples)
+            self._component.count("samples", len(samples))
+        if aside:
+            # Together, so that the spool can commit them together.
+            await asyncio.gather(*(sink.set_aside(self.name, reason, raw) for reason, raw in aside))
+            self._component.count("dead_letters", len(aside))
+
+    async def _fill_holes(
+        self, session: Session, subscription: Subscription, resolved: dict[int, str], sink: Sink
+    ) -> None:
+        while True:
+            await self._hole_opened.wait()
+            self._hole_opened.clear()
+            for handle in [handle for handle in self._holes if handle in resolved]:
+                start_ns = self._holes.pop(handle)
+                filled = False
+                try:
+                    await self._fill(session, handle, resolved[handle], start_ns, sink)
+                    filled = True
+                    self._component.count("holes_filled")
+                except NoHistoryError as error:
+                    filled = True
+                    self._component.count("holes_left")
+                    self._without_history = f"{self._config.nodes[handle].node}: {error}"
+                    self._report(subscription)
+                except SourceError:
+                    # Tried again, unless the server is gone altogether; then its silence says so.
+                    asyncio.get_running_loop().call_later(self._retry_s, self._hole_opened.set)
+                finally:
+                    if not filled:
+                        self._holes[handle] = min(start_ns, self._holes.get(handle, start_ns))
+
+    async def _fill(self, session: Session, handle: int, node: str, start_ns: int, sink: Sink) -> None:
+        async for readings in read_raw(session, node, start_ns):
+            samples: list[Sample] = []
+            aside: list[tuple[str, bytes]] = []
+            received_ns = self._now_ns()
+            for reading in readings:
+                # Stored values bear no overflow bit of ours: they open no hole.
+                self._take(handle, _stored(reading), received_ns, samples, aside)
+            await self._keep(sink, samples, aside, None)
+            self._component.count("from_history", len(samples))
+
+
+def _stored(reading: Reading) -> Reading:
+    return Reading(reading.value, reading.status & ~OVERFLOW, reading.source_ns, reading.server_ns)
+
+
+def _raise_if_ended(publication: Publication) -> None:
+    if publication.ended is not None:
+        raise SourceError(f"the server ended the subscription with status 0x{publication.ended:08X}")
+
+
+async def _together(name: str, *parts: Coroutine[Any, Any, None]) -> None:
+    """Run the parts until one fails, end the others, and raise what it raised, not a group of it."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part, name=name)
+    except ExceptionGroup as failed:
+        # A bug, or a sink that failed, comes before the loss of the source: it must not be run over by a retry.
+        raise min(failed.exceptions, key=lambda error: isinstance(error, SourceError)) from None

@@ -1,0 +1,139 @@
+"""The plant file's section for one OPC UA server."""
+
+import difflib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from collectors.opcua.address import parse
+from telemetry.config import Secret, Section
+from telemetry.errors import ConfigError
+from telemetry.glossary import METRICS, MachineState
+from telemetry.health import Health
+from telemetry.plant import AssetPath, Plant
+from telemetry.protocols import Collector
+
+
+class OpcUaNode(Section):
+    """One node and the metric it carries."""
+
+    node: str = Field(description='the node by namespace URI: "nsu=URI;s=name" or "nsu=URI;i=number"')
+    asset: AssetPath = Field(description="path of the asset it belongs to")
+    metric: str = Field(description="name in the glossary")
+    words: dict[str, str | float] = Field(
+        {},
+        description="what the server's words and codes stand for; for a state the names of MachineState: "
+        '{ "RUN" = "EXECUTING", "4" = "SETUP", "*" = "NOT_AVAILABLE" }; "*" is for all not named',
+    )
+    scale: float = Field(1.0, description="the value is multiplied by it, to arrive at the glossary's unit")
+    offset: float = Field(0.0, description="added after scaling [unit of the metric]")
+
+    @field_validator("node")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        parse(value)
+        return value
+
+    @field_validator("metric")
+    @classmethod
+    def _in_the_glossary(cls, value: str) -> str:
+        if value not in METRICS:
+            close = difflib.get_close_matches(value, METRICS, n=1)
+            raise ValueError(f"{value!r} is not in the glossary" + (f"; did you mean {close[0]!r}?" if close else ""))
+        return value
+
+    @field_validator("words")
+    @classmethod
+    def _words_fit(cls, value: dict[str, str | float], info: ValidationInfo) -> dict[str, str | float]:
+        metric = METRICS.get(info.data.get("metric", ""))
+        for word, meaning in value.items():
+            if metric is None or metric.kind == "word":
+                continue
+            if isinstance(meaning, str) and not (metric.name == "state" and meaning in MachineState.__members__):
+                known = ", ".join(MachineState.__members__) if metric.name == "state" else "a number"
+                raise ValueError(f"{word!r} = {meaning!r}: {metric.name} takes {known}")
+        return value
+
+
+class OpcUaConfig(Section):
+    """[[collectors]] kind = "opcua": one OPC UA server and the nodes that are followed on it."""
+
+    kind: Literal["opcua"]
+    name: str = Field(description="what people call this source; names its health and its dead letters")
+    url: str = Field(pattern=r"^opc\.tcp://[^\s]+$", description='"opc.tcp://host:port/path"')
+    security: Literal["None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] = Field(
+        "Basic256Sha256", description='security policy; "None" (nothing signed, nothing secret) only when asked for'
+    )
+    mode: Literal["SignAndEncrypt", "Sign"] = Field(
+        "SignAndEncrypt", description="of messages, unless security is None"
+    )
+    certificates: Path = Field(
+        Path("opcua-certificates"),
+        description="folder of our own certificate and key, made on first use: own.der is what the server must trust",
+    )
+    server_certificate: Path | None = Field(
+        None, description="the server's certificate (.der or .pem), the only one accepted; required with security"
+    )
+    user: str | None = Field(None, description="user name; without one the session is anonymous")
+    password: Secret | None = Field(None, description="password of that user")
+    publishing_ms: float = Field(500.0, ge=10, le=60_000, description="asked-for interval between notifications [ms]")
+    sampling_ms: float = Field(
+        100.0, ge=0, le=3_600_000, description="asked-for sampling interval [ms]; 0: as fast as the server can"
+    )
+    keepalive_ms: float = Field(
+        3_000.0, ge=100, le=600_000, description="after three such times [ms] without a sign of life we connect again"
+    )
+    lifetime_ms: float = Field(
+        300_000.0,
+        ge=1_000,
+        le=86_400_000,
+        description="how long [ms] the server keeps values for us when we are silent",
+    )
+    queue_size: int = Field(
+        10_000, ge=1, le=1_000_000, description="values per node that the server is asked to hold; it may grant fewer"
+    )
+    discard: Literal["oldest", "newest"] = Field("oldest", description="what the server drops when its queue is full")
+    report: Literal["time", "value"] = Field(
+        "time",
+        description='"time": every value with a new source time, repeated values too; '
+        '"value": changes only, for servers that stamp each sampling anew',
+    )
+    history_s: float = Field(
+        0.0, ge=0, description="at the first connection, read so much of the server's own history [s]"
+    )
+    timeout_ms: float = Field(4_000.0, ge=100, le=120_000, description="longest wait for an answer [ms]")
+    nodes: tuple[OpcUaNode, ...] = Field(min_length=1, description="what is followed")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "OpcUaConfig":
+        if self.security != "None" and self.server_certificate is None:
+            raise ValueError(
+                "server_certificate is missing: without the server's certificate nobody knows whom we talk to; "
+                'export it from the server, or ask for security = "None" by name'
+            )
+        if self.password is not None and self.user is None:
+            raise ValueError("a password needs a user")
+        if self.lifetime_ms < 3 * self.keepalive_ms:
+            raise ValueError("lifetime_ms must be at least three times keepalive_ms (OPC 10000-4, 5.14.2)")
+        pairs = [(node.asset, node.metric) for node in self.nodes]
+        for asset, metric in pairs:
+            if pairs.count((asset, metric)) > 1:
+                raise ValueError(f"{metric} of {asset} comes from two nodes; their samples would overwrite one another")
+        return self
+
+    def build(self, plant: Plant, health: Health) -> Collector:
+        """The collector. Raises ConfigError for an unknown asset, a secret not there, asyncua not installed."""
+        for node in self.nodes:
+            if node.asset not in plant:
+                close = difflib.get_close_matches(node.asset, [asset.path for asset in plant.assets], n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise ConfigError(f"collector {self.name!r}, node {node.node!r}: unknown asset {node.asset!r}{hint}")
+        password = self.password.read() if self.password is not None else None
+        try:
+            from collectors.opcua.collector import OpcUaCollector  # asyncua only where it is used
+        except ImportError as error:
+            raise ConfigError(
+                f"collector {self.name!r}: OPC UA is not installed ({error.name}): pip install 'km0-telemetry[opcua]'"
+            ) from error
+        return OpcUaCollector(self, plant, health.component(self.name), password=password)

@@ -1,0 +1,190 @@
+"""One session with one server: channel, user, namespaces, limits. It never reconnects by itself.
+
+Invariants:
+- everything the server or the network does wrong leaves here as a SourceError;
+- the library's own supervisor, publish loop and subscription queue are not used: they retry, swallow and drop;
+- leaving the session takes at most CLOSING_S, whatever the server does.
+"""
+
+import asyncio
+import contextlib
+import math
+import socket
+import struct
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.client.client import Client
+from asyncua.common.utils import Buffer
+from asyncua.crypto import security_policies, uacrypto
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.ua_binary import struct_from_binary
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+
+from collectors.opcua.config import OpcUaConfig
+from telemetry.errors import SourceError
+
+CLOSING_S: Final = 0.4
+"""How long [s] a server may take to let us go; a collector must end within a second."""
+
+_SESSION_TIMEOUT_MS: Final = 60_000
+"""A session that died without a word is forgotten by the server after this time [ms]: no storm of dead sessions."""
+
+_POLICIES: Final[dict[str, Any]] = {
+    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
+    "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
+    "Aes256_Sha256_RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
+}
+_BATCH: Final = 1000
+"""Most items in one request when the server names no limit of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The server's OperationLimits: the most items in one request of each kind."""
+
+    monitored_items: int = _BATCH
+    history_nodes: int = _BATCH
+
+
+@contextlib.contextmanager
+def speaking_with(url: str) -> Iterator[None]:
+    """Turns what the network, the server or the decoding of its answers raises into a SourceError."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except TimeoutError as error:
+        raise SourceError(f"{url} does not answer") from error
+    except ConnectionRefusedError as error:
+        raise SourceError(f"nothing listens at {url}") from error
+    except UaStatusCodeError as error:
+        raise SourceError(f"{url}: {ua.StatusCode(error.code).name}: {ua.StatusCode(error.code).doc}") from error
+    except (OSError, UaError, struct.error, ValueError, TypeError, LookupError) as error:
+        raise SourceError(f"{url}: {str(error) or type(error).__name__}") from error
+
+
+class Session:
+    """An open session; made by `connect`."""
+
+    def __init__(self, client: Client, url: str) -> None:
+        self.url: Final = url
+        self._client = client
+
+    async def request(self, request: Any, *, patient: bool = False) -> bytes:
+        """Send a request, return its answer's bytes; `patient` waits for ever, as for Publish. Raises SourceError."""
+        with speaking_with(self.url):
+            return bytes(await self._send(request, patient=patient))
+
+    async def ask(self, request: Any, response: type) -> Any:
+        """Send a request and return its answer, decoded by the library. Raises SourceError."""
+        with speaking_with(self.url):
+            return struct_from_binary(response, await self._send(request))
+
+    async def _send(self, request: Any, *, patient: bool = False) -> Buffer:
+        protocol = self._client.uaclient.protocol
+        if protocol is None:
+            raise ConnectionError("the connection is closed")
+        return await protocol.send_request(request, 0 if patient else None)
+
+    async def namespaces(self) -> list[str]:
+        """The server's namespace array: a URI's place in it is its index, in this session."""
+        with speaking_with(self.url):
+            found: object = await self._client.get_namespace_array()
+        if not isinstance(found, list):
+            raise SourceError(f"{self.url} has no namespace array")
+        return [str(uri) for uri in found]
+
+    async def limits(self) -> Limits:
+        """The server's OperationLimits; where it names none, a size that servers take."""
+        ids = (
+            ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+            ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
+        )
+        with speaking_with(self.url):
+            values = await self._client.uaclient.session.read_attributes(
+                [ua.NodeId(ua.Int32(number)) for number in ids], AttributeIds.Value
+            )
+        numbers = [value.Value.Value if value.Value is not None else None for value in values]
+        return Limits(*(number if isinstance(number, int) and 0 < number < _BATCH else _BATCH for number in numbers))
+
+
+@contextlib.asynccontextmanager
+async def connect(config: OpcUaConfig, password: str | None) -> AsyncIterator[Session]:
+    """An open session with the server, closed on leaving. Raises SourceError."""
+    client = Client(config.url, timeout=config.timeout_ms / 1000)
+    client.application_uri = f"urn:{socket.gethostname()}:km0-telemetry"
+    client.product_uri = "urn:km0-telemetry"
+    client.name = client.description = f"km0-telemetry {config.name}"
+    client.session_timeout = _SESSION_TIMEOUT_MS
+    if config.user is not None:
+        client.set_user(config.user)
+        client.set_password(password or "")
+    renewal: asyncio.Task[None] | None = None
+    try:
+        with speaking_with(config.url):
+            if config.security != "None":
+                await _secure(client, config)
+            await client.connect_socket()
+            await client.send_hello()
+            await client.open_secure_channel()
+            await client.create_session()
+            await client.activate_session(username=config.user, password=password)
+        renewal = asyncio.create_task(_renew(client), name=f"{config.name}: secure channel renewal")
+        yield Session(client, config.url)
+    finally:
+        if renewal is not None:
+            renewal.cancel()
+        await _close(client)
+
+
+async def _secure(client: Client, config: OpcUaConfig) -> None:
+    key, certificate = config.certificates / "own.key.pem", config.certificates / "own.der"
+    await client.setup_self_signed_certificate(key, certificate, host_name=socket.gethostname())
+    key.chmod(0o600)
+    assert config.server_certificate is not None
+    await client.set_security(
+        _POLICIES[config.security],
+        certificate,
+        key,
+        server_certificate=uacrypto.CertProperties(config.server_certificate),
+        mode=ua.MessageSecurityMode.SignAndEncrypt if config.mode == "SignAndEncrypt" else ua.MessageSecurityMode.Sign,
+    )
+
+
+async def _renew(client: Client) -> None:
+    """Renews the channel's keys at three quarters of their life. A failure breaks the channel, which is noticed."""
+    while True:
+        await asyncio.sleep(client.secure_channel_timeout * 0.75 / 1000)
+        try:
+            await client.open_secure_channel(renew=True)
+        except (OSError, TimeoutError, UaError):
+            _cut(client)
+            return
+        client.uaclient.revolve_security_token()
+
+
+async def _close(client: Client) -> None:
+    protocol = client.uaclient.protocol
+    if protocol is not None and not protocol.is_closed:
+        with contextlib.suppress(OSError, TimeoutError, UaError):
+            async with asyncio.timeout(CLOSING_S):
+                await client.close_session()
+                await client.close_secure_channel()
+    _cut(client)
+    client.disconnect_socket()
+
+
+def _cut(client: Client) -> None:
+    """Drop the connection without waiting for what is still to be sent: a frozen peer would never take it."""
+    protocol = client.uaclient.protocol
+    if protocol is not None and protocol.transport is not None:
+        protocol.transport.abort()
+
+
+def counts(interval_ms: float, total_ms: float) -> int:
+    """How many intervals [ms] make up a time [ms], rounded up, at least one."""
+    return max(1, math.ceil(total_ms / interval_ms))
