@@ -1,0 +1,79 @@
+"""The KPI values of a DuckDB store: one row per identity, replaced by deleting and inserting in one transaction.
+
+No index: a window that is open is replaced every second, and deleting by a narrow range of `start_ns` costs less than
+keeping a primary key up to date.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from telemetry.samples import KpiValue, Window
+
+KpiKey = tuple[str, str, str]
+"""(asset, kpi, kind)."""
+
+
+class KpiTable:
+    """Reads and writes the tables `kpis` and `kpi_series`. `ids` holds the committed series only."""
+
+    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
+        found = db.execute("SELECT asset, kpi, kind, id FROM kpi_series").fetchall()
+        self.ids: dict[KpiKey, int] = {(asset, kpi, kind): number for asset, kpi, kind, number in found}
+
+    def replace(self, db: duckdb.DuckDBPyConnection, values: Sequence[KpiValue]) -> dict[KpiKey, int]:
+        """Write the values inside the caller's transaction; returns the new series, to add to `ids` once committed."""
+        rows = list({(v.asset, v.kpi, v.kind, v.start_ns): v for v in values}.values())
+        if not rows:
+            return {}
+        new = dict.fromkeys(key for v in rows if (key := (v.asset, v.kpi, v.kind)) not in self.ids)
+        fresh = {key: number for number, key in enumerate(new, len(self.ids))}
+        if fresh:
+            db.executemany(
+                "INSERT INTO kpi_series VALUES (?, ?, ?, ?)", [[number, *key] for key, number in fresh.items()]
+            )
+        ids = self.ids | fresh
+        starts = np.array([v.start_ns for v in rows], np.int64)
+        given: dict[str, npt.NDArray[Any]] = {
+            "series": np.array([ids[v.asset, v.kpi, v.kind] for v in rows], np.int32),
+            "start_ns": starts,
+            "end_ns": np.array([v.end_ns for v in rows], np.int64),
+            "value": np.array([v.value for v in rows], np.float64),
+            "numerator": np.array([v.numerator for v in rows], np.float64),
+            "denominator": np.array([v.denominator for v in rows], np.float64),
+            "coverage": np.array([v.coverage for v in rows], np.float64),
+            "samples": np.array([v.samples for v in rows], np.int64),
+            "final": np.array([v.final for v in rows], np.bool_),
+        }
+        db.register("given", given)
+        db.execute(
+            "DELETE FROM kpis USING given WHERE kpis.series = given.series AND kpis.start_ns = given.start_ns "
+            "AND kpis.start_ns BETWEEN ? AND ?",
+            [int(starts.min()), int(starts.max())],
+        )
+        # DuckDB reads a NaN of a numpy column as NULL.
+        db.execute(
+            "INSERT INTO kpis SELECT series, start_ns, end_ns, coalesce(value, 'nan'), coalesce(numerator, 'nan'), "
+            "coalesce(denominator, 'nan'), coalesce(coverage, 'nan'), samples, final FROM given"
+        )
+        return fresh
+
+    def read(self, db: duckdb.DuckDBPyConnection, asset: str, kpi: str, window: Window) -> list[KpiValue]:
+        """The values whose windows overlap `window`, in time order."""
+        kinds = {
+            number: kind
+            for (path, name, kind), number in list(self.ids.items())
+            if (path, name) == (asset, kpi) and window.kind in ("interval", kind)
+        }
+        if not kinds:
+            return []
+        found = db.execute(
+            "SELECT series, start_ns, end_ns, value, numerator, denominator, coverage, samples, final FROM kpis "
+            "WHERE list_contains(?, series) AND start_ns < ? AND greatest(end_ns, start_ns + 1) > ?",
+            [list(kinds), window.end_ns, window.start_ns],
+        ).fetchall()
+        values = [KpiValue(asset, kpi, kinds[number], *rest) for number, *rest in found]
+        return sorted(values, key=lambda value: (value.start_ns, value.end_ns, value.kind))
