@@ -5,18 +5,13 @@ a time that the spring change skips is read with the offset before it, an ambigu
 occurrence, so that a 05:00–13:00 shift is always what the clock on the wall says.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import numpy as np
-import numpy.typing as npt
-
+from telemetry.intervals import Intervals, subtract, union
 from telemetry.plant import DAYS, CalendarConfig, Turn
 from telemetry.samples import SECOND_NS, Window
-
-Intervals = npt.NDArray[np.int64]
-"""Shape (n, 2): half-open [start, end) [ns], sorted, not overlapping."""
 
 
 def local_ns(day: date, minutes: int, zone: ZoneInfo) -> int:
@@ -32,18 +27,34 @@ def local_day(time_ns: int, zone: ZoneInfo) -> date:
 
 def days(window: Window, zone: ZoneInfo) -> list[Window]:
     """The local days that overlap the window, whole: 23 h and 25 h long when the clock changes."""
-    found: list[Window] = []
-    day = local_day(window.start_ns, zone)
-    while (start := local_ns(day, 0, zone)) < window.end_ns:
-        day += timedelta(days=1)
-        found.append(Window(start, local_ns(day, 0, zone), "day"))
-    return found
+    return _chain(window, zone, "day", local_day(window.start_ns, zone), lambda start: start + timedelta(days=1))
 
 
 def hours(window: Window) -> list[Window]:
-    """The hours that overlap the window, whole. Every offset in use where this runs is a multiple of a quarter hour;
-    hours are cut in UTC."""
+    """The hours that overlap the window, whole. They are cut in UTC, so that the hour that a clock change skips or
+    repeats is no special case; zones that are off UTC by part of an hour see them start at that part."""
     return steps(window, 3600 * SECOND_NS, "hour")
+
+
+def weeks(window: Window, zone: ZoneInfo) -> list[Window]:
+    """The local weeks (Monday to Sunday, ISO 8601) that overlap the window, whole."""
+    day = local_day(window.start_ns, zone)
+    monday = day - timedelta(days=day.weekday())
+    return _chain(window, zone, "week", monday, lambda start: start + timedelta(days=7))
+
+
+def months(window: Window, zone: ZoneInfo) -> list[Window]:
+    """The local calendar months that overlap the window, whole."""
+    first = local_day(window.start_ns, zone).replace(day=1)
+    return _chain(window, zone, "month", first, lambda start: (start + timedelta(days=31)).replace(day=1))
+
+
+def _chain(window: Window, zone: ZoneInfo, kind: str, first: date, following: Callable[[date], date]) -> list[Window]:
+    found: list[Window] = []
+    while (start_ns := local_ns(first, 0, zone)) < window.end_ns:
+        first = following(first)
+        found.append(Window(start_ns, local_ns(first, 0, zone), kind))
+    return found
 
 
 def steps(window: Window, length_ns: int, kind: str) -> list[Window]:
@@ -72,7 +83,8 @@ def turns(
         for turn in chosen:
             end = turn.end if turn.end > turn.start else turn.end + 24 * 60
             start_ns, end_ns = local_ns(day, turn.start, zone), _end_ns(day, end, zone)
-            if start_ns < window.end_ns and window.start_ns < end_ns:
+            # a turn of 02:30–03:00 does not exist on the day whose clock jumps from 02:00 to 03:00
+            if start_ns < end_ns and start_ns < window.end_ns and window.start_ns < end_ns:
                 found.append((turn.name, Window(start_ns, end_ns, "break" if breaks else "shift")))
         day += timedelta(days=1)
     return sorted(found, key=lambda named: named[1])
@@ -96,37 +108,3 @@ def required(window: Window, calendar: CalendarConfig | None, zone: ZoneInfo) ->
         return opened
     pauses = union(((turn.start_ns, turn.end_ns) for _, turn in turns(window, calendar, zone, breaks=True)), window)
     return subtract(opened, pauses)
-
-
-def union(intervals: Iterable[tuple[int, int]], window: Window) -> Intervals:
-    """The intervals cut to the window, overlaps merged, sorted."""
-    merged: list[list[int]] = []
-    for start, end in sorted((max(s, window.start_ns), min(e, window.end_ns)) for s, e in intervals):
-        if end <= start:
-            continue
-        if merged and start <= merged[-1][1]:
-            merged[-1][1] = max(merged[-1][1], end)
-        else:
-            merged.append([start, end])
-    return np.array(merged, np.int64).reshape(-1, 2)
-
-
-def subtract(intervals: Intervals, holes: Intervals) -> Intervals:
-    """What remains of sorted intervals when sorted holes are taken out."""
-    remaining: list[tuple[int, int]] = []
-    for start, end in intervals.tolist():
-        reached = start
-        for hole_start, hole_end in holes.tolist():
-            if hole_end <= reached or hole_start >= end:
-                continue
-            if hole_start > reached:
-                remaining.append((reached, hole_start))
-            reached = max(reached, hole_end)
-        if reached < end:
-            remaining.append((reached, end))
-    return np.array(remaining, np.int64).reshape(-1, 2)
-
-
-def total_s(intervals: Intervals) -> float:
-    """Summed length [s]."""
-    return float((intervals[:, 1] - intervals[:, 0]).sum()) / SECOND_NS

@@ -1,1 +1,1 @@
-"""KPI functions: pure numpy, each with its unit and reference, and the catalogue of them."""
+"""From series of samples to KPIs: pure functions on arrays, models of a machine and of a link, and the catalogue."""

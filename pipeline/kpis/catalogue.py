@@ -1,0 +1,205 @@
+"""The KPI catalogue: one row per figure, with unit, windows, inputs, function, reference and meaning.
+
+All figures of an asset over a window come from one model of it, made once from one read of its inputs: an Oee of a
+machine, the Probes of a link. A row says how its figure is taken from that model. To add a KPI, add a row.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isnan, nan
+from typing import Any, Final, Literal
+
+from pipeline.kpis import link, machine
+from pipeline.kpis.link import Probes
+from pipeline.kpis.oee import Oee
+from pipeline.kpis.states import Category
+from telemetry.samples import Ratio
+
+PER_MACHINE: Final = ("hour", "shift", "day")
+PER_LINK: Final = ("minute", "hour", "day")
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A figure that is no ratio, with the share of the window it rests on. An additive one may be summed over windows
+    by `numerator` [same unit]; a percentile may not, and has numerator NaN. Its denominator is 0."""
+
+    value: float
+    coverage: float
+    samples: int
+    numerator: float = nan
+    denominator: float = 0.0
+
+
+Figure = Ratio | Amount
+Kind = Literal["machine", "link", "platform"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """One row of the catalogue. `of`: kind of asset; `per`: kinds of window; `compute`: from the asset's model."""
+
+    name: str
+    unit: str
+    of: Kind
+    per: tuple[str, ...]
+    inputs: tuple[str, ...]
+    compute: Callable[[Any], Figure]  # the model is the Oee of a machine or the Probes of a link: `of` says which
+    reference: str
+    meaning: str
+    meaning_fr: str
+
+
+def _machine(
+    name: str, unit: str, compute: Callable[[Oee], Figure], reference: str, meaning: str, meaning_fr: str
+) -> Kpi:
+    return Kpi(name, unit, "machine", PER_MACHINE, machine.INPUTS, compute, reference, meaning, meaning_fr)
+
+
+def _link(
+    name: str, unit: str, compute: Callable[[Probes], Figure], reference: str, meaning: str, meaning_fr: str
+) -> Kpi:
+    return Kpi(name, unit, "link", PER_LINK, link.INPUTS, compute, reference, meaning, meaning_fr)
+
+
+def _sum(value: float, coverage: float, samples: int) -> Amount:
+    """An additive amount; not known at all when nothing of it was seen."""
+    known = coverage > 0 and not isnan(value)
+    return Amount(value if known else nan, coverage if known else 0.0, samples, value if known else 0.0)
+
+
+def _seconds(part: Callable[[Oee], float]) -> Callable[[Oee], Figure]:
+    def compute(oee: Oee) -> Figure:
+        coverage = oee.availability.coverage
+        return _sum(part(oee), coverage, oee.samples)
+
+    return compute
+
+
+def _of_calendar(part: Callable[[Oee], float]) -> Callable[[Oee], Figure]:
+    return lambda oee: _sum(part(oee), 1.0, oee.samples)
+
+
+def _percentile(q: float) -> Callable[[Probes], Figure]:
+    return lambda probes: Amount(probes.percentile(q), probes.coverage, len(probes.times_ns))
+
+
+_NF: Final = "NF E60-182"
+_ISO: Final = "ISO 22400-2"
+_STOPS: Final[dict[Category, tuple[str, str, str]]] = {
+    Category.BREAKDOWN: ("tP", "breakdowns", "pannes"),
+    Category.OPERATION: ("tAE", "own stops without another cause", "arrêts d'exploitation"),
+    Category.TOOL_CHANGE: ("tCOP", "programmed tool changes", "changements d'outil programmés"),
+    Category.ADJUSTMENT: ("tRF", "adjustments", "réglages fréquentiels"),
+    Category.INSPECTION: ("tDC", "inspections", "contrôles"),
+    Category.CHANGEOVER: ("tCF", "changeovers", "changements de fabrication"),
+    Category.UPKEEP: ("tEF", "routine upkeep", "entretien fréquentiel"),
+    Category.MICRO_STOP: ("tMA", "micro-stops", "micro-arrêts"),
+    Category.INDUCED: ("tAI", "stops induced from outside", "arrêts induits"),
+}
+
+
+def _stop(category: Category) -> Kpi:
+    code, meaning, meaning_fr = _STOPS[category]
+    compute = _seconds(lambda oee: oee.stops[category])
+    return _machine(f"{category.value}_time", "s", compute, f"{_NF} {code}", f"time lost to {meaning}", meaning_fr)
+
+
+CATALOGUE: Final[tuple[Kpi, ...]] = (
+    _machine(
+        "trs", "", lambda oee: oee.trs, f"{_NF} TRS = tU/tR = Do·Tp·Tq",
+        "useful share of required time; micro-stops lower Do", "taux de rendement synthétique",
+    ),
+    _machine(
+        "do", "", lambda oee: oee.availability, f"{_NF} Do = tF/tR",
+        "running share of required time", "disponibilité opérationnelle",
+    ),
+    _machine(
+        "tp", "", lambda oee: oee.performance, f"{_NF} Tp = tN/tF",
+        "parts at their reference cycle ÷ running time; above 1: a reference cycle is too slow",
+        "taux de performance",
+    ),
+    _machine(
+        "tq", "", lambda oee: oee.quality, f"{_NF} Tq = tU/tN",
+        "good ÷ all parts, weighted with their reference cycle", "taux de qualité",
+    ),
+    _machine(
+        "trg", "", lambda oee: oee.trg, f"{_NF} TRG = tU/tO = TRS·TC",
+        "useful share of opening time", "taux de rendement global",
+    ),
+    _machine(
+        "tre", "", lambda oee: oee.tre, f"{_NF} TRE = tU/tT = TRG·TS",
+        "useful share of all time", "taux de rendement économique",
+    ),
+    _machine(
+        "tc", "", lambda oee: oee.tc, f"{_NF} TC = tR/tO", "required share of opening time", "taux de charge",
+    ),
+    _machine(
+        "ts", "", lambda oee: oee.ts, f"{_NF} TS = tO/tT",
+        "opening share of all time", "taux stratégique d'engagement",
+    ),
+    _machine(
+        "oee", "", lambda oee: oee.trs, f"{_ISO} OEE index = PRI·GQ/PBT", "overall equipment effectiveness",
+        "indice OEE",
+    ),
+    _machine(
+        "availability", "", lambda oee: oee.availability, f"{_ISO} Availability = APT/PBT",
+        "actual production time ÷ planned busy time", "disponibilité",
+    ),
+    _machine(
+        "performance", "", lambda oee: oee.performance, f"{_ISO} Effectiveness = PRI·PQ/APT",
+        "planned runtime of what was made ÷ actual production time", "efficacité",
+    ),
+    _machine(
+        "quality", "", lambda oee: oee.quality_ratio, f"{_ISO} Quality ratio = GQ/PQ",
+        "good ÷ all parts, by count, in the whole window", "taux de qualité en pièces",
+    ),
+    _machine(
+        "nee", "", lambda oee: oee.nee, f"{_ISO} NEE index = AUPT/PBT · Effectiveness · Quality",
+        "OEE that does not hold set-up against the machine", "indice NEE",
+    ),
+    _machine(
+        "parts", "part", lambda oee: _sum(oee.made_all, oee.made_coverage, oee.samples), f"{_NF} NPR; {_ISO} PQ",
+        "parts made in the whole window", "pièces réalisées",
+    ),
+    _machine(
+        "parts_good", "part", lambda oee: _sum(oee.good_all, oee.good_coverage, oee.samples), f"{_NF} NPB; {_ISO} GQ",
+        "good parts made in the whole window", "pièces bonnes",
+    ),
+    _machine(
+        "opening_time", "s", _of_calendar(lambda oee: oee.opening), f"{_NF} tO; {_ISO} POT",
+        "time inside shifts", "temps d'ouverture",
+    ),
+    _machine(
+        "required_time", "s", _of_calendar(lambda oee: oee.required), f"{_NF} tR; {_ISO} PBT",
+        "opening time without planned stops", "temps requis",
+    ),
+    _machine(
+        "unknown_time", "s", _of_calendar(lambda oee: oee.unknown), "required time whose state is not known",
+        "neither running nor stopped: nobody can tell", "temps inconnu",
+    ),
+    _machine(
+        "running_time", "s", _seconds(lambda oee: oee.running), f"{_NF} tF; {_ISO} APT",
+        "running time inside required time", "temps de fonctionnement",
+    ),
+    *(_stop(category) for category in _STOPS),
+    _link("rtt_p50", "ms", _percentile(0.50), "RFC 2681, RFC 7679 4.2", "median round-trip time", "RTT médian"),
+    _link(
+        "rtt_p95", "ms", _percentile(0.95), "RFC 2681, RFC 7679 4.2",
+        "95 % of the packets came back faster", "RTT, 95e centile",
+    ),
+    _link(
+        "rtt_p99", "ms", _percentile(0.99), "RFC 2681, RFC 7679 4.2",
+        "99 % of the packets came back faster", "RTT, 99e centile",
+    ),
+    _link(
+        "rtt_p999", "ms", _percentile(0.999), "RFC 2681, RFC 7679 4.2",
+        "99.9 % of the packets came back faster", "RTT, 99,9e centile",
+    ),
+    _link(
+        "jitter", "ms", lambda probes: Amount(probes.jitter(), probes.coverage, len(probes.times_ns)),
+        "RFC 3550 6.4.1, of the round trip", "how much successive round-trip times differ", "gigue",
+    ),
+    _link("loss", "", lambda probes: probes.loss(), "RFC 7680", "packets that got no answer in time", "perte"),
+)  # fmt: skip
+"""Every KPI."""

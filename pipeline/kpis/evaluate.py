@@ -1,0 +1,99 @@
+"""The catalogue applied: which windows an asset has, what a sample in one of them can change, and their KPI values."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pipeline.kpis import machine
+from pipeline.kpis.catalogue import CATALOGUE, Figure, Kpi
+from pipeline.kpis.link import LinkHistory
+from pipeline.kpis.machine import MachineHistory
+from telemetry import calendar
+from telemetry.plant import Asset, Plant
+from telemetry.protocols import Store
+from telemetry.samples import SECOND_NS, KpiValue, Series, Window
+
+_ROWS: Final[dict[str, tuple[Kpi, ...]]] = {
+    kind: tuple(kpi for kpi in CATALOGUE if kpi.of == kind) for kind in ("machine", "link", "platform")
+}
+_INPUTS: Final[dict[str, frozenset[str]]] = {
+    kind: frozenset(metric for kpi in rows for metric in kpi.inputs) for kind, rows in _ROWS.items()
+}
+_KINDS: Final[dict[str, frozenset[str]]] = {
+    kind: frozenset(name for kpi in rows for name in kpi.per) for kind, rows in _ROWS.items()
+}
+
+
+def marker(asset: Asset) -> str | None:
+    """A KPI that every window of the asset has; None when the asset has no KPIs."""
+    rows = _ROWS[asset.kind]
+    return rows[0].name if rows else None
+
+
+def is_input(asset: Asset, metric: str) -> bool:
+    """Whether a KPI of the asset is computed from the metric."""
+    return metric in _INPUTS[asset.kind]
+
+
+def matters(asset: Asset, metric: str) -> bool:
+    """Whether a sample of the metric can change a KPI: of a machine every one can, because it ends a silence."""
+    return asset.kind == "machine" or is_input(asset, metric)
+
+
+def reach_ns(asset: Asset) -> tuple[int, int]:
+    """How far before and after itself [ns] a sample can change windows, beyond the time it holds."""
+    return (machine.after_ns(asset), machine.before_ns(asset)) if asset.kind == "machine" else (0, 0)
+
+
+def settle_ns(asset: Asset) -> int:
+    """How long [ns] after its end a window of an asset that goes on talking can still change."""
+    return round(asset.micro_stop_s * SECOND_NS) if asset.kind == "machine" else 0
+
+
+def windows(plant: Plant, asset: Asset, span: Window) -> list[Window]:
+    """Every window of the asset's KPIs that overlaps the span, whole."""
+    kinds, zone, shifts = _KINDS[asset.kind], plant.zone, plant.calendar(asset.path)
+    found: list[Window] = []
+    if "minute" in kinds:
+        found += calendar.steps(span, 60 * SECOND_NS, "minute")
+    if "hour" in kinds:
+        found += calendar.hours(span)
+    if "shift" in kinds and shifts is not None:
+        found += [shift for _, shift in calendar.turns(span, shifts, zone)]
+    if "day" in kinds:
+        found += calendar.days(span, zone)
+    return found
+
+
+def evaluate(
+    store: Store, plant: Plant, asset: Asset, due: Sequence[Window], now_ns: int, metrics: Iterable[str] = ()
+) -> list[KpiValue]:
+    """All KPIs of the asset over these windows, as known at `now_ns`, from one read of its inputs.
+
+    `metrics`: what else the store holds of the asset; of a machine it shows that the machine was heard of.
+    """
+    rows = _ROWS[asset.kind]
+    if not due or not rows:
+        return []
+    span = Window(min(window.start_ns for window in due), max(window.end_ns for window in due))
+
+    def read(metric: str, window: Window) -> Series:
+        return store.read(asset.path, metric, window)
+
+    history: MachineHistory | LinkHistory
+    if asset.kind == "machine":
+        others = sorted(set(metrics) - _INPUTS["machine"])
+        history = MachineHistory(asset, plant.calendar(asset.path), plant.zone, span, now_ns, read, others)
+    else:
+        history = LinkHistory(span, now_ns, read)
+    values: list[KpiValue] = []
+    for window in due:
+        model, final = history.over(window), history.final(window)
+        values += [_value(asset, kpi, window, kpi.compute(model), final) for kpi in rows if window.kind in kpi.per]
+    return values
+
+
+def _value(asset: Asset, kpi: Kpi, window: Window, figure: Figure, final: bool) -> KpiValue:
+    return KpiValue(
+        asset.path, kpi.name, window.kind, window.start_ns, window.end_ns,
+        figure.value, figure.numerator, figure.denominator, figure.coverage, figure.samples, final,
+    )  # fmt: skip

@@ -1,0 +1,251 @@
+"""The time model of NF E60-182 and the figures of NF E60-182 and ISO 22400-2 on it.
+
+    tT ⊇ tO ⊇ tR ⊇ tF ⊇ tN ⊇ tU       total, opening, required, running, net, useful time
+    Do = tF/tR   Tp = tN/tF   Tq = tU/tN   TRS = tU/tR   TRG = tU/tO   TRE = tU/tT   TC = tR/tO   TS = tO/tT
+
+Where part of tR is unknown, every figure is over the part that is known, and its coverage says how large that is:
+availability over `known` (the state is known), the figures of production over `counted` (state, counts and reference
+cycle are known). Tp above 1 means that a reference cycle is too slow: it is reported as a finding, never clipped.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import isnan, nan
+from typing import Final
+
+from pipeline.kpis.states import FUNCTIONAL, SETUP, Category
+from telemetry.samples import Ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """How a school of OEE counts. `setup_required`: changeover lies inside required time; `micro_stops_run`:
+    micro-stops are a loss of performance, so they count as running time."""
+
+    name: str
+    setup_required: bool = True
+    micro_stops_run: bool = False
+
+
+NF_E60_182: Final = Convention("NF E60-182")
+ISO_22400_2: Final = Convention("ISO 22400-2")
+NAKAJIMA: Final = Convention("Nakajima (TPM, six big losses)", micro_stops_run=True)
+SETUP_PLANNED: Final = Convention("NF E60-182, but changeover outside required time", setup_required=False)
+"""Not the norm's: met in practice and in textbooks. Named, so that nobody takes it for the norm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oee:
+    """Every intermediate time of one machine over one window, all in one unit [s unless given otherwise].
+
+    `known` ≤ `required` is the part whose state is known; `counted` ≤ `known` the part whose counts and reference
+    cycle are known too, `counted_running` the running time in it, and `net`, `useful`, `made`, `good` what was made
+    in it. `made_all`, `good_all`: parts counted in the whole window, planned stops included, with the share of the
+    window over which the counter is known. NaN: not known.
+    """
+
+    convention: Convention
+    total: float
+    opening: float
+    required: float
+    known: float
+    running: float
+    counted: float
+    counted_running: float
+    net: float
+    useful: float
+    made: float = nan
+    good: float = nan
+    stops: Mapping[Category, float] = field(default_factory=dict)
+    planned: float = 0.0
+    made_all: float = nan
+    good_all: float = nan
+    made_coverage: float = 0.0
+    good_coverage: float = 0.0
+    samples: int = 0
+    findings: tuple[str, ...] = ()
+
+    @property
+    def availability(self) -> Ratio:
+        """Do = tF/tR (NF E60-182); Availability = APT/PBT (ISO 22400-2)."""
+        return Ratio(self.running, self.known, _share(self.known, self.required), self.samples)
+
+    @property
+    def performance(self) -> Ratio:
+        """Tp = tN/tF (NF E60-182); Effectiveness = PRI·PQ/APT (ISO 22400-2)."""
+        return self._counted(self.net, self.counted_running)
+
+    @property
+    def quality(self) -> Ratio:
+        """Tq = tU/tN (NF E60-182): good over all parts, each weighted with its reference cycle."""
+        return self._counted(self.useful, self.net)
+
+    @property
+    def trs(self) -> Ratio:
+        """TRS = tU/tR = Do·Tp·Tq (NF E60-182); OEE index = PRI·GQ/PBT (ISO 22400-2)."""
+        return self._counted(self.useful, self.counted)
+
+    @property
+    def trg(self) -> Ratio:
+        """TRG = tU/tO = TRS·TC (NF E60-182)."""
+        return self._widened(self.opening)
+
+    @property
+    def tre(self) -> Ratio:
+        """TRE = tU/tT = TRS·TC·TS (NF E60-182)."""
+        return self._widened(self.total)
+
+    @property
+    def tc(self) -> Ratio:
+        """TC = tR/tO, taux de charge (NF E60-182)."""
+        return Ratio(self.required, self.opening, 1.0, self.samples)
+
+    @property
+    def ts(self) -> Ratio:
+        """TS = tO/tT, taux stratégique d'engagement (NF E60-182)."""
+        return Ratio(self.opening, self.total, 1.0, self.samples)
+
+    @property
+    def quality_ratio(self) -> Ratio:
+        """Quality ratio = GQ/PQ by count (ISO 22400-2), over the whole window: it needs no reference cycle."""
+        coverage = min(self.made_coverage, self.good_coverage)
+        return Ratio(_zero(self.good_all), _zero(self.made_all), coverage, self.samples)
+
+    @property
+    def nee(self) -> Ratio:
+        """NEE index = AUPT/PBT · Effectiveness · Quality ratio (ISO 22400-2): set-up is not held against it.
+
+        The numerator is the time that would have been useful, had set-up time been as useful as production time.
+        """
+        if self.running == 0:
+            return self._counted(nan, self.counted)
+        setup = sum(self.stops.get(category, 0.0) for category in SETUP)
+        return self._counted(self.useful * (self.running + setup) / self.running, self.counted)
+
+    @property
+    def functional(self) -> float:
+        """tAF, arrêts fonctionnels: the sum of its parts."""
+        return sum(self.stops.get(category, 0.0) for category in FUNCTIONAL)
+
+    @property
+    def unknown(self) -> float:
+        """The part of required time whose state is not known: neither running nor stopped."""
+        return self.required - self.known
+
+    def _counted(self, numerator: float, denominator: float) -> Ratio:
+        if isnan(numerator) or isnan(denominator):
+            return Ratio(0.0, 0.0, 0.0, self.samples)
+        return Ratio(numerator, denominator, _share(self.counted, self.required), self.samples)
+
+    def _widened(self, whole: float) -> Ratio:
+        """tU over a time that contains tR. With gaps, the whole shrinks as tR does: TRG stays TRS × TC."""
+        if self.required == 0:
+            return Ratio(0.0, whole, 1.0, self.samples)
+        return self._counted(self.useful, whole * self.counted / self.required)
+
+
+def _share(part: float, whole: float) -> float:
+    """Where nothing is required, nothing is missing."""
+    return 1.0 if whole == 0 else part / whole
+
+
+def _zero(value: float) -> float:
+    return 0.0 if isnan(value) else value
+
+
+def pooled(figures: Iterable[tuple[Ratio, float]]) -> Ratio:
+    """One ratio of several periods or machines: Σ numerators / Σ denominators, never the mean of the ratios.
+
+    Each comes with its size, the required time it speaks of [s]: coverage is the share of all of it that is known.
+    """
+    numerator = denominator = covered = whole = 0.0
+    samples = 0
+    for figure, size in figures:
+        samples += figure.samples
+        covered += figure.coverage * size
+        whole += size
+        if figure.coverage > 0:
+            numerator += figure.numerator
+            denominator += figure.denominator
+    return Ratio(numerator, denominator, _share(covered, whole), samples)
+
+
+def from_totals(
+    *,
+    required: float | None = None,
+    opening: float | None = None,
+    total: float | None = None,
+    planned_stops: float = 0.0,
+    stops: Mapping[Category, float] | float = 0.0,
+    running: float | None = None,
+    cycle: float | None = None,
+    made: float | None = None,
+    good: float | None = None,
+    reject: float | None = None,
+    speed_loss: float | None = None,
+    convention: Convention = NF_E60_182,
+) -> Oee:
+    """The figures of a shift from its totals, as a paper form states them: any unit of time, the same throughout.
+
+    Required time tR is given, or `opening` − `planned_stops`. Running time tF is given, or tR − Σ `stops`, or
+    tN + `speed_loss` (écarts de cadence); stops that are then missing are own stops without a cause (tAE). `cycle` is
+    tCR per part; two of `made`, `good`, `reject` give the third. What cannot be told is NaN; what contradicts itself
+    is told in `findings`. Raises ValueError for negative or missing times.
+    """
+    given = {"required": required, "opening": opening, "total": total, "running": running, "cycle": cycle}
+    given |= {"made": made, "good": good, "reject": reject, "planned_stops": planned_stops}
+    for name, value in given.items():
+        if value is not None and not value >= 0:
+            raise ValueError(f"{name} is {value}: a total is a number, zero or more")
+    causes = dict(stops) if isinstance(stops, Mapping) else {Category.OPERATION: stops}
+    findings: list[str] = []
+    if not convention.setup_required:
+        planned_stops += sum(causes.pop(category, 0.0) for category in SETUP)
+    if required is None:
+        if opening is None:
+            raise ValueError("give the required time tR, or the opening time tO and the planned stops")
+        required = opening - planned_stops
+    opening = required + planned_stops if opening is None else opening
+    total = opening if total is None else total
+    if not total >= opening >= required >= 0:
+        raise ValueError(f"tT ≥ tO ≥ tR ≥ 0 does not hold: {total:g}, {opening:g}, {required:g}")
+    made, good = _parts(made, good, reject)
+    net = nan if cycle is None else made * cycle
+    useful = nan if cycle is None else good * cycle
+    if convention.micro_stops_run:
+        causes.pop(Category.MICRO_STOP, None)
+    stopped = sum(causes.values())
+    if running is None:
+        running = required - stopped if speed_loss is None else net + speed_loss
+        causes[Category.OPERATION] = causes.get(Category.OPERATION, 0.0) + required - stopped - running
+    elif stopped and abs(required - stopped - running) > 1e-9 * max(required, 1.0):
+        findings.append(
+            f"tR − stops is {required - stopped:g}, but tF is said to be {running:g}: "
+            "the factors do not belong to one period; TRS is tU/tR"
+        )
+    if running > required or running < 0:
+        findings.append(f"running time {running:g} is not within required time {required:g}")
+    return Oee(
+        convention, total, opening, required, required, running, required, running, net, useful, made, good,
+        {category: length for category, length in causes.items() if length}, opening - required,
+        made, good, float(not isnan(made)), float(not isnan(good)),
+        findings=(*findings, *performance_findings(net, running)),
+    )  # fmt: skip
+
+
+def _parts(made: float | None, good: float | None, reject: float | None) -> tuple[float, float]:
+    if made is None and good is not None and reject is not None:
+        made = good + reject
+    if good is None and made is not None and reject is not None:
+        good = made - reject
+    if made is not None and good is not None and (good > made or (reject is not None and good + reject != made)):
+        raise ValueError(f"{good:g} good and {reject or 0:g} rejected do not add up to {made:g} made")
+    return nan if made is None else made, nan if good is None else good
+
+
+def performance_findings(net: float, running: float, products: str = "") -> tuple[str, ...]:
+    """Says so when more was made than the reference cycle allows: the cycle is too slow, or counts are wrong."""
+    if net > running * (1 + 1e-9) and running >= 0:
+        more = f"{net / running:.3f}" if running else "without running"
+        return (f"Tp is above 1 ({more}): reference cycle too slow{f' for {products}' if products else ''}",)
+    return ()

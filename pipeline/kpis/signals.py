@@ -1,0 +1,95 @@
+"""What a series of samples says about time: runs, knowledge, counts. Pure numpy over whole columns.
+
+Conventions. Times are int64 [ns], in order; a value holds from its instant (included) until the next sample's
+(excluded). A value of quality BAD, or that is not a number, says "from here on it is not known". Nothing here sorts
+what is in order already.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from telemetry.intervals import Instants, Intervals
+from telemetry.samples import Quality, Series
+
+Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+
+def ordered(series: Series) -> Series:
+    """The series in time order with one row per instant: of rows with equal times the last given wins.
+
+    A series that is in order already is returned as it is, at the cost of one comparison.
+    """
+    times = series.times_ns
+    if len(times) < 2 or bool(np.all(times[1:] > times[:-1])):
+        return series
+    order: Indices = np.argsort(times, kind="stable") if np.any(times[1:] < times[:-1]) else np.arange(len(times))
+    sorted_times = times[order]
+    last = np.concatenate((sorted_times[1:] != sorted_times[:-1], [True]))
+    keep = order[last]
+    return Series(times[keep], series.values[keep], series.quality[keep], series.texts[keep])
+
+
+def trusted(series: Series) -> Flags:
+    """Which rows say something: quality GOOD or UNCERTAIN, and a number."""
+    told: Flags = (series.quality != Quality.BAD) & np.isfinite(series.values)
+    return told
+
+
+def in_force(times_ns: Instants, at_ns: Instants) -> Indices:
+    """The row whose value holds at each instant; −1 before the first."""
+    return np.searchsorted(times_ns, at_ns, "right") - 1
+
+
+def edges(start_ns: int, end_ns: int, *times_ns: Instants) -> Instants:
+    """Every instant in [start_ns, end_ns] at which something may change, once, in order, both bounds included."""
+    inner = [part[(part > start_ns) & (part < end_ns)] for part in times_ns]
+    # a stable sort merges runs that are sorted already in linear time
+    together = np.sort(np.concatenate((np.array([start_ns, end_ns], np.int64), *inner)), kind="stable")
+    return together[np.concatenate(([True], together[1:] != together[:-1]))]
+
+
+def silences(alive_ns: Instants, start_ns: int, end_ns: int, limit_ns: int) -> Intervals:
+    """Stretches of [start_ns, end_ns) longer than `limit_ns` without any sample; the bounds count as samples."""
+    bounds = np.concatenate(([start_ns], alive_ns[(alive_ns > start_ns) & (alive_ns < end_ns)], [end_ns]))
+    long = np.diff(bounds) > limit_ns
+    return np.column_stack((bounds[:-1][long], bounds[1:][long]))
+
+
+def increments(series: Series, rollover: float | None = None) -> Numbers:
+    """How much a counter grew from the row before, attributed to the instant of the row. Same unit, shape (n,).
+
+    The first row is a baseline (a read begins with the value in force, so the increment of the first row inside a
+    window is there), and so is a row after one that says nothing (BAD). A counter that fell was reset: it has counted
+    its new value since, nothing is lost. A counter that is known to roll over at `rollover` (the count it never
+    shows, 65536 for 16 bits) has counted through it instead. Messages lost on the way cost nothing: the next value
+    makes up for them.
+    """
+    if len(series) == 0:
+        return np.zeros(0)
+    grown = np.zeros(len(series))
+    grown[1:] = np.diff(series.values)
+    after_reset = series.values if rollover is None else grown + rollover
+    grown = np.where(grown < 0, after_reset, grown)
+    told = trusted(series)
+    usable = told.copy()
+    usable[0] = False
+    usable[1:] &= told[:-1]
+    return np.where(usable, grown, 0.0)
+
+
+def runs(flags: Flags) -> tuple[Indices, Indices]:
+    """First and one-past-last index of every run of True."""
+    padded = np.concatenate(([False], flags, [False]))
+    changes = np.flatnonzero(padded[1:] != padded[:-1])
+    return changes[::2], changes[1::2]
+
+
+def run_lengths(flags: Flags, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For every element that is True, the summed length of the run of True it belongs to; 0 elsewhere."""
+    first, last = runs(flags)
+    total = np.concatenate(([0], np.cumsum(lengths)))
+    result = np.zeros(len(flags), np.int64)
+    result[flags] = np.repeat(total[last] - total[first], last - first)
+    return result

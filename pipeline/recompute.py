@@ -1,0 +1,230 @@
+"""New data, late data and passing time become the same thing: windows that are due.
+
+Invariants
+- A sample at t dirties [t, next sample of its metric] when its metric holds ([t, now] when it is the last), [t, t] when
+  it does not, widened by how far a sample matters (`reach_ns`): then KPI values equal the batch answer for every order
+  of arrival. The end is included, for a counter's next increment is counted there.
+- The cursor is written with the values, in one transaction, and only once every window its changes made due is
+  written, except open ones: those are recomputed after a restart anyway, as the last stored days tell.
+- Work per step is bounded in windows, and a read in time. What remains is due at the next step.
+- An open window is refreshed when it has aged by 1/1440 of its length, and at most every `refresh_s`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter, time_ns
+from typing import Final
+
+from pipeline.kpis import evaluate as kpis
+from telemetry.errors import StoreError
+from telemetry.glossary import holds
+from telemetry.health import Component
+from telemetry.plant import Asset, Plant
+from telemetry.protocols import Store
+from telemetry.samples import SECOND_NS, KpiValue, Span, Window
+
+DAY_NS: Final = 24 * 3600 * SECOND_NS
+LONGEST_READ_NS: Final = 2 * DAY_NS
+"""A read spans no more than this [ns], unless one window does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a step did: windows evaluated, and windows that are due and wait for the next step."""
+
+    evaluated: int
+    waiting: int
+
+
+class Recompute:
+    """Keeps the KPI values of a store up to date. One instance per store; `step` is not to be called concurrently."""
+
+    def __init__(
+        self, store: Store, plant: Plant, component: Component, *,
+        now_ns: Callable[[], int] = time_ns, refresh_s: float = 5.0, windows_per_step: int = 500,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._plant = plant
+        self._component = component
+        self._now_ns = now_ns
+        self._refresh_ns = round(refresh_s * SECOND_NS)
+        self._windows_per_step = windows_per_step
+        self._taken: int | None = None  # cursor of the changes taken in; None before the first step
+        self._due: dict[str, set[Window]] = {}
+        self._open: dict[str, dict[Window, int]] = {}  # not final → when last evaluated [ns]
+        self._reached: dict[str, int] = {}  # windows before this instant [ns] have been made due
+        self._heard: dict[str, int] = {}  # newest sample taken in [ns]
+        self._metrics: dict[str, set[str]] = {}
+
+    def step(self, *, all_open: bool = False) -> Progress:
+        """Do the due windows once, at most `windows_per_step`. `all_open`: open windows too, whenever last refreshed.
+
+        Raises StoreError; nothing is lost then, what was due stays due.
+        """
+        began, now = perf_counter(), self._now_ns()
+        if self._taken is None:
+            self._resume(now)
+        self._take_changes(now)
+        self._take_time(now)
+        values: list[KpiValue] = []
+        done: list[tuple[str, Window]] = []
+        for asset, windows in self._ready(now, all_open):
+            metrics = self._metrics.get(asset.path, ())
+            values += kpis.evaluate(self._store, self._plant, asset, windows, now, metrics)
+            done += [(asset.path, window) for window in windows]
+        evaluated = set(done)
+        waiting = sum(
+            (path, window) not in evaluated and window not in self._open.get(path, ())
+            for path, due in self._due.items()
+            for window in due
+        )
+        committed = self._store.cursor()
+        assert self._taken is not None
+        cursor = committed if waiting else self._taken
+        if values or cursor != committed:
+            self._store.write_kpis(values, cursor)
+        final = {(value.asset, value.window) for value in values if value.final}
+        for path, window in done:
+            self._due.get(path, set()).discard(window)
+            opened = self._open.setdefault(path, {})
+            if (path, window) in final:
+                opened.pop(window, None)
+            else:
+                opened[window] = now
+        self._component.count("windows", len(done))
+        self._component.count("kpis", len(values))
+        self._component.gauge("waiting_windows", waiting)
+        self._component.gauge("step_ms", 1000 * (perf_counter() - began))
+        self._component.ok()
+        return Progress(len(done), waiting)
+
+    async def run(self, every_s: float = 1.0) -> None:
+        """Step until cancelled: at once while windows wait, else every `every_s` [s]. StoreError: wait and go on."""
+        delay = every_s
+        while True:
+            try:
+                progress = await _finished(self.step)
+                delay = 0.0 if progress.waiting else every_s
+            except StoreError as error:
+                self._component.failing(f"the store takes no KPI values: {error}")
+                self._component.count("store_errors")
+                delay = error.retry_after_s or min(30.0, max(every_s, 2 * delay))
+            await asyncio.sleep(delay)
+
+    def _resume(self, now: int) -> None:
+        """Take up where the last process ended: its last days that were not final, and what the inventory holds."""
+        self._taken = self._store.cursor()
+        for info in self._store.inventory():
+            self._metrics.setdefault(info.asset, set()).add(info.metric)
+        for asset in self._plant.assets:
+            name = kpis.marker(asset)
+            stored = [] if name is None else self._store.read_kpis(asset.path, name, Window(0, now, "day"))
+            if stored:
+                start = min([value.start_ns for value in stored if not value.final], default=stored[-1].end_ns)
+                # an hour that ends where the day starts may have been left not final
+                self._make_due(asset, start - 3600 * SECOND_NS, now, now)
+                self._reached[asset.path] = now
+
+    def _take_changes(self, now: int) -> None:
+        assert self._taken is not None
+        changes = self._store.changes(self._taken)
+        newest: dict[str, int] = {}
+        for span in changes.spans:
+            if span.asset not in self._plant:
+                continue
+            asset = self._plant.asset(span.asset)
+            if not kpis.matters(asset, span.metric):
+                continue
+            self._metrics.setdefault(span.asset, set()).add(span.metric)
+            newest[span.asset] = max(newest.get(span.asset, span.last_ns), span.last_ns)
+            start, end = self._dirty(asset, span, now)
+            self._make_due(asset, start, end, now)
+            self._reached.setdefault(span.asset, min(span.first_ns, now))
+        for path, last_ns in newest.items():
+            self._heard[path] = max(self._heard.get(path, last_ns), last_ns)
+        self._taken = changes.cursor
+
+    def _dirty(self, asset: Asset, span: Span, now: int) -> tuple[int, int]:
+        """The instants [ns], inclusive, whose windows a change may have changed."""
+        back, forth = kpis.reach_ns(asset)
+        start, end = span.first_ns - back, span.last_ns
+        heard = self._heard.get(asset.path)
+        if heard is not None and heard < span.first_ns:
+            # the sample heard before it has ended the silence of every window that ended before that
+            start = max(start, min(heard, span.first_ns - kpis.settle_ns(asset)))
+        if kpis.is_input(asset, span.metric) and holds(span.metric):
+            following = self._store.next_time(asset.path, span.metric, span.last_ns)
+            end = now if following is None else following
+        return start, end + forth
+
+    def _take_time(self, now: int) -> None:
+        """Windows begin as time passes."""
+        for path, reached in self._reached.items():
+            if now > reached:
+                self._make_due(self._plant.asset(path), reached, now, now)
+                self._reached[path] = now
+
+    def _make_due(self, asset: Asset, start: int, end: int, now: int) -> None:
+        for piece in self._lived(asset, start, min(end, now)):
+            self._due.setdefault(asset.path, set()).update(kpis.windows(self._plant, asset, piece))
+
+    def _lived(self, asset: Asset, start: int, end: int) -> Iterator[Window]:
+        """The days of a long span that have samples: a value held since a clock said 2001 dirties no 25 years."""
+        if end < start:
+            return
+        if end - start <= LONGEST_READ_NS:
+            yield Window(start, end + 1)
+            return
+        back = max(kpis.reach_ns(asset))
+        while start <= end:
+            yield Window(start, min(start + DAY_NS, end) + 1)
+            start += DAY_NS
+            times = [
+                self._store.next_time(asset.path, metric, start - back)
+                for metric in self._metrics.get(asset.path, ())
+                if kpis.matters(asset, metric)
+            ]
+            start = max(start, min((time for time in times if time is not None), default=end + 1))
+
+    def _ready(self, now: int, all_open: bool) -> Iterator[tuple[Asset, list[Window]]]:
+        """What to evaluate in this step, each group one read, newest first."""
+        share = -(-self._windows_per_step // max(1, len(self._plant.assets)))  # a long backlog delays no other asset
+        for asset in self._plant.assets:
+            left = share
+            opened = self._open.get(asset.path, {})
+            ready = {window for window in self._due.get(asset.path, ()) if window not in opened}
+            ready |= {
+                window
+                for window, last in opened.items()
+                if all_open or now - last >= max(self._refresh_ns, (window.end_ns - window.start_ns) // 1440)
+            }
+            for group in _groups(sorted(ready, reverse=True)):
+                if left <= 0:
+                    break
+                yield asset, group[:left]
+                left -= len(group)
+
+
+def _groups(windows: list[Window]) -> Iterator[list[Window]]:
+    """Windows in order of start, latest first, cut where one read would span too long."""
+    group: list[Window] = []
+    end = 0
+    for window in windows:
+        if group and max(end, window.end_ns) - window.start_ns > LONGEST_READ_NS:
+            yield group
+            group, end = [], 0
+        group.append(window)
+        end = max(end, window.end_ns)
+    if group:
+        yield group
+
+
+async def _finished(step: Callable[[], Progress]) -> Progress:
+    """The step in a thread. A cancelled `await` does not stop a thread: it is waited for before cancelling goes on."""
+    task = asyncio.create_task(asyncio.to_thread(step))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
