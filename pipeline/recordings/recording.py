@@ -1,0 +1,67 @@
+"""One recorded measurement as columns, whatever tool wrote it down."""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from telemetry.errors import DecodeError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ANSWERED: Final = 0
+LOST: Final = 1
+LOST_UP: Final = 2
+LOST_DOWN: Final = 3
+
+MOST_PACKETS: Final = 50_000_000
+"""More packets than this in one recording is a damaged sequence number, not a measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Packets in order of sending; columns are of equal length.
+
+    `fate`: ANSWERED, LOST (direction unknown), LOST_UP or LOST_DOWN. Delays [ms] are NaN where lost or not recorded.
+    `sent_ns` [ns] is None when the file has no times of sending. `arrived`: indices of answered packets in the order in
+    which their answers came. `resolution_ms` [ms]: how coarsely each round trip was written down, 0 for exactly.
+    `error_ms` [ms]: what the file says of its clocks, None when nothing. `said`: the other tool's own summary.
+    """
+
+    tool: str
+    fate: npt.NDArray[np.int8]
+    rtt_ms: Floats
+    up_ms: Floats
+    down_ms: Floats
+    arrived: Ints
+    directions: Literal["both", "up", "down", "unknown"]
+    sent_ns: Ints | None = None
+    resolution_ms: Floats | None = None
+    error_ms: float | None = None
+    duplicates: int | None = 0
+    name: str = ""
+    first: int = 0
+    said: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What the file cannot tell, in sentences."""
+
+
+def unwrapped(numbers: list[int], wrap: int) -> list[int]:
+    """Sequence numbers of `wrap` values, in order of arrival, as a count that goes on: each within half a turn of the
+    highest before it."""
+    highest = numbers[0] if numbers else 0
+    found: list[int] = []
+    for number in numbers:
+        value = highest + (number - highest + wrap // 2) % wrap - wrap // 2
+        highest = max(highest, value)
+        found.append(value)
+    return found
+
+
+def checked_length(packets: int) -> int:
+    """The number of packets, when it can be one."""
+    if not 0 <= packets <= MOST_PACKETS:
+        raise DecodeError(f"its sequence numbers span {packets} packets: one of them is damaged")
+    return packets
