@@ -9,15 +9,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
+from pipeline.ingest.drain import Drain
+from pipeline.ingest.spool import Spool
 
 from collectors.retry import keep_running
 from km0.plantfile import PlantFile
-from pipeline.ingest.drain import Drain
-from pipeline.ingest.spool import Spool
 from pipeline.recompute import Recompute
-from telemetry.health import Health
+from telemetry.health import Component, Health
 from telemetry.protocols import Store
 from telemetry.samples import Sample
 
@@ -31,6 +32,10 @@ class Platform:
     health: Health
     spool: Spool
     store: Store
+    collectors: Sequence[Component]
+    """The health of each collector."""
+    held_at_start: int
+    """Identities that the store held before anything ran."""
     address: str | None
     """Where the web app is reached; None without a [web] section."""
 
@@ -43,30 +48,34 @@ async def running(
     health = Health()
     store = await asyncio.to_thread(file.store.open)
     try:
-        async with Spool(file.spool.path, component=health.component("spool"), max_bytes=file.spool.max_bytes) as spool:
-            async with asyncio.TaskGroup() as keepers:
-                drain = Drain(spool, store, health.component("drain"), on_stored=on_stored)
-                recompute = Recompute(store, file.plant, health.component("recompute"))
-                kept = [
-                    keepers.create_task(drain.run(), name="drain"),
-                    keepers.create_task(recompute.run(), name="recompute"),
+        held = sum(series.samples for series in await asyncio.to_thread(store.inventory))
+        async with (
+            Spool(file.spool.path, component=health.component("spool"), max_bytes=file.spool.max_bytes) as spool,
+            asyncio.TaskGroup() as keepers,
+        ):
+            drain = Drain(spool, store, health.component("drain"), on_stored=on_stored)
+            recompute = Recompute(store, file.plant, health.component("recompute"))
+            kept = [
+                keepers.create_task(drain.run(), name="drain"),
+                keepers.create_task(recompute.run(), name="recompute"),
+            ]
+            address = None
+            if file.web is not None:
+                serving, address = await _serve(keepers, file, store, health, spool)
+                kept.append(serving)
+            async with asyncio.TaskGroup() as sources:
+                collecting = [
+                    sources.create_task(
+                        keep_running(collector, spool, health.component(collector.name)), name=collector.name
+                    )
+                    for collector in (section.build(file.plant, health) for section in file.collectors)
                 ]
-                address = None
-                if file.web is not None:
-                    serving, address = await _serve(keepers, file, store, health, spool)
-                    kept.append(serving)
-                async with asyncio.TaskGroup() as sources:
-                    collecting = [
-                        sources.create_task(
-                            keep_running(collector, spool, health.component(collector.name)), name=collector.name
-                        )
-                        for collector in (section.build(file.plant, health) for section in file.collectors)
-                    ]
-                    yield Platform(health, spool, store, address)
-                    for task in collecting:
-                        task.cancel()
-                for task in kept:
+                components = [health.component(section.name) for section in file.collectors]
+                yield Platform(health, spool, store, components, held, address)
+                for task in collecting:
                     task.cancel()
+            for task in kept:
+                task.cancel()
     finally:
         await asyncio.to_thread(store.close)
 
@@ -83,7 +92,8 @@ async def _serve(
     app = create_app(WebContext(file.plant, store, health, spool.dead_letters, CATALOGUE, file.web))
     reached: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task = keepers.create_task(serve(app, file.web, ready=reached.set_result), name="web")
-    await asyncio.wait({task, reached}, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        await task
+    first: set[asyncio.Future[Any]] = {task, reached}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    if not reached.done():
+        await task  # it could not be served: raises why
     return task, reached.result()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import click
 import typer
+from typer.core import TyperArgument, TyperGroup
 
 from km0.plantfile import PlantFile
 from pipeline.kpis.catalogue import CATALOGUE
@@ -28,7 +28,8 @@ def pages() -> dict[str, str]:
 def _configuration() -> Iterator[str]:
     schema = PlantFile.model_json_schema()
     yield "# Configuration\n"
-    yield "One TOML file, `plant.toml`. Unknown keys stop the start. A secret is `{ env = \"NAME\" }` or `{ file = \"path\" }`.\n"
+    yield "One TOML file, `plant.toml`. Unknown keys stop the start."
+    yield 'A secret is named, never written: `{ env = "NAME" }` or `{ file = "path" }`.\n'
     yield from _section("plant.toml", schema)
     for name, definition in schema["$defs"].items():
         if "properties" in definition:
@@ -79,7 +80,8 @@ def _type(field: dict[str, Any]) -> str:
 
 def _metrics() -> Iterator[str]:
     yield "# Metrics\n"
-    yield "The glossary (`telemetry/glossary.py`): a sample's metric is one of these. *Holds*: a value is in force until the next.\n"
+    yield "The glossary (`telemetry/glossary.py`): a sample's metric is one of these."
+    yield "*Holds*: a value is in force until the next.\n"
     yield "| metric | unit | kind | holds | range | meaning | sens |"
     yield "|---|---|---|---|---|---|---|"
     for metric in METRICS.values():
@@ -103,7 +105,8 @@ def _limit(value: float) -> str:
 
 def _kpis() -> Iterator[str]:
     yield "# KPIs\n"
-    yield "Every value is kept with its numerator, denominator, coverage (share of the window that is known) and samples.\n"
+    yield "Every value is kept with its numerator, denominator, samples and coverage,"
+    yield "the share of its window that is known.\n"
     yield "| KPI | unit | windows | of | reference | meaning |"
     yield "|---|---|---|---|---|---|"
     for kpi in CATALOGUE:
@@ -122,14 +125,14 @@ def _commands() -> Iterator[str]:
     yield ""
 
 
-def _command(command: click.Command, name: str) -> Iterator[str]:
-    if isinstance(command, click.Group):
+def _command(command: Any, name: str) -> Iterator[str]:
+    if isinstance(command, TyperGroup):
         if command.help:
             yield command.help.strip() + "\n"
         for sub_name, sub in sorted(command.commands.items()):
             yield from _command(sub, f"{name} {sub_name}")
         return
-    usage = " ".join(command.collect_usage_pieces(click.Context(command)))
+    usage = " ".join(["[OPTIONS]", *(f"[{p.name.upper()}]" for p in command.params if isinstance(p, TyperArgument))])
     yield f"## {name}\n\n`{name} {usage}`\n\n{(command.help or '').strip()}\n"
     rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
     if rows:
@@ -138,9 +141,11 @@ def _command(command: click.Command, name: str) -> Iterator[str]:
         yield ""
 
 
-def _parameter(parameter: click.Parameter) -> str:
-    label = ", ".join(parameter.opts) if isinstance(parameter, click.Option) else (parameter.name or "").upper()
-    default = "" if parameter.default is None or parameter.required or callable(parameter.default) else parameter.default
+def _parameter(parameter: Any) -> str:
+    label = parameter.name.upper() if isinstance(parameter, TyperArgument) else ", ".join(parameter.opts)
+    default = (
+        "" if parameter.default is None or parameter.required or callable(parameter.default) else parameter.default
+    )
     return f"| `{label}` | {default} | {_cell(getattr(parameter, 'help', None) or '')} |"
 
 

@@ -1,0 +1,68 @@
+"""The account of a demonstration: what was published against what is stored, identity by identity."""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from simulators.journal import read_journal
+from telemetry.protocols import Store
+from telemetry.samples import Sample, Window
+
+_ALL: Final = Window(0, 2**63 - 1)
+_MEASURED_BY_US: Final = frozenset({"rtt", "rtt_lost", "delay_up", "delay_down", "clock_error"})
+_LAGS_KEPT: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Account:
+    """The summary line of `km0 demo --json`. Times [s] and [ms] as named; None where there was nothing to measure."""
+
+    published: int
+    stored: int
+    lost: int
+    duplicates: int
+    dead_letters: int
+    measured: int
+    kpi_values: int
+    seconds_to_first_kpi: float | None
+    publish_to_stored_p50_ms: float | None
+    publish_to_stored_p99_ms: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Lags:
+    """Times [ms] from publishing to stored, of what the simulated machines said live; the first million of them."""
+
+    def __init__(self) -> None:
+        self.live_from_ns: int | None = None
+        self._lags = array("d")
+
+    def on_stored(self, samples: Sequence[Sample], stored_ns: int) -> None:
+        if self.live_from_ns is None or len(self._lags) >= _LAGS_KEPT:
+            return
+        for sample in samples:
+            # The time of our own probe's samples is when a packet left; their answer is awaited before they are put.
+            if sample.time_ns >= self.live_from_ns and sample.metric not in _MEASURED_BY_US:
+                self._lags.append((stored_ns - sample.time_ns) / 1e6)
+
+    def percentile(self, q: float) -> float | None:
+        return round(float(np.percentile(np.frombuffer(self._lags), q)), 3) if self._lags else None
+
+
+def published_and_stored(journal: Path, store: Store) -> tuple[int, int]:
+    """How many identities the journal says were published, and how many of these the store holds."""
+    published: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for entry in read_journal(journal).published:
+        published[entry.asset, entry.metric].add(entry.time_ns)
+    stored = 0
+    for (asset, metric), times in published.items():
+        held = store.read(asset, metric, _ALL).times_ns
+        stored += int(np.isin(np.fromiter(times, np.int64, len(times)), held, assume_unique=True).sum())
+    return sum(map(len, published.values())), stored

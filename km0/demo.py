@@ -1,0 +1,286 @@
+"""`km0 demo`: a simulated plant on real wires, collected, stored, computed and shown; one command, no server.
+
+One process tree: a broker and the simulated plant as child processes, the platform in this one. All of it stays on
+127.0.0.1 and in one folder. Started again on the same folder, the same machines have gone on living meanwhile.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from km0.console import configure_logs, err, out
+from km0.plantfile import PlantFile, sample_file
+from km0.run import stop_event
+from telemetry.config import load
+from telemetry.errors import ConfigError, SourceError
+from telemetry.health import Condition
+from telemetry.plant import Asset
+from telemetry.samples import SECOND_NS
+
+if TYPE_CHECKING:
+    from km0.account import Account, Lags
+    from km0.app import Platform
+    from km0.simulated import SimulatedPlant
+    from simulators.spec import Spec
+
+HISTORY_NS: Final = 24 * 3600 * SECOND_NS
+REPLAYED: Final = "km0/replay/recorded/machine-1"
+CONNECT_S: Final = 30.0
+SETTLE_S: Final = 15.0
+HURRY_S: Final = 1.2
+"""How long [s] what is under way may take to arrive when the user pressed Ctrl-C: the whole must end within 3 s."""
+
+
+def duration_s(text: str) -> float:
+    """ "90", "90s", "5m" or "2h" as seconds [s]."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
+    if not found:
+        raise typer.BadParameter(f'{text!r} is no duration; write "90s", "5m" or "2h"')
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, None: 1}[found[2]]
+
+
+def demo(
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: data in a temporary folder.")] = False,
+    data: Annotated[Path, typer.Option(help="Folder of the data.")] = Path(".km0"),
+    ends_after: Annotated[str | None, typer.Option("--for", help="End by itself after 60s, 5m, 2h.")] = None,
+    summary: Annotated[bool, typer.Option("--json", help="Print one JSON summary line at the end.")] = False,
+    replay: Annotated[
+        Path | None, typer.Option(help="Add a recorded machine: an MTConnect SHDR file, played over MQTT.")
+    ] = None,
+    shift: Annotated[
+        bool, typer.Option("--shift/--own-times", help="Move the recording so that it ends now, or keep its times.")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="All chance comes from it: the same seed, the same machines.")] = 68100,
+    port: Annotated[int, typer.Option(help="Port of the page; 0: any free one.")] = 0,
+) -> None:
+    """Show the whole platform on simulated machines and a simulated 5G link: prints the page's address; Ctrl-C ends."""
+    configure_logs("warning")
+    wanted = Wanted(replay, shift, seed, port, None if ends_after is None else duration_s(ends_after))
+    if replay is not None and not replay.is_file():
+        raise ConfigError(f"{replay}: no such file; --replay takes an MTConnect SHDR recording")
+    with _folder(data, ephemeral) as folder:
+        account = asyncio.run(_demonstrate(folder, wanted))
+    if summary:
+        out.print(json.dumps(account.as_json()), markup=False)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asked for."""
+
+    replay: Path | None
+    shift: bool
+    seed: int
+    port: int
+    for_s: float | None
+
+
+@contextmanager
+def _folder(data: Path, ephemeral: bool) -> Iterator[Path]:
+    if ephemeral:
+        with tempfile.TemporaryDirectory(prefix="km0-demo-") as name:
+            yield Path(name)
+        return
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{data}: {error.strerror}; choose another folder with --data, or --ephemeral") from error
+    yield data.resolve()
+
+
+async def _demonstrate(folder: Path, wanted: Wanted) -> "Account":
+    from km0.account import Lags
+    from km0.app import running
+    from simulators.broker import broker
+
+    started = time.monotonic()
+    stop = stop_event()
+    lags = Lags()
+    async with AsyncExitStack() as stack:
+        mqtt = await asyncio.to_thread(broker, folder / "broker")
+        await asyncio.to_thread(mqtt.start)
+        stack.callback(mqtt.stop)
+        spec = _spec(folder, wanted, mqtt.port)
+        plant = await stack.enter_async_context(_simulated(spec, folder))
+        file = _plant_file(folder, wanted, mqtt.port, plant.ready)
+        platform = await stack.enter_async_context(running(file, on_stored=lags.on_stored))
+        err.print(f"the plant is shown at [bold cyan]{platform.address}[/]  (Ctrl-C ends)")
+        first_kpi = asyncio.create_task(_first_kpi(platform, started), name="first KPI")
+        hurry = await _until_stopped(plant, platform, lags, spec, stop, started, wanted.for_s)
+        first_kpi.cancel()
+        with contextlib.suppress(SourceError, TimeoutError):
+            await asyncio.wait_for(plant.stop(), HURRY_S if hurry else SETTLE_S)
+        return await _account(folder, platform, lags, first_kpi, HURRY_S if hurry else SETTLE_S)
+
+
+@asynccontextmanager
+async def _simulated(spec: "Spec", folder: Path) -> "AsyncIterator[SimulatedPlant]":
+    from km0.simulated import SimulatedPlant
+
+    async with SimulatedPlant(spec, folder) as plant:
+        yield plant
+
+
+def _spec(folder: Path, wanted: Wanted, mqtt_port: int) -> "Spec":
+    """The simulated plant of this folder: the lives begun there go on, and what was published is not again."""
+    from simulators.journal import read_journal
+    from simulators.spec import MqttSpec, OpcUaSpec, ReplaySpec, Spec, UdpSpec
+
+    now_ns = time.time_ns()
+    begun = folder / "demo.json"
+    if begun.exists():
+        life: dict[str, int] = json.loads(begun.read_text(encoding="utf-8"))
+    else:
+        life = {"seed": wanted.seed, "epoch_ns": (now_ns - HISTORY_NS) // 10**6 * 10**6}
+        begun.write_text(json.dumps(life), encoding="utf-8")
+    reached_ns = read_journal(folder / "journal.jsonl").reached_ns or life["epoch_ns"]
+    replay = None
+    if wanted.replay is not None:
+        replay = ReplaySpec(path=wanted.replay.resolve(), asset=REPLAYED, ends_at_ns=now_ns if wanted.shift else None)
+    return Spec(
+        seed=life["seed"],
+        epoch_ns=life["epoch_ns"],
+        # A demonstration that was off for longer has a hole: its time is shown as unknown, as it would be in a plant.
+        resume_from_ns=max(reached_ns, now_ns - HISTORY_NS, life["epoch_ns"]),
+        mqtt=MqttSpec(port=mqtt_port),
+        opcua=OpcUaSpec(await_client_s=CONNECT_S),
+        link=UdpSpec(),
+        replay=replay,
+        journal=folder / "journal.jsonl",
+        truth=folder / "truth.json",
+    )
+
+
+def _plant_file(folder: Path, wanted: Wanted, mqtt_port: int, ready: dict[str, Any]) -> PlantFile:
+    """The demonstrator's plant file, with the addresses of this run and all files in the folder."""
+    file = load(sample_file(), PlantFile)
+    addresses: dict[str, dict[str, Any]] = {
+        "mqtt": {"port": mqtt_port},
+        "opcua": {"url": ready["opcua_url"], "certificates": folder / "certificates"},
+        "probe": {"port": ready["link_port"]},
+    }
+    plant = file.plant
+    if wanted.replay is not None:
+        recorded = Asset(path=REPLAYED, name=wanted.replay.name)
+        plant = plant.model_copy(update={"assets": (*plant.assets, recorded)})
+    assert file.web is not None
+    return file.model_copy(
+        update={
+            "plant": plant,
+            "collectors": tuple(c.model_copy(update=addresses[c.kind]) for c in file.collectors),
+            "spool": file.spool.model_copy(update={"path": folder / file.spool.path}),
+            "store": file.store.model_copy(update={"path": folder / file.store.path}),
+            "web": file.web.model_copy(update={"port": wanted.port or _free_port(file.web.port)}),
+        }
+    )
+
+
+def _free_port(preferred: int) -> int:
+    """The preferred port when nobody has it, else 0: any free one."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            return 0
+    return preferred
+
+
+async def _until_stopped(
+    plant: "SimulatedPlant",
+    platform: "Platform",
+    lags: "Lags",
+    spec: "Spec",
+    stop: asyncio.Event,
+    started: float,
+    for_s: float | None,
+) -> bool:
+    """Play the past, then be live until told to stop or the time is over. True when somebody is waiting for the end."""
+    work = asyncio.create_task(_play(plant, platform, lags, spec), name="play")
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+            died = asyncio.create_task(plant.ended(), name="simulated plant")
+            left_s = None if for_s is None else max(0.0, started + for_s - time.monotonic())
+            await asyncio.wait({stopped, died}, return_when=asyncio.FIRST_COMPLETED, timeout=left_s)
+            if died.done():
+                died.result()
+            died.cancel()
+        return stopped.done()
+    finally:
+        work.cancel()
+        stopped.cancel()
+
+
+async def _play(plant: "SimulatedPlant", platform: "Platform", lags: "Lags", spec: "Spec") -> None:
+    await _connected(platform)
+    hours = (time.time_ns() - (spec.resume_from_ns or spec.epoch_ns)) / 3600 / SECOND_NS
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task(f"playing the last {hours:.1f} h of the plant", total=1.0)
+        lags.live_from_ns = await plant.play(lambda done: progress.update(bar, completed=done))
+    err.print("live: machines, link and figures are now as of this second")
+
+
+async def _connected(platform: "Platform") -> None:
+    """Return once every collector has its source. Raises SourceError with what they say when they do not."""
+    deadline = time.monotonic() + CONNECT_S
+    while True:
+        waiting = [c for c in platform.collectors if c.condition is not Condition.OK]
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise SourceError("; ".join(f"{c.name}: {c.snapshot()['detail'] or 'no answer'}" for c in waiting))
+        await asyncio.sleep(0.02)
+
+
+async def _first_kpi(platform: "Platform", started: float) -> float:
+    while not platform.health.component("recompute").counted("kpi_values"):  # noqa: ASYNC110  # set from a thread
+        await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+async def _account(
+    folder: Path, platform: "Platform", lags: "Lags", first_kpi: "asyncio.Task[float]", patience_s: float
+) -> "Account":
+    """Compare published with stored, until all has arrived or patience ends."""
+    from km0.account import Account, published_and_stored
+
+    deadline = time.monotonic() + patience_s
+    while True:
+        published, stored = await asyncio.to_thread(published_and_stored, folder / "journal.jsonl", platform.store)
+        if stored == published or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(0.1)
+    drain = platform.health.component("drain")
+    held = sum(series.samples for series in await asyncio.to_thread(platform.store.inventory))
+    return Account(
+        published=published,
+        stored=stored,
+        lost=published - stored,
+        duplicates=max(0, drain.counted("samples") + platform.held_at_start - held),
+        dead_letters=await asyncio.to_thread(platform.spool.dead_letters.count),
+        measured=held - stored,
+        kpi_values=platform.health.component("recompute").counted("kpi_values"),
+        seconds_to_first_kpi=round(first_kpi.result(), 2) if first_kpi.done() and not first_kpi.cancelled() else None,
+        publish_to_stored_p50_ms=lags.percentile(50),
+        publish_to_stored_p99_ms=lags.percentile(99),
+    )

@@ -1,0 +1,91 @@
+"""The simulated plant as a child process: started, told to play, listened to, stopped. See simulators/__main__.py.
+
+Invariant: the child ends when its standard input does, so it never outlives this process, however that ends.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from simulators.spec import Spec
+from telemetry.errors import SourceError
+
+START_S: Final = 20.0
+STOP_S: Final = 2.0
+
+
+class SimulatedPlant:
+    """Use as an async context manager: entered, its wires are open and `ready` holds their ports."""
+
+    def __init__(self, spec: Spec, folder: Path) -> None:
+        self._spec = spec
+        self._folder = folder
+        self._child: asyncio.subprocess.Process | None = None
+        self.ready: dict[str, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        path = self._folder / "simulation.json"
+        path.write_text(self._spec.model_dump_json(indent=2), encoding="utf-8")
+        with (self._folder / "simulation.log").open("ab") as log:
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "simulators", str(path),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        try:
+            self.ready = await asyncio.wait_for(self._event("ready"), START_S)
+        except TimeoutError:
+            self._child.kill()
+            raise SourceError(f"the simulated plant did not start within {START_S:g} s; see {log.name}") from None
+        return self
+
+    async def play(self, progress: Callable[[float], None]) -> int:
+        """Have the past played; returns the instant [ns] at which the plant went live."""
+        self._tell("play")
+        return int((await self._event("live", progress))["at_ns"])
+
+    async def stop(self) -> dict[str, Any]:
+        """Have it stop; returns its last words: how much it published and what was left unacknowledged."""
+        self._tell("stop")
+        return await self._event("stopped")
+
+    async def ended(self) -> None:
+        """Return never, or raise SourceError when the child ends by itself."""
+        assert self._child is not None
+        await self._child.wait()
+        raise SourceError(f"the simulated plant ended by itself; see {self._folder / 'simulation.log'}")
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._child is not None
+        if self._child.returncode is None:
+            assert self._child.stdin is not None
+            self._child.stdin.close()
+            try:
+                await asyncio.wait_for(self._child.communicate(), STOP_S)
+            except TimeoutError:
+                self._child.kill()
+                await self._child.wait()
+
+    def _tell(self, word: str) -> None:
+        assert self._child is not None
+        assert self._child.stdin is not None
+        self._child.stdin.write(f"{word}\n".encode())
+
+    async def _event(self, wanted: str, progress: Callable[[float], None] | None = None) -> dict[str, Any]:
+        """The next event of that name. Raises SourceError with the child's own words when it ends or fails first."""
+        assert self._child is not None
+        assert self._child.stdout is not None
+        while line := await self._child.stdout.readline():
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] == wanted:
+                return event
+            if event["event"] == "error":
+                raise SourceError(f"the simulated plant: {event['message']}")
+            if event["event"] == "progress" and progress is not None:
+                progress(event["done"])
+        raise SourceError(f"the simulated plant ended by itself; see {self._folder / 'simulation.log'}")
