@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -12,6 +12,8 @@ from km0.console import out
 from pipeline import recordings
 from pipeline.recordings.report import PERCENTILES, report
 from telemetry.errors import ConfigError, DecodeError
+
+_SPREADS: Final = {"RTT": "rtt_ms", "up": "delay_up_ms", "down": "delay_down_ms", "PDV": "pdv_ms"}
 
 
 def latency(
@@ -48,9 +50,12 @@ def _show(figures: dict[str, Any]) -> None:
     )
     again = "not recorded" if figures["duplicates"] is None else f"{figures['duplicates']:,}"
     out.print(f"  duplicates {again}, out of order {figures['reordered']:,}", markup=False)
-    columns = ["min", "mean", *PERCENTILES, "max"]
+    rows = [figures[key] for key in _SPREADS.values() if figures[key] is not None]
+    columns = [
+        column for column in ("min", "mean", *PERCENTILES, "max") if any(row[column] is not None for row in rows)
+    ]
     table = Table("ms", *(column.replace("_", ".") for column in columns), box=None, pad_edge=True)
-    for label, key in (("RTT", "rtt_ms"), ("up", "delay_up_ms"), ("down", "delay_down_ms"), ("PDV", "pdv_ms")):
+    for label, key in _SPREADS.items():
         if figures[key] is not None:
             table.add_row(label, *(_number(figures[key][column]) for column in columns))
     if table.row_count:
@@ -71,4 +76,4 @@ def _percent(ratio: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
