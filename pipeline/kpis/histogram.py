@@ -53,8 +53,9 @@ class Histogram:
         if not (math.isfinite(least) and math.isfinite(most)):
             raise ValueError("a delay is infinite: count it as lost")
         keys = (delay.view(np.int64) >> _SHIFT) + 1 if least > 0 else _keys(delay)
-        first = int(keys.min())
-        counts = np.bincount(keys - first)
+        first = int(_keys(np.array([least]))[0])  # the order of the buckets is that of their values
+        keys -= first
+        counts = np.bincount(keys)
         used = np.flatnonzero(counts)
         return cls(used + first, counts[used], lost, least, most, float(delay.sum()))
 
@@ -111,10 +112,11 @@ class Histogram:
     def decode(cls, text: str) -> "Histogram":
         """The inverse of `encode`. Raises ValueError when the text is damaged."""
         try:
-            raw = zlib.decompressobj().decompress(base64.b85decode(text), _LONGEST)
+            unpacking = zlib.decompressobj()
+            raw = unpacking.decompress(base64.b85decode(text), _LONGEST)
         except zlib.error as error:
             raise ValueError(f"no histogram: {error}") from error
-        if len(raw) < 32 or (len(raw) - 32) % 16:
+        if not unpacking.eof or len(raw) < 32 or (len(raw) - 32) % 16:
             raise ValueError(f"{len(raw)} bytes are no histogram")
         minimum, maximum, total, lost = np.frombuffer(raw[:32], "<f8").tolist()
         differences, counts = np.frombuffer(raw[32:], "<i8").reshape(2, -1).astype(np.int64)
