@@ -14,7 +14,7 @@ from dashboards.web.context import WebContext
 from dashboards.web.live import Live
 from dashboards.web.now import PlantReader
 from dashboards.web.problems import Problem
-from dashboards.web.security import Guard
+from dashboards.web.security import HEADERS, Guard
 
 DESCRIPTION = """
 OEE (TRS) of machines and latency of network links, on one time axis, each figure with what it rests on.
@@ -42,7 +42,7 @@ def create_app(context: WebContext) -> FastAPI:
         middleware=[Middleware(Guard, config=context.config)],
     )
     app.state.live = live
-    problems.install(app)
+    problems.install(app, HEADERS)
     app.include_router(streams.router(live))
     app.include_router(api.router(context, reader))
     app.include_router(pages.router(rendered))

@@ -118,11 +118,11 @@ def _y(value: float, top: float) -> str:
 
 
 def nice_top(values: Floats, least: float = 1.0) -> float:
-    """The next round number (1, 2, 3, 5 × 10ⁿ) above the largest value."""
+    """The next round number (1, 1.5, 2, 3, 4, 5, 6, 8 × 10ⁿ) above the largest value."""
     known = values[np.isfinite(values)]
     largest = max(least, float(known.max())) if len(known) else least
     power = 10.0 ** np.floor(np.log10(largest))
-    return float(next(step * power for step in (1, 2, 3, 5, 10) if step * power >= largest * 0.999))
+    return float(next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= largest * 0.999))
 
 
 def hour_ticks(window: Window, formats: Formats, every_h: int) -> list[Tick]:
@@ -155,7 +155,13 @@ def half(edges_ns: Times) -> int:
 
 
 def points(values: Sequence[KpiValue]) -> tuple[Times, Floats]:
-    """KPI values in the middle of their windows; NaN where nothing was known or the value is infinite."""
-    times = np.array([(value.start_ns + value.end_ns) // 2 for value in values], np.int64)
-    known = [value.value if value.coverage > 0 and np.isfinite(value.value) else np.nan for value in values]
-    return times, np.array(known, np.float64)
+    """KPI values in the middle of their windows; NaN where one is missing, not known or infinite."""
+    times: list[int] = []
+    known: list[float] = []
+    for before, value in zip([None, *values], values, strict=False):
+        if before is not None and value.start_ns > before.end_ns:
+            times.append((before.end_ns + value.start_ns) // 2)
+            known.append(np.nan)
+        times.append((value.start_ns + value.end_ns) // 2)
+        known.append(value.value if value.coverage > 0 and np.isfinite(value.value) else np.nan)
+    return np.array(times, np.int64), np.array(known, np.float64)

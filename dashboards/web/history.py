@@ -13,6 +13,7 @@ from telemetry.plant import Asset
 from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, KpiValue, SeriesInfo, Window
 
+MINUTE_NS: Final = 60 * SECOND_NS
 HOUR_NS: Final = 3600 * SECOND_NS
 DAY_NS: Final = 24 * HOUR_NS
 BUCKET_NS: Final = 30 * SECOND_NS
@@ -53,9 +54,8 @@ class LinkDay:
     tail: list[KpiValue]
 
 
-def machine_day(store: Store, asset: Asset, held: list[SeriesInfo], now_ns: int) -> MachineDay:
+def machine_day(store: Store, asset: Asset, held: list[SeriesInfo], window: Window) -> MachineDay:
     """`held` is what the store's inventory says of this asset."""
-    window = Window(now_ns - DAY_NS, now_ns)
     series = {info.metric: store.read(asset.path, info.metric, window) for info in held if info.last_ns >= 0}
     if "state" not in series:
         return MachineDay(window)
@@ -64,11 +64,11 @@ def machine_day(store: Store, asset: Asset, held: list[SeriesInfo], now_ns: int)
     states = intervals(
         series["state"],
         reasons if reasons is not None else type(series["state"]).empty(),
-        seen[seen < now_ns],
+        seen,
         window,
         round(asset.stale_after_s * SECOND_NS),
     )
-    hours = store.read_kpis(asset.path, figures.FACTORS[0], Window(window.start_ns, now_ns, "hour"))
+    hours = store.read_kpis(asset.path, figures.FACTORS[0], Window(window.start_ns, window.end_ns, "hour"))
     return MachineDay(window, states, hours)
 
 
@@ -92,8 +92,7 @@ def link_hour(store: Store, asset: Asset, now_ns: int) -> LinkHour:
     return LinkHour(window, edges, median, worst, lost)
 
 
-def link_day(store: Store, asset: Asset, now_ns: int) -> LinkDay:
-    window = Window(now_ns - DAY_NS, now_ns)
+def link_day(store: Store, asset: Asset, window: Window) -> LinkDay:
     return LinkDay(
         window,
         _finest(store.read_kpis(asset.path, figures.RTT_MEDIAN, window)),

@@ -102,14 +102,17 @@ class PlantReader:
 
     def _read_day(self, now_ns: int) -> PlantDay:
         store, held = self._context.store, self._inventory.at(now_ns)
+        # cut at whole minutes, less than a pixel of a day: what did not change is then drawn, and sent, only once
+        end_ns = -(-now_ns // history.MINUTE_NS) * history.MINUTE_NS
+        window = Window(end_ns - history.DAY_NS, end_ns)
         return PlantDay(
-            Window(now_ns - history.DAY_NS, now_ns),
+            window,
             {
-                asset.path: history.machine_day(store, asset, [i for i in held if i.asset == asset.path], now_ns)
+                asset.path: history.machine_day(store, asset, [i for i in held if i.asset == asset.path], window)
                 for asset in self._machines
             },
             {asset.path: history.link_hour(store, asset, now_ns) for asset in self._links},
-            {asset.path: history.link_day(store, asset, now_ns) for asset in self._links},
+            {asset.path: history.link_day(store, asset, window) for asset in self._links},
         )
 
     def _read_now(self, now_ns: int) -> PlantNow:

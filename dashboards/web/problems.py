@@ -1,6 +1,7 @@
 """Errors as problem details (RFC 9457): one shape for every refusal, with a sentence that says how to put it right."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -76,8 +77,11 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 """What every route of the API may answer, for OpenAPI."""
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the app as problem details."""
+def install(app: FastAPI, headers: Mapping[str, str]) -> None:
+    """Answer every error of the app as problem details.
+
+    A bug is answered outside of every middleware, so the `headers` that each answer carries are given here for it.
+    """
 
     async def on_problem(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ProblemError)
@@ -110,7 +114,11 @@ def install(app: FastAPI) -> None:
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
         log.error("bug while answering %s", request.url.path, exc_info=error)
         return answer(
-            request, HTTPStatus.INTERNAL_SERVER_ERROR, "bug", "This is a fault of ours; the log of the server has it."
+            request,
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "bug",
+            "This is a fault of ours; the log of the server has it.",
+            headers=dict(headers),
         )
 
     app.add_exception_handler(ProblemError, on_problem)

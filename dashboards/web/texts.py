@@ -53,7 +53,7 @@ FRENCH: Final[dict[str, str]] = {
     "below target": "sous l'objectif",
     "coverage": "couverture",
     "coverage %(share)s": "couverture %(share)s",
-    "parts good / made": "pièces bonnes / faites",
+    "good parts": "pièces bonnes",
     "Availability": "Disponibilité",
     "Performance": "Performance",
     "Quality": "Qualité",

@@ -26,7 +26,7 @@ def iso(time_ns: int) -> str:
 def parse(text: str) -> int:
     """ISO 8601 with an offset, or seconds since the epoch, as nanoseconds. Raises ValueError with a way out."""
     if found := _EPOCH.fullmatch(text):
-        return int(found[1]) * SECOND_NS + int((found[2] or "").ljust(9, "0"))
+        return _kept(int(found[1]) * SECOND_NS + int((found[2] or "").ljust(9, "0")))
     found = _ISO.fullmatch(text.strip())
     if found is None:
         raise ValueError(
@@ -36,9 +36,16 @@ def parse(text: str) -> int:
     day, minutes, seconds, fraction, offset = found.groups()
     try:
         whole = datetime.fromisoformat(f"{day}T{minutes}:{seconds or '00'}{offset.upper().replace('Z', '+00:00')}")
-        return round(whole.timestamp()) * SECOND_NS + int((fraction or "").ljust(9, "0"))
+        time_ns = round(whole.timestamp()) * SECOND_NS + int((fraction or "").ljust(9, "0"))
     except (ValueError, OverflowError) as error:
         raise ValueError(f"there is no such time: {error}") from None
+    return _kept(time_ns)
+
+
+def _kept(time_ns: int) -> int:
+    if not 0 <= time_ns < 2**63:
+        raise ValueError("a time lies between 1970 and 2262")
+    return time_ns
 
 
 def _read(value: Any) -> Any:

@@ -23,11 +23,12 @@ async def main() -> None:
             seeded.store.write([probe(seeded.clock.now_ns, chance)])
             await asyncio.sleep(0.5)
 
+    def ready(address: str) -> None:
+        sys.stderr.write(f"{address}\n")
+
     async with asyncio.TaskGroup() as group:
-        group.create_task(live())
-        group.create_task(
-            serve(create_app(seeded.context), config, ready=lambda address: sys.stderr.write(address + "\n"))
-        )
+        group.create_task(live(), name="live")
+        group.create_task(serve(create_app(seeded.context), config, ready=ready), name="serve")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A day of a small plant, made up but coherent: the same seed, the same day. KPI values are summed from its own states.
 
-`python -m tests.dashboards.seeded` serves it live on a free port, to look at.
+`python -m tests.dashboards` serves it live on a free port, to look at.
 """
 
 import random
@@ -138,6 +138,7 @@ def full(seed: int = 7, *, rtt_every_ns: int = SECOND_NS, config: WebConfig | No
     """The last 24 hours of the plant."""
     seeded = empty(config=config)
     chance = random.Random(seed)
+    # the press has a fault since 12 minutes; the printer was last heard 40 minutes ago
     for path, running, gap in ((MILL, 0.85, False), (LATHE, 0.8, True), (PRESS, 0.9, False), (PRINTER, 0.7, False)):
         _machine(seeded, path, running, chance, gap=gap)
     _link(seeded, chance, rtt_every_ns)
@@ -181,6 +182,13 @@ def _machine(seeded: Seeded, path: str, share: float, chance: random.Random, *, 
     ]
     if gap:
         samples.append(Sample(silent.start_ns, path, "state", 0.0, "", Quality.BAD))
+    if path == PRESS:
+        fault_ns = NOW_NS - 12 * MINUTE_NS
+        samples = [sample for sample in samples if sample.time_ns < fault_ns or sample.metric == "spindle_load"]
+        samples.append(Sample(fault_ns, path, "state", float(MachineState.OUT_OF_SERVICE)))
+        samples.append(Sample(fault_ns, path, "reason", 0.0, "tool_breakage"))
+    if path == PRINTER:
+        samples = [sample for sample in samples if sample.time_ns <= NOW_NS - 40 * MINUTE_NS]
     seeded.store.write(samples)
     running = [(start, end) for start, end, state, _ in states if state is MachineState.EXECUTING]
     windows = [*hours(day), *days(day, PLANT.zone), *(turn for _, turn in turns(day, SHIFTS, PLANT.zone))]
@@ -207,23 +215,24 @@ def _kpis(path: str, window: Window, running: list[tuple[int, int]], silent: Win
             path, kpi, window.kind, window.start_ns, window.end_ns, value, up, down, coverage, 120, final
         )  # fmt: skip
 
+    def amount(kpi: str, count: float) -> KpiValue:
+        return KpiValue(path, kpi, window.kind, window.start_ns, window.end_ns, count, count, 0.0, coverage, 60, False)
+
     made = PLANT.asset(path).cycle_s["*"]
     return [
         ratio("trs", t_u, t_r),
         ratio("do", t_f, t_r),
         ratio("tp", t_n, t_f),
         ratio("tq", t_u, t_n),
-        KpiValue(path, "parts", window.kind, window.start_ns, window.end_ns, t_n // made, t_n // made, 0.0, coverage, 60, False),
-        KpiValue(path, "parts_good", window.kind, window.start_ns, window.end_ns, t_u // made, t_u // made, 0.0, coverage, 60, False),
-    ]  # fmt: skip
+        amount("parts", t_n // made),
+        amount("parts_good", t_u // made),
+    ]
 
 
 def _link(seeded: Seeded, chance: random.Random, every_ns: int) -> None:
-    samples: list[Sample] = []
-    for time in range(NOW_NS - HOUR_NS, NOW_NS, every_ns):
-        samples.append(probe(time, chance))
-    for metric, value in (("rsrp", -84.0), ("rsrq", -11.2), ("sinr", 17.4), ("cqi", 12.0), ("throughput_down", 412.5)):
-        samples.append(Sample(NOW_NS - 2 * SECOND_NS, LINK, metric, value))
+    samples = [probe(time, chance) for time in range(NOW_NS - HOUR_NS, NOW_NS, every_ns)]
+    radio = {"rsrp": -84.0, "rsrq": -11.2, "sinr": 17.4, "cqi": 12.0, "throughput_down": 412.5}
+    samples += [Sample(NOW_NS - 2 * SECOND_NS, LINK, metric, value) for metric, value in radio.items()]
     samples.append(Sample(NOW_NS - HOUR_NS, LINK, "cell", 0.0, "n78-201"))
     seeded.store.write(samples)
     values = []

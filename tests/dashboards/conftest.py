@@ -1,0 +1,33 @@
+"""The web app over the seeded plant."""
+
+from collections.abc import Iterator
+
+import pytest
+from httpx2 import Client
+from starlette.testclient import TestClient
+
+from dashboards.web.app import create_app
+from tests.dashboards.seeded import Seeded, empty, full
+
+
+@pytest.fixture(scope="module")
+def day() -> Seeded:
+    """A day of the plant; tests that change it use `blank`."""
+    return full()
+
+
+@pytest.fixture
+def blank() -> Seeded:
+    return empty()
+
+
+@pytest.fixture
+def client(day: Seeded) -> Iterator[Client]:
+    with TestClient(create_app(day.context), base_url="http://127.0.0.1") as client:
+        yield client
+
+
+@pytest.fixture
+def fresh(blank: Seeded) -> Iterator[Client]:
+    with TestClient(create_app(blank.context), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
