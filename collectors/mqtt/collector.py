@@ -123,7 +123,7 @@ class MqttCollector:
             if isinstance(reading, MessageError):
                 errors.append(reading)
             elif refusal := self._gate.refusal(reading):
-                errors.append(MessageError(Fault.REFUSED, refusal))
+                errors.append(MessageError(Fault.GATE, refusal))
             else:
                 samples.append(reading)
         return errors

@@ -19,7 +19,7 @@ class Fault(StrEnum):
     SHAPE = "a field is missing or of the wrong type"
     TIME = "time not readable"
     VALUE = "value not of its metric"
-    REFUSED = "refused by the plant model"
+    GATE = "refused by the glossary or the plant model"
     BUG = "bug in the decoder"
 
 

@@ -328,10 +328,11 @@ class Session:
         self, _client: paho.Client, _data: object, flags: Any, reason: ReasonCode, _properties: object
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            hint = ": each client needs a `client_id` of its own" if str(reason) == "Session taken over" else ""
-            self._fail(SourceError(f"{self._settings.where} ended the connection: {reason}{hint}"))
-        else:
-            self._fail(SourceError(f"the connection to {self._settings.where} broke: {reason}"))
+            self._fail(SourceError(f"{self._settings.where} ended the connection: {reason}"))
+            return
+        # A broker that hangs up without a word may do so because another client came with our id: mosquitto 2.0 does.
+        twin = f"; if again and again: is {self._settings.client_id!r} the client id of another client too?"
+        self._fail(SourceError(f"the connection to {self._settings.where} broke: {reason}{twin}"))
 
 
 def _client(settings: SessionSettings) -> paho.Client:
