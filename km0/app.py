@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from pipeline.ingest.drain import Drain
-from pipeline.ingest.spool import Spool
 
 from collectors.retry import keep_running
 from km0.plantfile import PlantFile
+from pipeline.ingest.drain import Drain
+from pipeline.ingest.spool import Spool
 from pipeline.recompute import Recompute
 from telemetry.health import Component, Health
 from telemetry.protocols import Store
@@ -50,7 +50,12 @@ async def running(
     try:
         held = sum(series.samples for series in await asyncio.to_thread(store.inventory))
         async with (
-            Spool(file.spool.path, component=health.component("spool"), max_bytes=file.spool.max_bytes) as spool,
+            Spool(
+                file.spool.path,
+                component=health.component("spool"),
+                max_bytes=file.spool.max_bytes,
+                max_dead_bytes=file.spool.max_dead_bytes,
+            ) as spool,
             asyncio.TaskGroup() as keepers,
         ):
             drain = Drain(spool, store, health.component("drain"), on_stored=on_stored)

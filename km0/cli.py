@@ -51,13 +51,25 @@ def main() -> int:
     """Run the command line. Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration."""
     try:
         app(standalone_mode=True)
-    except ConfigError as error:
-        say_error(str(error))
-        return 2
-    except KM0Error as error:
-        say_error(str(error))
-        return 1
+    except (KM0Error, BaseExceptionGroup) as error:
+        return _explained(error)
     return 0
+
+
+def _explained(error: BaseException) -> int:
+    """Say what its user can act on, and return the exit code. What is none of our five errors is a bug: it goes on."""
+    failures = [error] if isinstance(error, KM0Error) else _leaves(error)
+    if not all(isinstance(failure, KM0Error) for failure in failures):
+        raise error
+    for sentence in dict.fromkeys(str(failure) for failure in failures):
+        say_error(sentence)
+    return 2 if any(isinstance(failure, ConfigError) for failure in failures) else 1
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for one in error.exceptions for leaf in _leaves(one)]
+    return [error]
 
 
 if __name__ == "__main__":

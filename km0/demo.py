@@ -155,7 +155,7 @@ def _spec(folder: Path, wanted: Wanted, mqtt_port: int) -> "Spec":
         # A demonstration that was off for longer has a hole: its time is shown as unknown, as it would be in a plant.
         resume_from_ns=max(reached_ns, now_ns - HISTORY_NS, life["epoch_ns"]),
         mqtt=MqttSpec(port=mqtt_port),
-        opcua=OpcUaSpec(await_client_s=CONNECT_S),
+        opcua=OpcUaSpec(port=_free_port(4840), await_client_s=CONNECT_S),
         link=UdpSpec(),
         replay=replay,
         journal=folder / "journal.jsonl",
@@ -253,7 +253,7 @@ async def _connected(platform: "Platform") -> None:
 
 
 async def _first_kpi(platform: "Platform", started: float) -> float:
-    while not platform.health.component("recompute").counted("kpi_values"):  # noqa: ASYNC110  # set from a thread
+    while not platform.health.component("recompute").counted("kpis"):  # noqa: ASYNC110  # set from a thread
         await asyncio.sleep(0.02)
     return time.monotonic() - started
 
@@ -279,7 +279,7 @@ async def _account(
         duplicates=max(0, drain.counted("samples") + platform.held_at_start - held),
         dead_letters=await asyncio.to_thread(platform.spool.dead_letters.count),
         measured=held - stored,
-        kpi_values=platform.health.component("recompute").counted("kpi_values"),
+        kpi_values=platform.health.component("recompute").counted("kpis"),
         seconds_to_first_kpi=round(first_kpi.result(), 2) if first_kpi.done() and not first_kpi.cancelled() else None,
         publish_to_stored_p50_ms=lags.percentile(50),
         publish_to_stored_p99_ms=lags.percentile(99),
