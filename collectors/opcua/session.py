@@ -169,7 +169,8 @@ async def _renew(client: Client) -> None:
 
 async def _close(client: Client) -> None:
     protocol = client.uaclient.protocol
-    if protocol is not None and not protocol.is_closed:
+    # Before there is a session nobody waits for our farewell, and the library cannot say it.
+    if protocol is not None and not protocol.is_closed and client.uaclient.has_session:
         with contextlib.suppress(OSError, TimeoutError, UaError):
             async with asyncio.timeout(CLOSING_S):
                 await client.close_session()

@@ -10,16 +10,21 @@ type for ever; this server does neither.
 import asyncio
 import functools
 import logging
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from asyncua import Server, ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.address_space import AddressSpace, NodeManagementService
 from asyncua.server.history import HistoryDict
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_subscription import InternalSubscription
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DATA_VALUE = 0x400
@@ -64,6 +69,11 @@ def data_value(value: Any, ms: int | None, status: int = 0) -> ua.DataValue:
     return ua.DataValue(variant, ua.StatusCode(status), source, datetime.now(UTC))
 
 
+class _OneUser:
+    def get_user(self, _server: Any, username: str | None = None, password: str | None = None, **_: Any) -> User | None:
+        return User(UserRole.User) if (username, password) == ("km0", "measure") else None
+
+
 class Plant:
     """The server and its variables, by namespace URI and name."""
 
@@ -79,12 +89,36 @@ class Plant:
         server.iserver.history_manager.set_storage(self._history)
         server.set_endpoint(f"opc.tcp://127.0.0.1:{spec['port']}/")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        if "certificate" in spec:
+            await self._secure(spec["certificate"], spec["key"])
         if "max_queue" in spec:
             server.iserver.max_monitored_item_queue_size = spec["max_queue"]
         for uri in spec["uris"]:
             await server.register_namespace(uri)
             await self.add([(uri, name) for name in spec["nodes"].get(uri, ())])
         return server
+
+    async def _secure(self, certificate: str, key: str) -> None:
+        """The three policies in use, with a user "km0" whose password is "measure"; the certificate is made here."""
+        server = self._server
+        await server.set_application_uri("urn:km0:test-server")
+        uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+        await setup_self_signed_certificate(
+            Path(key), Path(certificate), "urn:km0:test-server", socket.gethostname(), uses, {}
+        )
+        await server.load_certificate(certificate)
+        await server.load_private_key(key)
+        policies = ua.SecurityPolicyType
+        server.set_security_policy(
+            [
+                policies.Basic256Sha256_SignAndEncrypt,
+                policies.Basic256Sha256_Sign,
+                policies.Aes128Sha256RsaOaep_SignAndEncrypt,
+                policies.Aes256Sha256RsaPss_SignAndEncrypt,
+            ]
+        )
+        server.set_identity_tokens([ua.UserNameIdentityToken])
+        server.iserver.user_manager = _OneUser()
 
     async def add(self, nodes: list[tuple[str, str]]) -> None:
         for uri, name in nodes:
@@ -93,7 +127,7 @@ class Plant:
             self._ids[uri, name] = nodeid
             if self._spec.get("history"):
                 await self._history.new_historized_node(nodeid, None)
-            await self.write([((uri, name), 0.0, self._spec.get("start_ms"))])
+            await self.write([((uri, name), 0.0, self._spec["start_ms"], self._spec.get("start_status", 0))])
 
     async def write(self, rows: list[Any]) -> None:
         for (uri, name), value, ms, *status in rows:

@@ -1,0 +1,65 @@
+"""Signed and encrypted sessions, with the server's certificate pinned and a user who has a password."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+
+from collectors.opcua.collector import OpcUaCollector
+from telemetry.errors import SourceError
+from telemetry.health import Component
+from tests.collectors.opcua.peer import METRICS, PLANT, config, peer
+from tests.contracts.memory import MemorySink
+
+POLICIES = [
+    ("Basic256Sha256", "SignAndEncrypt"),
+    ("Basic256Sha256", "Sign"),
+    ("Aes128_Sha256_RsaOaep", "SignAndEncrypt"),
+    ("Aes256_Sha256_RsaPss", "SignAndEncrypt"),
+]
+
+
+@pytest.mark.parametrize(("policy", "mode"), POLICIES)
+async def test_values_arrive_over_a_secure_channel(tmp_path: Path, policy: str, mode: str) -> None:
+    """Our certificate and key are made on first use; the key is for us alone."""
+    files = {"certificate": str(tmp_path / "server.der"), "key": str(tmp_path / "server.pem")}
+    sink = MemorySink()
+    async with peer(**files) as server:
+        settings = config(
+            server.port,
+            security=policy,
+            mode=mode,
+            server_certificate=files["certificate"],
+            certificates=str(tmp_path / "ours"),
+            user="km0",
+            password={"file": str(tmp_path / "password")},
+        )
+        collector = OpcUaCollector(settings, PLANT, Component("mill"), password="measure")
+        run = asyncio.create_task(collector.run(sink))
+        try:
+            await sink.until(samples=len(METRICS))
+            await server.write(("power", 230.5, 5))
+            await sink.until(samples=len(METRICS) + 1)
+        finally:
+            run.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await run
+    assert sink.samples[-1].value == 230.5
+    assert (tmp_path / "ours" / "own.key.pem").stat().st_mode & 0o077 == 0
+
+
+async def test_a_wrong_password_and_a_foreign_certificate_are_refused(tmp_path: Path) -> None:
+    """A server that is not the pinned one is not talked to; a refused user is said to be refused."""
+    files = {"certificate": str(tmp_path / "server.der"), "key": str(tmp_path / "server.pem")}
+    foreign = tmp_path / "foreign.der"
+    await setup_self_signed_certificate(tmp_path / "foreign.pem", foreign, "urn:foreign", "foreign", [], {})
+    async with peer(**files) as server:
+        ours = {"security": "Basic256Sha256", "certificates": str(tmp_path / "ours"), "user": "km0", "timeout_ms": 1000}
+        wrong_password = config(server.port, **ours, server_certificate=files["certificate"])
+        with pytest.raises(SourceError, match="BadUserAccessDenied"):
+            await OpcUaCollector(wrong_password, PLANT, Component("mill"), password="guess").run(MemorySink())
+        wrong_server = config(server.port, **ours, server_certificate=str(foreign))
+        with pytest.raises(SourceError):
+            await OpcUaCollector(wrong_server, PLANT, Component("mill"), password="measure").run(MemorySink())
