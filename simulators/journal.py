@@ -13,6 +13,7 @@ Format: text, one JSON value per line.
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,14 +45,16 @@ class Record:
 
 
 class Journal:
-    """The journal, open for appending. Use as a context manager."""
+    """The journal, open for appending; without a path it only counts. Use as a context manager."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.published = 0
         """Values noted since opening; a value published again counts again."""
         self._series: dict[tuple[str, str], int] = {}
-        _cut_torn_line(path)
-        self._file = path.open("ab", buffering=0)
+        self._file: FileIO | None = None
+        if path is not None:
+            _cut_torn_line(path)
+            self._file = path.open("ab", buffering=0)
 
     def add(self, asset: str, events: Iterable[Event]) -> None:
         """Note events of one asset that a wire has accepted."""
@@ -71,10 +74,12 @@ class Journal:
         self._write([json.dumps({"reached_ns": time_ns})])
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def _write(self, lines: list[str]) -> None:
-        self._file.write(("\n".join(lines) + "\n").encode())
+        if self._file is not None:
+            self._file.write(("\n".join(lines) + "\n").encode())
 
     def __enter__(self) -> Self:
         return self

@@ -21,6 +21,8 @@ class Subscriber:
 
     def __init__(self, port: int, client_id: str = "witness") -> None:
         self.messages: list[tuple[str, Any]] = []
+        self._found: set[tuple[str, str, int]] = set()
+        self._read = 0
         self._subscribed = threading.Event()
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # untyped in paho
         connect.SessionExpiryInterval = 3600
@@ -38,8 +40,9 @@ class Subscriber:
 
     def identities(self, printer: str = "km0/additive/farm/printer-1") -> set[tuple[str, str, int]]:
         """(asset, metric, time_ns) of all that was received, read from formats A and B."""
-        found: set[tuple[str, str, int]] = set()
-        for topic, payload in list(self.messages):
+        found = self._found
+        received = len(self.messages)
+        for topic, payload in self.messages[self._read : received]:
             if topic.startswith("printers/"):
                 keys = payload.keys() - {"ts"}
                 found |= {(printer, REPORT_KEYS[key], payload["ts"] * 1_000_000) for key in keys}
@@ -47,7 +50,8 @@ class Subscriber:
             asset, metric = topic.rsplit("/", 1)
             values = payload if isinstance(payload, list) else [payload]
             found |= {(asset, metric, nanoseconds(value["time"])) for value in values}
-        return found
+        self._read = received
+        return set(found)
 
     def wait_for(self, wanted: set[tuple[str, str, int]], seconds: float = 10.0) -> None:
         """Return once all of these were received; the test says what is missing otherwise."""

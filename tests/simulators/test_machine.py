@@ -11,7 +11,7 @@ from simulators.machine import Change, Made, Turn, facts
 from simulators.timeline import Event, Timeline, machine_events
 from telemetry.glossary import METRICS, MachineState
 
-BORN_NS = 1_795_000_000_000_000_000  # 2026-11-18T12:26:40Z, an afternoon in Paris
+BORN_NS = 1_795_000_000_000_000_000  # 2026-11-18T11:06:40Z, a noon in Paris
 HOUR_NS = 3600 * 10**9
 DAY_NS = 24 * HOUR_NS
 

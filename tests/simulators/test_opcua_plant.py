@@ -169,8 +169,6 @@ async def test_the_folders_follow_the_plant(plant: tuple[OpcUaPlant, int]) -> No
         machine = await client.nodes.objects.get_child(path)
         names = [(await child.read_browse_name()).Name for child in await machine.get_children()]
         assert names == list(metrics(MILL.path))
-        types = [
-            await (await machine.get_child(f"{index}:{name}")).read_data_type_as_variant_type() for name in names
-        ]
+        types = [await (await machine.get_child(f"{index}:{name}")).read_data_type_as_variant_type() for name in names]
     kinds = ua.VariantType
     assert types == [kinds.Int32, kinds.String, kinds.String, kinds.UInt32, kinds.UInt32, kinds.Double]

@@ -122,7 +122,7 @@ def test_truth_is_written_as_json(truth: Truth, tmp_path: Path) -> None:
     truth.write(path, BORN_NS, BORN_NS + 3 * HOUR_NS)
     document = json.loads(path.read_text())
     assert [entry["asset"] for entry in document["whole"]] == [*MACHINES, LINK.path]
-    assert len(document["steps"]) == 2 * len(MACHINES)  # born at 12:26:40: 13–14 h and 14–15 h UTC
+    assert len(document["steps"]) == 2 * len(MACHINES)  # born at 11:06:40: 12–13 h and 13–14 h UTC
     for entry in document["steps"]:
         assert entry["start_ns"] % HOUR_NS == 0
         assert sum(entry["seconds"].values()) == pytest.approx(entry["required_s"])

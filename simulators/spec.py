@@ -1,0 +1,113 @@
+"""What the simulated plant is told to be: the JSON file that `python -m simulators` is started with."""
+
+import difflib
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from simulators.demo import ASSETS, LINK, MACHINES
+from telemetry.config import Section
+from telemetry.errors import ConfigError
+from telemetry.plant import AssetPath
+
+
+class MqttSpec(Section):
+    """The broker that the MQTT devices, the router and the replay publish to."""
+
+    host: str = Field("127.0.0.1", description="name or address of the broker")
+    port: int = Field(ge=1, le=65535, description="port of the broker")
+
+
+class OpcUaSpec(Section):
+    """The OPC UA server of the machines that speak it."""
+
+    port: int = Field(0, ge=0, le=65535, description="port on 127.0.0.1; 0: a free one, told in the `ready` event")
+    await_client_s: float = Field(
+        0.0, ge=0, description="at `play`, wait so long [s] until a client monitors every variable"
+    )
+
+
+class UdpSpec(Section):
+    """The live 5G link: a UDP relay with delay, jitter and loss, and the reflector at its far end."""
+
+    port: int = Field(0, ge=0, le=65535, description="port on 127.0.0.1 that probes are sent to; 0: a free one")
+    reflector_port: int = Field(0, ge=0, le=65535, description="port of the reflector behind the relay; 0: a free one")
+
+
+class ReplaySpec(Section):
+    """A recorded machine, published in format A before the history is played."""
+
+    path: Path = Field(description="MTConnect SHDR file")
+    asset: AssetPath = Field("km0/replay/okuma/multus-u3000", description="the asset it is published as")
+    ends_at_ns: int | None = Field(
+        None, description="the recording is moved so that its last sample is at this instant [ns]; else its own times"
+    )
+
+
+class Spec(Section):
+    """One run of the plant. The same seed and epoch give the same lives, whenever and however often they are played."""
+
+    seed: int = Field(description="all chance comes from it")
+    epoch_ns: int = Field(gt=0, description="when the lives of the machines began [ns since 1970], whole milliseconds")
+    resume_from_ns: int | None = Field(
+        None, description="nothing before this instant [ns] is published (it was, in an earlier run); else the epoch"
+    )
+    assets: tuple[AssetPath, ...] = Field(ASSETS, description="which assets of the demonstrator take part")
+    mqtt: MqttSpec | None = Field(None, description="needed by the assets that speak MQTT, and by a replay")
+    opcua: OpcUaSpec | None = Field(None, description="needed by the assets that speak OPC UA")
+    link: UdpSpec | None = Field(
+        None, description="the live link; with it the router's own `rtt` ends where live begins, for a probe takes over"
+    )
+    replay: ReplaySpec | None = Field(None, description="a recorded machine to play")
+    journal: Path | None = Field(None, description="file that every published identity is appended to")
+    truth: Path | None = Field(
+        None, description="file for the truth of this run, written when live begins and at the end"
+    )
+
+    @field_validator("epoch_ns")
+    @classmethod
+    def _whole_milliseconds(cls, value: int) -> int:
+        if value % 1_000_000:
+            raise ValueError(f"{value} ns is no whole millisecond; the machines' clocks have no finer ticks")
+        return value
+
+    @field_validator("assets")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            if path not in ASSETS:
+                close = difflib.get_close_matches(path, ASSETS, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(ASSETS)}"
+                raise ValueError(f"no simulated asset {path!r}{hint}")
+        return value
+
+    @model_validator(mode="after")
+    def _wired(self) -> "Spec":
+        if self.resume_from_ns is not None and self.resume_from_ns < self.epoch_ns:
+            raise ValueError("resume_from_ns is before epoch_ns: the machines were not born yet")
+        wires = {MACHINES[path][1] for path in self.assets if path in MACHINES}
+        if "opcua" in wires and self.opcua is None:
+            raise ValueError("these assets speak OPC UA: `opcua` is needed")
+        if self.mqtt is None and (wires - {"opcua"} or LINK.path in self.assets or self.replay is not None):
+            raise ValueError("these assets speak MQTT: `mqtt` is needed, with the port of the broker")
+        return self
+
+    @property
+    def starts_at_ns(self) -> int:
+        """The first instant that is published [ns]."""
+        return self.epoch_ns if self.resume_from_ns is None else self.resume_from_ns
+
+
+def load_spec(path: Path) -> Spec:
+    """The spec in a JSON file. Raises ConfigError with a sentence for each fault."""
+    try:
+        return Spec.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}: the spec of the simulated plant is expected there") from error
+    except ValidationError as error:
+        faults = [
+            f"{path}: {'.'.join(str(part) for part in fault['loc']) or 'spec'}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors(include_url=False)
+        ]
+        raise ConfigError("\n".join(faults)) from error
