@@ -56,6 +56,7 @@ class Recompute:
         self._reached: dict[str, int] = {}  # windows before this instant [ns] have been made due
         self._heard: dict[str, int] = {}  # newest sample taken in [ns]
         self._metrics: dict[str, set[str]] = {}
+        self._first: dict[str, int] = {}  # oldest sample [ns]
 
     def step(self, *, all_open: bool = False) -> Progress:
         """Do the due windows once, at most `windows_per_step`. `all_open`: open windows too, whenever last refreshed.
@@ -117,6 +118,7 @@ class Recompute:
         self._taken = self._store.cursor()
         for info in self._store.inventory():
             self._metrics.setdefault(info.asset, set()).add(info.metric)
+            self._first[info.asset] = min(info.first_ns, self._first.get(info.asset, info.first_ns))
         for asset in self._plant.assets:
             name = kpis.marker(asset)
             stored = [] if name is None else self._store.read_kpis(asset.path, name, Window(0, now, "day"))
@@ -136,7 +138,13 @@ class Recompute:
             asset = self._plant.asset(span.asset)
             if not kpis.matters(asset, span.metric):
                 continue
-            self._metrics.setdefault(span.asset, set()).add(span.metric)
+            self._first[span.asset] = min(span.first_ns, self._first.get(span.asset, span.first_ns))
+            metrics = self._metrics.setdefault(span.asset, set())
+            if span.metric not in metrics:
+                metrics.add(span.metric)
+                if kpis.is_counter(asset, span.metric):
+                    # which counters there are decides how good parts are found, in the past too
+                    self._make_due(asset, self._first[span.asset], now, now)
             newest[span.asset] = max(newest.get(span.asset, span.last_ns), span.last_ns)
             start, end = self._dirty(asset, span, now)
             self._make_due(asset, start, end, now)

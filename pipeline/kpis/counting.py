@@ -1,6 +1,6 @@
 """Counters of a machine as tallies: how many parts at which instant, and over which time counting is known."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,17 +17,16 @@ COUNTERS: Final = ("parts", "parts_good", "parts_scrap")
 class Tally:
     """Parts at instants: `grown` parts at `times_ns` (in order); `sure` says that they were made in known time.
 
-    `known`: where nothing can have been counted unseen. A tally of no counter has `exists` False.
+    `known`: where nothing can have been counted unseen.
     """
 
     times_ns: Instants
     grown: signals.Numbers
     sure: signals.Flags
     known: Intervals
-    exists: bool = True
 
 
-NO_TALLY: Final = Tally(np.empty(0, np.int64), np.empty(0), np.empty(0, np.bool_), none(), exists=False)
+NO_TALLY: Final = Tally(np.empty(0, np.int64), np.empty(0), np.empty(0, np.bool_), none())
 
 
 def tally(series: Series, seen: Window, lost: Intervals, reach_ns: int) -> Tally:
@@ -49,12 +48,12 @@ def tally(series: Series, seen: Window, lost: Intervals, reach_ns: int) -> Tally
     return Tally(times, signals.increments(series), sure, known)
 
 
-def made_and_good(tallies: Mapping[str, Tally]) -> tuple[Tally, Tally]:
-    """All parts and good parts from whichever two of the three counters there are."""
+def made_and_good(tallies: Mapping[str, Tally], counters: Container[str]) -> tuple[Tally, Tally]:
+    """All parts and good parts, from whichever two of the three counters the machine has (`counters`)."""
     made, good, scrap = (tallies[name] for name in COUNTERS)
-    if not made.exists and good.exists and scrap.exists:
+    if "parts_scrap" in counters and "parts" not in counters:
         return _joined(good, scrap, 1.0), good
-    if not good.exists and made.exists and scrap.exists:
+    if "parts_scrap" in counters and "parts_good" not in counters:
         return made, _joined(made, scrap, -1.0)
     return made, good
 

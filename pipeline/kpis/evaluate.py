@@ -1,10 +1,11 @@
 """The catalogue applied: which windows an asset has, what a sample in one of them can change, and their KPI values."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from pipeline.kpis import machine
 from pipeline.kpis.catalogue import CATALOGUE, Figure, Kpi
+from pipeline.kpis.counting import COUNTERS
 from pipeline.kpis.link import LinkHistory
 from pipeline.kpis.machine import MachineHistory
 from telemetry import calendar
@@ -32,6 +33,11 @@ def marker(asset: Asset) -> str | None:
 def is_input(asset: Asset, metric: str) -> bool:
     """Whether a KPI of the asset is computed from the metric."""
     return metric in _INPUTS[asset.kind]
+
+
+def is_counter(asset: Asset, metric: str) -> bool:
+    """Whether the metric is one of the counters that complete one another."""
+    return asset.kind == "machine" and metric in COUNTERS
 
 
 def matters(asset: Asset, metric: str) -> bool:
@@ -65,11 +71,11 @@ def windows(plant: Plant, asset: Asset, span: Window) -> list[Window]:
 
 
 def evaluate(
-    store: Store, plant: Plant, asset: Asset, due: Sequence[Window], now_ns: int, metrics: Iterable[str] = ()
+    store: Store, plant: Plant, asset: Asset, due: Sequence[Window], now_ns: int, metrics: Collection[str]
 ) -> list[KpiValue]:
     """All KPIs of the asset over these windows, as known at `now_ns`, from one read of its inputs.
 
-    `metrics`: what else the store holds of the asset; of a machine it shows that the machine was heard of.
+    `metrics`: all that the store holds of the asset; any sample shows that a machine was heard of.
     """
     rows = _ROWS[asset.kind]
     if not due or not rows:
@@ -81,8 +87,7 @@ def evaluate(
 
     history: MachineHistory | LinkHistory
     if asset.kind == "machine":
-        others = sorted(set(metrics) - _INPUTS["machine"])
-        history = MachineHistory(asset, plant.calendar(asset.path), plant.zone, span, now_ns, read, others)
+        history = MachineHistory(asset, plant.calendar(asset.path), plant.zone, span, now_ns, read, metrics)
     else:
         history = LinkHistory(span, now_ns, read)
     values: list[KpiValue] = []
@@ -95,5 +100,6 @@ def evaluate(
 def _value(asset: Asset, kpi: Kpi, window: Window, figure: Figure, final: bool) -> KpiValue:
     return KpiValue(
         asset.path, kpi.name, window.kind, window.start_ns, window.end_ns,
-        figure.value, figure.numerator, figure.denominator, figure.coverage, figure.samples, final,
+        float(figure.value), float(figure.numerator), float(figure.denominator), float(figure.coverage),
+        figure.samples, final,
     )  # fmt: skip

@@ -11,7 +11,7 @@ whether it is a micro-stop, a sample ends a silence), and the values in force at
 that it may be computed alone or with others. `now_ns` cuts it: of an open window, the part so far.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import nan
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -51,11 +51,11 @@ def after_ns(asset: Asset) -> int:
 
 
 class MachineHistory:
-    """The timeline of one machine over `span`, cut at `now_ns`. `others`: its metrics that only show it is alive."""
+    """The timeline of one machine over `span`, cut at `now_ns`. `metrics`: all it has; any shows that it is alive."""
 
     def __init__(
         self, asset: Asset, calendar: CalendarConfig | None, zone: ZoneInfo, span: Window, now_ns: int,
-        read: Read, others: Sequence[str] = (),
+        read: Read, metrics: Collection[str],
     ) -> None:  # fmt: skip
         self.asset: Final = asset
         self._now_ns = now_ns
@@ -65,17 +65,18 @@ class MachineHistory:
         stale_ns = round(asset.stale_after_s * SECOND_NS)
         series = {metric: signals.ordered(read(metric, seen)) for metric in INPUTS}
         self._input_times = [one.times_ns for one in series.values()]
-        silent = _silences(self._input_times, seen, stale_ns, read, others)
+        silent = _silences(self._input_times, seen, stale_ns, read, sorted(set(metrics) - set(INPUTS)))
         stale = silent + np.array([stale_ns, 0])
         state, reason, product = series["state"], series["reason"], series["product"]
         state_at = signals.in_force(state.times_ns, silent[:, 0])
         executing = (state.values == MachineState.EXECUTING) & signals.trusted(state)
         lost = silent[(state_at >= 0) & np.append(executing, False)[state_at]]
-        self._made, self._good = made_and_good({name: tally(series[name], seen, lost, stale_ns) for name in COUNTERS})
-        counting = intersect(self._made.known, self._good.known) if self._good.exists else self._made.known
+        self._made, self._good = made_and_good(
+            {name: tally(series[name], seen, lost, stale_ns) for name in COUNTERS}, metrics
+        )
         self._edges = signals.edges(
             seen.start_ns, seen.end_ns, state.times_ns, reason.times_ns, product.times_ns,
-            silent.ravel(), stale[:, 0], counting.ravel(),
+            silent.ravel(), stale[:, 0], self._made.known.ravel(), self._good.known.ravel(),
         )  # fmt: skip
         at = self._edges[:-1]
         self._category, told = _categories(state, reason, at)
@@ -86,11 +87,13 @@ class MachineHistory:
         self._category[short & unexplained] = _NUMBER[Category.MICRO_STOP]
         cycle = _cycles(asset, product, at)
         self._counted = self._known & (self._category != _PLANNED) & ~np.isnan(cycle)
-        self._counted &= inside(counting, at) & ~inside(lost, at)
+        self._counted &= inside(self._made.known, at) & ~inside(lost, at)
+        self._judged = self._counted & inside(self._good.known, at)
         self._opening = opening(Window(start, end), calendar, zone)
         self._required = required(Window(start, end), calendar, zone)
-        self._made_parts, self._made_s = self._weights(self._made, product)
-        self._good_parts, self._good_s = self._weights(self._good, product)
+        self._net = self._weights(self._made, self._counted, product)
+        self._judged_net = self._weights(self._made, self._judged, product)
+        self._useful = self._weights(self._good, self._judged, product)
         self._product = product
 
     def final(self, window: Window) -> bool:
@@ -111,11 +114,11 @@ class MachineHistory:
         lengths = np.diff(elapsed(needed, self._edges[first : last + 1]))
         known, category = self._known[part], self._category[part]
         split = np.array([lengths[known & (category == number)].sum() for number in range(len(CATEGORIES))], np.int64)
-        counted = self._counted[part]
-        counted_running = lengths[counted & (category == _RUNNING)].sum() / SECOND_NS
+        counted, judged = self._counted[part], self._judged[part]
+        counted_running = int(lengths[counted & (category == _RUNNING)].sum()) / SECOND_NS
         planned = int(split[_PLANNED])
         made, good = _between(self._made.times_ns, cut), _between(self._good.times_ns, cut)
-        net = float(self._made_s[made].sum()) if self._made.exists else nan
+        net = float(self._net[1][made].sum())
         states = _between(self._input_times[0], cut)
         return Oee(
             NF_E60_182,
@@ -127,28 +130,30 @@ class MachineHistory:
             counted=int(lengths[counted].sum()) / SECOND_NS,
             counted_running=counted_running,
             net=net,
-            useful=float(self._good_s[good].sum()) if self._good.exists else nan,
-            made=float(self._made_parts[made].sum()) if self._made.exists else nan,
-            good=float(self._good_parts[good].sum()) if self._good.exists else nan,
+            judged=int(lengths[judged].sum()) / SECOND_NS,
+            judged_net=float(self._judged_net[1][made].sum()),
+            useful=float(self._useful[1][good].sum()),
+            made=float(self._judged_net[0][made].sum()),
+            good=float(self._useful[0][good].sum()),
             stops={
                 category: int(split[number]) / SECOND_NS
                 for category, number in _NUMBER.items()
                 if number not in (_RUNNING, _PLANNED)
             },
             planned=planned / SECOND_NS,
-            made_all=float(self._made.grown[made].sum()) if self._made.exists else nan,
-            good_all=float(self._good.grown[good].sum()) if self._good.exists else nan,
+            made_all=float(self._made.grown[made].sum()),
+            good_all=float(self._good.grown[good].sum()),
             made_coverage=_covered(self._made.known, whole),
             good_coverage=_covered(self._good.known, whole),
             samples=states.stop - states.start + made.stop - made.start + good.stop - good.start,
             findings=performance_findings(net, counted_running, self._products(cut)),
         )
 
-    def _weights(self, counts: Tally, product: Series) -> tuple[signals.Numbers, signals.Numbers]:
+    def _weights(self, counts: Tally, told: signals.Flags, product: Series) -> tuple[signals.Numbers, signals.Numbers]:
         """Per row of a tally: parts that count for the figures of production, and their reference time [s]."""
         segment = signals.in_force(self._edges, counts.times_ns)
-        inner = (segment >= 0) & (segment < len(self._counted)) & counts.sure & inside(self._required, counts.times_ns)
-        inner[inner] = self._counted[segment[inner]]
+        inner = (segment >= 0) & (segment < len(told)) & counts.sure & inside(self._required, counts.times_ns)
+        inner[inner] = told[segment[inner]]
         parts = np.where(inner, counts.grown, 0.0)
         return parts, parts * np.where(inner, _cycles(self.asset, product, counts.times_ns), 0.0)
 

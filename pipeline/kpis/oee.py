@@ -4,8 +4,9 @@
     Do = tF/tR   Tp = tN/tF   Tq = tU/tN   TRS = tU/tR   TRG = tU/tO   TRE = tU/tT   TC = tR/tO   TS = tO/tT
 
 Where part of tR is unknown, every figure is over the part that is known, and its coverage says how large that is:
-availability over `known` (the state is known), the figures of production over `counted` (state, counts and reference
-cycle are known). Tp above 1 means that a reference cycle is too slow: it is reported as a finding, never clipped.
+availability over `known` (the state is known), performance over `counted` (the count of parts and their reference
+cycle are known too), quality and TRS over `judged` (the count of good parts too). Tp above 1 means that a reference
+cycle is too slow: it is reported as a finding, never clipped.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,10 +39,11 @@ SETUP_PLANNED: Final = Convention("NF E60-182, but changeover outside required t
 class Oee:
     """Every intermediate time of one machine over one window, all in one unit [s unless given otherwise].
 
-    `known` ≤ `required` is the part whose state is known; `counted` ≤ `known` the part whose counts and reference
-    cycle are known too, `counted_running` the running time in it, and `net`, `useful`, `made`, `good` what was made
-    in it. `made_all`, `good_all`: parts counted in the whole window, planned stops included, with the share of the
-    window over which the counter is known. NaN: not known.
+    `known` ≤ `required` is the part whose state is known; `counted` ≤ `known` the part where the count of parts and
+    their reference cycle are known too, with its running time `counted_running` and net time `net`; `judged` ≤
+    `counted` the part where the count of good parts is known too, with its net time `judged_net`, its useful time
+    `useful`, and its parts `made` and `good`. Without gaps they are all the same. `made_all`, `good_all`: parts counted
+    in the whole window, planned stops included, with the share of the window over which the counter is known.
     """
 
     convention: Convention
@@ -53,6 +55,8 @@ class Oee:
     counted: float
     counted_running: float
     net: float
+    judged: float
+    judged_net: float
     useful: float
     made: float = nan
     good: float = nan
@@ -73,17 +77,17 @@ class Oee:
     @property
     def performance(self) -> Ratio:
         """Tp = tN/tF (NF E60-182); Effectiveness = PRI·PQ/APT (ISO 22400-2)."""
-        return self._counted(self.net, self.counted_running)
+        return self._over(self.counted, self.net, self.counted_running)
 
     @property
     def quality(self) -> Ratio:
         """Tq = tU/tN (NF E60-182): good over all parts, each weighted with its reference cycle."""
-        return self._counted(self.useful, self.net)
+        return self._over(self.judged, self.useful, self.judged_net)
 
     @property
     def trs(self) -> Ratio:
         """TRS = tU/tR = Do·Tp·Tq (NF E60-182); OEE index = PRI·GQ/PBT (ISO 22400-2)."""
-        return self._counted(self.useful, self.counted)
+        return self._over(self.judged, self.useful, self.judged)
 
     @property
     def trg(self) -> Ratio:
@@ -118,9 +122,9 @@ class Oee:
         The numerator is the time that would have been useful, had set-up time been as useful as production time.
         """
         if self.running == 0:
-            return self._counted(nan, self.counted)
+            return self._over(self.judged, nan, self.judged)
         setup = sum(self.stops.get(category, 0.0) for category in SETUP)
-        return self._counted(self.useful * (self.running + setup) / self.running, self.counted)
+        return self._over(self.judged, self.useful * (self.running + setup) / self.running, self.judged)
 
     @property
     def functional(self) -> float:
@@ -132,16 +136,17 @@ class Oee:
         """The part of required time whose state is not known: neither running nor stopped."""
         return self.required - self.known
 
-    def _counted(self, numerator: float, denominator: float) -> Ratio:
+    def _over(self, part: float, numerator: float, denominator: float) -> Ratio:
+        """A ratio over a part of required time."""
         if isnan(numerator) or isnan(denominator):
             return Ratio(0.0, 0.0, 0.0, self.samples)
-        return Ratio(numerator, denominator, _share(self.counted, self.required), self.samples)
+        return Ratio(numerator, denominator, _share(part, self.required), self.samples)
 
     def _widened(self, whole: float) -> Ratio:
         """tU over a time that contains tR. With gaps, the whole shrinks as tR does: TRG stays TRS × TC."""
         if self.required == 0:
             return Ratio(0.0, whole, 1.0, self.samples)
-        return self._counted(self.useful, whole * self.counted / self.required)
+        return self._over(self.judged, self.useful, whole * self.judged / self.required)
 
 
 def _share(part: float, whole: float) -> float:
@@ -226,7 +231,8 @@ def from_totals(
     if running > required or running < 0:
         findings.append(f"running time {running:g} is not within required time {required:g}")
     return Oee(
-        convention, total, opening, required, required, running, required, running, net, useful, made, good,
+        convention, total, opening, required, required, running, required, running, net,
+        required, net, useful, made, good,
         {category: length for category, length in causes.items() if length}, opening - required,
         made, good, float(not isnan(made)), float(not isnan(good)),
         findings=(*findings, *performance_findings(net, running)),
