@@ -205,7 +205,7 @@ def from_totals(
     causes = dict(stops) if isinstance(stops, Mapping) else {Category.OPERATION: stops}
     findings: list[str] = []
     if not convention.setup_required:
-        planned_stops += sum(causes.pop(category, 0.0) for category in SETUP)
+        planned_stops += causes.pop(Category.CHANGEOVER, 0.0)
     if required is None:
         if opening is None:
             raise ValueError("give the required time tR, or the opening time tO and the planned stops")
