@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
+from simulators.ports import free_port
 from telemetry.errors import ConfigError, SourceError
 
 Kind = Literal["mosquitto", "iotcore"]
@@ -36,9 +37,9 @@ def broker(folder: Path, port: int | None = None, kind: Kind | None = None) -> "
     Raises ConfigError when neither mosquitto nor iotcore is there.
     """
     if kind in (None, "mosquitto") and (program := _mosquitto()):
-        return _Mosquitto(folder, port or _free_port(), program)
+        return _Mosquitto(folder, port or free_port(), program)
     if kind in (None, "iotcore") and find_spec("iotcore"):
-        return _Iotcore(folder, port or _free_port())
+        return _Iotcore(folder, port or free_port())
     raise ConfigError(
         f"no MQTT broker to start ({kind or 'mosquitto or iotcore'}): apt-get install mosquitto, "
         "or pip install 'km0-telemetry[demo]'"
@@ -181,12 +182,6 @@ dynamic_filters = true
 
 def _mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/local/sbin:/usr/sbin:/sbin")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

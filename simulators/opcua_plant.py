@@ -20,6 +20,7 @@ from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
+from simulators.ports import free_port
 from simulators.timeline import Event, Timeline, Value
 from telemetry.glossary import METRICS
 
@@ -50,13 +51,13 @@ _TYPES: Final = {
 class OpcUaPlant:
     """One server for some machines. `retell` gives a fresh stream of an asset's events from its birth, for HistoryRead.
 
-    `metrics` are the variables of each asset.
+    `metrics` are the variables of each asset; port 0 takes a free one.
     """
 
     def __init__(
         self, port: int, metrics: Mapping[str, Sequence[str]], retell: Callable[[str], Iterator[Event]]
     ) -> None:
-        self.port: Final = port
+        self.port: Final = port or free_port()
         self._metrics = metrics
         self._nodes: dict[tuple[str, str], ua.NodeId] = {}
         self._history = _ProcessHistory(retell)

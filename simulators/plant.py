@@ -25,6 +25,7 @@ from simulators.spec import Spec
 from simulators.timeline import Event, Timeline, machine_events
 from simulators.truth import Truth
 from simulators.udp_link import UdpLink
+from telemetry.errors import SourceError
 
 if TYPE_CHECKING:
     from simulators.opcua_plant import OpcUaPlant
@@ -89,9 +90,13 @@ class Plant:
         return ports
 
     async def play(self, progress: Callable[[float], None]) -> None:
-        """Publish the replay and the past, as fast as the wires take it. `progress` hears the share done [0…1]."""
-        if self._opcua and self._spec.opcua and self._spec.opcua.await_client_s:
-            await self._opcua.followed(self._spec.opcua.await_client_s)
+        """Publish the replay and the past, as fast as the wires take it. `progress` hears the share done [0…1].
+
+        Raises SourceError when the OPC UA client that the spec waits for does not come.
+        """
+        wait_s = self._spec.opcua.await_client_s if self._spec.opcua else 0.0
+        if self._opcua and wait_s and not await self._opcua.followed(wait_s):
+            raise SourceError(f"no OPC UA client monitors every variable of {self._opcua.url} after {wait_s:g} s")
         if self._spec.replay and self._mqtt:
             told = self._spec.replay
             await replay(told.path, told.asset, self._mqtt.publish, ends_at_ns=told.ends_at_ns)

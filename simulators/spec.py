@@ -23,7 +23,9 @@ class OpcUaSpec(Section):
 
     port: int = Field(0, ge=0, le=65535, description="port on 127.0.0.1; 0: a free one, told in the `ready` event")
     await_client_s: float = Field(
-        0.0, ge=0, description="at `play`, wait so long [s] until a client monitors every variable"
+        0.0,
+        ge=0,
+        description="at `play`, wait so long [s] until a client monitors every variable; an error if none does",
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -86,7 +87,9 @@ def test_from_ready_to_stopped(mosquitto: Mosquitto, witness: Subscriber, tmp_pa
         },
     )  # fmt: skip
     ready = child.wait_for("ready")
-    assert {"opcua_port", "opcua_url", "link_port", "reflector_port"} < ready.keys()
+    socket.create_connection(("127.0.0.1", ready["opcua_port"]), timeout=1).close()
+    assert ready["opcua_url"].startswith(f"opc.tcp://127.0.0.1:{ready['opcua_port']}/")
+    assert ready["link_port"] != ready["reflector_port"]
     child.say("play")
     live = child.wait_for("live")
     assert live["published"] > 3000
