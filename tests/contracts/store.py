@@ -302,7 +302,7 @@ class StoreContract:
         """Random writes, questions, prunings and restarts: what was touched since a cursor is in the spans it gives."""
 
         # An inner function: hypothesis wants one executor, and this test runs in a class per store.
-        @settings(deadline=None, max_examples=25, database=None)
+        @settings(deadline=None, max_examples=12, database=None)
         @given(steps=st.lists(st.one_of(_BATCHES, st.sampled_from(["ask", "keep", "restart"])), max_size=8))
         def covered(steps: list[list[Sample] | str]) -> None:
             store = reopen()
