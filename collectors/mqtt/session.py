@@ -13,6 +13,7 @@ at QoS 1, 49 against 54 CPU s per million), once several packets are read per wa
 """
 
 import asyncio
+import socket as stdlib_socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -199,6 +200,8 @@ class Session:
         if socket is None:
             raise SourceError(f"{self._settings.where} closed the connection at once")
         self._descriptor = descriptor = socket.fileno()
+        if isinstance(socket, stdlib_socket.socket):  # else an acknowledgement may wait 40 ms for company
+            socket.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
         client.on_socket_close = lambda *_: self._detach()
         client.on_socket_register_write = lambda *_: self._loop.add_writer(descriptor, self._write)
         client.on_socket_unregister_write = lambda *_: self._no_writer(descriptor)
