@@ -28,6 +28,12 @@ class ProbeConfig(Section):
     dscp: int = Field(0, ge=0, le=63, description="DSCP of the packets, 46 is expedited forwarding")
     ssid: int = Field(0, ge=0, le=65535, description="session identifier (RFC 8972); 0: none")
     key: Secret | None = Field(None, description="shared key; with one, packets are authenticated (HMAC-SHA-256)")
+    reflector: Literal["unknown", "stateful", "stateless"] = Field(
+        "unknown", description="whether it numbers its answers itself, which tells in which direction packets are lost"
+    )
+    one_way_error_ms: float = Field(
+        1.0, gt=0, le=1000, description="one-way delays are kept when both clocks together are no worse [ms]"
+    )
     bind: str | None = Field(None, description="local address to send from; without one, the system chooses")
 
     @model_validator(mode="after")

@@ -14,16 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from collectors.probe.config import ProbeConfig
+from collectors.probe.outcome import Outcome
 from collectors.probe.sender import Sender
-from collectors.probe.session import Outcome, Session
+from collectors.probe.session import Session
+from collectors.probe.timekeeping import AGE_S, read_state
 from collectors.probe.wire import Address, Datagram, Wire
 from telemetry.errors import SourceError
 from telemetry.health import Component
 from telemetry.protocols import Sink
-from telemetry.samples import Sample
+from telemetry.samples import Quality, Sample
 
 _BACKLOG_S: Final = 60.0
 _LAST_PUT_S: Final = 0.5
+_CLOCK_TOLD_S: Final = 60.0
 _STRANGERS: Final = 16
 _STRANGER_BYTES: Final = 1500
 _COUNTS: Final = (
@@ -40,6 +43,9 @@ _COUNTS: Final = (
     "skipped",
     "paused",
     "clock_steps",
+    "lost_up",
+    "lost_down",
+    "reflector_restarts",
 )
 
 
@@ -72,7 +78,12 @@ class Probe:
         except OSError as error:
             raise SourceError(f"no UDP socket on {self._config.bind or 'any address'}: {error.strerror}") from error
         session = Session(
-            int(self._config.timeout_ms * 1e6), size=self._config.size, ssid=self._config.ssid, key=self._key
+            int(self._config.timeout_ms * 1e6),
+            size=self._config.size,
+            ssid=self._config.ssid,
+            key=self._key,
+            one_way_error_ns=int(self._config.one_way_error_ms * 1e6),
+            stateful={"unknown": None, "stateful": True, "stateless": False}[self._config.reflector],
         )
         run = _Run(self._config, self._component, session, wire, target, self._silence_s, self._backlog)
         await run.run(sink)
@@ -99,6 +110,8 @@ class _Run:
         self._outcomes: deque[Outcome] = deque()
         self._strangers: deque[tuple[Datagram, str]] = deque(maxlen=_STRANGERS)
         self._reason = ""
+        self._clock_told_s = -_CLOCK_TOLD_S
+        self._refusal = ""
         self._counted = dict.fromkeys(_COUNTS, 0)
         self._answered_s = time.monotonic()
         self._silence_s, self._backlog = silence_s, backlog
@@ -118,6 +131,7 @@ class _Run:
         executor = ThreadPoolExecutor(1, f"{self._config.name} sender")
         thread = self._loop.run_in_executor(executor, self._sender.run)
         thread.add_done_callback(lambda _: self._handed_over.set())
+        keeping = asyncio.create_task(self._keep_time(), name=f"{self._config.name} clock")
         try:
             while not thread.done():
                 await self._handed_over.wait()
@@ -132,9 +146,15 @@ class _Run:
                     await self._put(sink)
             raise
         finally:
+            keeping.cancel()
             self._sender.stop()
             executor.shutdown()  # waits for the thread, which was woken to end
             self._sender.close()
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._session.keep_time(await asyncio.to_thread(read_state))
+            await asyncio.sleep(AGE_S)
 
     def _take(self, outcomes: Sequence[Outcome]) -> None:
         self._outcomes.extend(outcomes)
@@ -149,7 +169,9 @@ class _Run:
     async def _put(self, sink: Sink) -> None:
         batch = list(self._outcomes)
         if batch:
-            await sink.put([sample for outcome in batch for sample in self._samples(outcome)])
+            await sink.put(
+                [sample for outcome in batch for sample in self._samples(outcome)] + self._clock_error(batch)
+            )
             for _ in batch:  # only now: what is not durable still counts against the backlog
                 self._outcomes.popleft()
         with contextlib.suppress(IndexError):
@@ -160,10 +182,25 @@ class _Run:
 
     def _samples(self, outcome: Outcome) -> Iterator[Sample]:
         asset = self._config.asset
+        sent_ns, received_ns = outcome.sent_ns, outcome.finished_ns
         if outcome.rtt_ns is None:
-            yield Sample(outcome.sent_ns, asset, "rtt_lost", 1.0, received_ns=outcome.finished_ns)
-        else:
-            yield Sample(outcome.sent_ns, asset, "rtt", outcome.rtt_ns / 1e6, received_ns=outcome.finished_ns)
+            yield Sample(sent_ns, asset, "rtt_lost", 1.0, text=outcome.lost_way, received_ns=received_ns)
+            return
+        yield Sample(sent_ns, asset, "rtt", outcome.rtt_ns / 1e6, received_ns=received_ns)
+        if outcome.up_ns is not None and outcome.down_ns is not None:
+            yield Sample(sent_ns, asset, "delay_up", outcome.up_ns / 1e6, received_ns=received_ns)
+            yield Sample(sent_ns, asset, "delay_down", outcome.down_ns / 1e6, received_ns=received_ns)
+
+    def _clock_error(self, batch: Sequence[Outcome]) -> list[Sample]:
+        """How far both clocks may be off, every now and then; uncertain, with the reason, while it is too far."""
+        error_ns, refusal = self._session.clock_error_ns, self._session.one_way_refusal
+        due = time.monotonic() - self._clock_told_s >= _CLOCK_TOLD_S or refusal != self._refusal
+        if error_ns is None or not due:
+            return []
+        self._clock_told_s, self._refusal = time.monotonic(), refusal
+        quality = Quality.UNCERTAIN if refusal else Quality.GOOD
+        error_ms = min(error_ns / 1e6, 1e9)
+        return [Sample(batch[-1].finished_ns, self._config.asset, "clock_error", error_ms, refusal, quality)]
 
     def _report(self, batch: Sequence[Outcome]) -> None:
         for name in _COUNTS:

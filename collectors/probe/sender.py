@@ -14,7 +14,8 @@ from typing import Final
 
 from collectors.probe import clocks
 from collectors.probe.clocks import Clock, Instant
-from collectors.probe.session import Outcome, Session
+from collectors.probe.outcome import Outcome
+from collectors.probe.session import Session
 from collectors.probe.wire import Address, Datagram, Sent, Wire, refused_by_network, wait
 
 HAND_OVER_NS: Final = 500_000_000

@@ -6,7 +6,10 @@ import pytest
 
 from collectors.probe import session as sessions
 from collectors.probe.clocks import Instant
-from collectors.probe.session import Outcome, Session
+from collectors.probe.outcome import Outcome
+from collectors.probe.session import Session
+from collectors.probe.stamp import ErrorEstimate, Reply, decode_request, encode_reply, to_stamp
+from collectors.probe.timekeeping import ClockState
 
 MS = 1_000_000
 START = Instant(1_763_780_000_000_000_000, 5_000_000_000)
@@ -24,10 +27,10 @@ def answer(request: bytes, received: Instant, sent: Instant, **changes: bytes) -
     """What a stateless reflector says, by RFC 8762's table."""
     fields = {
         "sequence": request[0:4],
-        "sent": ntp(sent.real_ns),
+        "t3": ntp(sent.real_ns),
         "error": b"\x80\x01",
         "ssid": request[14:16],
-        "received": ntp(received.real_ns),
+        "t2": ntp(received.real_ns),
         "echo": request[0:14],
     } | changes
     return b"".join(fields.values()) + bytes(6)
@@ -184,3 +187,121 @@ def test_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         session.request(later(2 * n))
     session.reply(answer(first, later(1), later(1)), later(70))
     assert session.counts["foreign"] == 1
+
+
+KEPT = ClockState(True, 0.0001, "the test")  # 100 µs
+
+
+def test_one_way_delays_with_good_clocks() -> None:
+    """With both clocks synchronised each way is T2 − T1 and T4 − T3, and the errors of both add up."""
+    session = Session(1000 * MS)
+    session.keep_time(KEPT)
+    request = session.request(START)
+    error = ErrorEstimate.of(0.0002, synchronised=True).bits.to_bytes(2, "big")
+    session.reply(answer(request, later(12), later(13), error=error), later(20))
+    (outcome,) = session.outcomes()
+    assert outcome.up_ns is not None
+    assert outcome.down_ns is not None
+    assert outcome.up_ns == pytest.approx(12 * MS)
+    assert outcome.down_ns == pytest.approx(7 * MS)
+    assert session.one_way_refusal == ""
+    assert session.clock_error_ns == pytest.approx(300_000, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("clock", "error", "received", "reason"),
+    [
+        (ClockState(False, 1.0, "chrony"), b"\x80\x01", 12, "our clock is not synchronised, says chrony"),
+        (KEPT, b"\x00\x01", 12, "the reflector says that its clock is not synchronised"),
+        (KEPT, b"\xa0\x01", 12, "may be 1e+03 ms apart, and 1 are allowed"),
+        (KEPT, b"\x80\x01", -5, "arrived 5 ms before it was sent: a clock is worse than it says"),
+    ],
+)
+def test_one_way_delays_are_kept_back(clock: ClockState, error: bytes, received: float, reason: str) -> None:
+    """With a clock that is not good enough there is a round trip, no one-way delay, and the reason."""
+    session = Session(1000 * MS)
+    session.keep_time(clock)
+    request = session.request(START)
+    session.reply(answer(request, later(received), later(received + 1), error=error), later(20))
+    (outcome,) = session.outcomes()
+    assert (outcome.rtt_ns, outcome.up_ns, outcome.down_ns) == (19 * MS, None, None)
+    assert reason in session.one_way_refusal
+
+
+def test_one_way_delays_of_a_ptp_reflector() -> None:
+    """Times in PTP format, which may count in TAI, give the time in the reflector and no one-way delays."""
+    session = Session(1000 * MS)
+    session.keep_time(KEPT)
+    request = session.request(START)
+    seconds, nanoseconds = divmod(START.real_ns, 10**9)
+    times = [struct.pack(">II", seconds + 37, nanoseconds + shift * MS) for shift in (5, 8)]
+    session.reply(answer(request, START, START, t2=times[0], t3=times[1], error=b"\xc0\x01"), later(20))
+    (outcome,) = session.outcomes()
+    assert (outcome.rtt_ns, outcome.up_ns) == (17 * MS, None)
+    assert "PTP" in session.one_way_refusal
+
+
+def test_no_one_way_delays_across_a_step() -> None:
+    """The clock is set while a packet is under way: no one-way delay is made of two different clocks."""
+    session = Session(1000 * MS)
+    session.keep_time(KEPT)
+    request = session.request(START)
+    stepped = Instant(later(20).real_ns + 50 * MS, later(20).mono_ns)
+    session.reply(answer(request, later(10), later(10)), stepped)
+    assert session.outcomes()[0].up_ns is None
+    assert "was set" in session.one_way_refusal
+
+
+def lost_ways(stateful: bool | None, fates: str) -> list[str]:
+    """Directions told for packets 10 ms apart: `u` and `d` are lost on the way up or down, `.` answered, `r`: the
+    reflector starts again and answers. Its numbers are counted here, as RFC 8762 says a stateful one does."""
+    session = Session(50 * MS, stateful=stateful)
+    count = 0
+    for n, fate in enumerate(fates):
+        request = session.request(later(10 * n))
+        count = 0 if fate == "r" else count
+        number, count = count, count + (fate != "u")
+        if fate in ".r":
+            reply = answer(request, later(10 * n), later(10 * n), sequence=number.to_bytes(4, "big"))
+            session.reply(reply, later(10 * n + 5))
+    session.expire(later(10 * len(fates) + 60))
+    assert session.counts["lost"] == sum(fate in "ud" for fate in fates)
+    return [outcome.lost_way for outcome in sorted(session.outcomes()) if outcome.rtt_ns is None]
+
+
+@pytest.mark.parametrize(
+    ("fates", "told"),
+    [
+        (".u.d.", ["up", "down"]),
+        (".uuu.ddd.", ["up"] * 3 + ["down"] * 3),
+        (".udu.", ["up", "up", "down"]),  # two of three up: which of them is not known, the first are named
+        ("..d..", ["down"]),
+        (".u..u", ["up", ""]),  # nothing was answered behind the last
+        ("u.u.", ["", "up"]),  # nothing was answered before the first
+        ("....uur..u.", ["", "", "up"]),  # the reflector started again during the outage
+    ],
+)
+def test_direction_of_losses(fates: str, told: list[str]) -> None:
+    """A stateful reflector's numbers tell how many of a run were lost each way, and nothing where they cannot."""
+    assert lost_ways(True, fates) == told
+
+
+def test_direction_before_the_reflector_is_known() -> None:
+    """Without being told, a reflector is believed to be stateful from its first number that differs from ours on."""
+    assert lost_ways(None, ".d.u.d.") == ["", "up", "down"]
+    assert lost_ways(False, ".d.u.d.") == ["", "", ""]
+
+
+def test_authenticated_session() -> None:
+    """With a key only answers signed with it count; an unsigned one and one of another key are refused and counted."""
+    session = Session(100 * MS, key=b"0123456789abcdef")
+    packet = session.request(START)
+    request = decode_request(packet, b"0123456789abcdef")
+    at = to_stamp(later(5).real_ns)
+    reply = Reply(0, at, ErrorEstimate(False, False, 0, 1), 0, at, request.sequence, request.stamp)
+    assert len(packet) == 112
+    assert "112" in (session.reply(encode_reply(reply), later(10)) or "")
+    assert "HMAC" in (session.reply(encode_reply(reply, 112, b"another"), later(10)) or "")
+    assert session.reply(encode_reply(reply, 112, b"0123456789abcdef"), later(10)) is None
+    assert session.counts["malformed"] == 2
+    assert [outcome.rtt_ns for outcome in session.outcomes()] == [10 * MS]
