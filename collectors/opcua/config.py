@@ -59,7 +59,7 @@ class OpcUaNode(Section):
 class OpcUaConfig(Section):
     """[[collectors]] kind = "opcua": one OPC UA server and the nodes that are followed on it."""
 
-    kind: Literal["opcua"]
+    kind: Literal["opcua"] = Field(description="an OPC UA server")
     name: str = Field(description="what people call this source; names its health and its dead letters")
     url: str = Field(pattern=r"^opc\.tcp://[^\s]+$", description='"opc.tcp://host:port/path"')
     security: Literal["None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] = Field(
@@ -69,7 +69,7 @@ class OpcUaConfig(Section):
         "SignAndEncrypt", description="of messages, unless security is None"
     )
     certificates: Path = Field(
-        Path("opcua-certificates"),
+        Path(".km0/opcua"),
         description="folder of our own certificate and key, made on first use: own.der is what the server must trust",
     )
     server_certificate: Path | None = Field(

@@ -143,11 +143,12 @@ class Plant:
         keys = [self._ids[uri, name] for uri, name in nodes]
         began, done = time.monotonic(), 0
         while done < count:
-            due = min(count, int((time.monotonic() - began) * per_s) + 1)
+            # Not more than 100 at a time: while values are written, asyncua's server serves nobody.
+            due = min(count, done + 100, int((time.monotonic() - began) * per_s) + 1)
             for number in range(done, due):
                 await self._set(keys[number % len(keys)], data_value(float(number), start_ms + number))
             done = max(due, done)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01 if done - (time.monotonic() - began) * per_s > -1 else 0)
 
 
 async def _main(spec: dict[str, Any], pipe: Connection) -> None:
