@@ -264,8 +264,8 @@ async def test_while_put_waits_the_server_holds_the_values() -> None:
     assert row(sink, "parts")[1:] == [(n + 1, float(n)) for n in range(3000)]
 
 
-async def test_what_was_not_durable_is_not_acknowledged() -> None:
-    """A sink that fails ends the run with its own error; the server still holds the message for retransmission."""
+async def test_a_sink_that_fails_ends_the_run_with_its_own_error() -> None:
+    """It is neither taken for a lost source, which would be retried, nor wrapped in a group."""
     sink = MemorySink(fail_with=None)
     component = Component("mill")
     async with peer() as server:
