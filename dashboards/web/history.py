@@ -47,7 +47,7 @@ class LinkHour:
 
 @dataclass(frozen=True)
 class LinkDay:
-    """The last 24 hours of a link, from its KPI values of the finest windows there are."""
+    """The last 24 hours of a link, from the KPI values of the finest windows that tell enough."""
 
     window: Window
     median: list[KpiValue]
@@ -95,16 +95,23 @@ def link_hour(store: Store, asset: Asset, now_ns: int) -> LinkHour:
 def link_day(store: Store, asset: Asset, window: Window) -> LinkDay:
     return LinkDay(
         window,
-        _finest(store.read_kpis(asset.path, figures.RTT_MEDIAN, window)),
-        _finest(store.read_kpis(asset.path, figures.RTT_TAIL, window)),
+        _telling(store.read_kpis(asset.path, figures.RTT_MEDIAN, window)),
+        _telling(store.read_kpis(asset.path, figures.RTT_TAIL, window)),
     )
 
 
-def _finest(values: list[KpiValue]) -> list[KpiValue]:
-    """The values of the kind with the shortest windows that can still be drawn one by one."""
-    kinds = {value.kind: value.end_ns - value.start_ns for value in values}
-    for kind in sorted(kinds, key=lambda kind: kinds[kind]):
-        chosen = [value for value in values if value.kind == kind]
-        if len(chosen) <= MOST_POINTS:
-            return chosen
-    return []
+def _telling(values: list[KpiValue]) -> list[KpiValue]:
+    """The values of the shortest windows that are known for at least half as long as those of any other kind.
+
+    A minute of a slow probe holds too few packets for a 99th percentile; its hour may hold enough.
+    """
+    kinds: dict[str, list[KpiValue]] = {}
+    for value in values:
+        kinds.setdefault(value.kind, []).append(value)
+    known_ns = {
+        kind: sum(value.end_ns - value.start_ns for value in chosen if np.isfinite(value.value))
+        for kind, chosen in kinds.items()
+        if len(chosen) <= MOST_POINTS
+    }
+    enough = [kind for kind in known_ns if known_ns[kind] >= min(DAY_NS, max(known_ns.values())) / 2]
+    return kinds[max(enough, key=lambda kind: len(kinds[kind]))] if enough else []

@@ -233,12 +233,14 @@ class LinkNow(Model):
 
 
 class PathNow(Model):
-    """The data path. `lost` counts what was dropped by a component that had to; every one of them is counted."""
+    """The data path."""
 
     stored: int | None = Field(description="distinct samples in the store")
     lag_ms: float | None = Field(description="source time to stored, last batch")
     waiting: int | None = Field(description="batches in the spool")
-    lost: int
+    lost: int = Field(
+        description="dead letters dropped for lack of room, and gaps that a source's history could not fill"
+    )
     dead_letters: int
     components: int
     failing: list[str]

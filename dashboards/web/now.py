@@ -31,6 +31,10 @@ from telemetry.health import Condition
 from telemetry.plant import Asset
 from telemetry.samples import SECOND_NS, KpiValue, Quality, Sample, SeriesInfo, Window
 
+DRAIN: Final = "drain"
+"""The component that knows how long samples take to the store, and how many wait for it."""
+GIVEN_UP: Final = ("dead_letters_dropped", "holes_left")
+"""Counters of what was lost for good; "lost" of a probe is not one of them: those are packets on the link."""
 RADIO: Final = ("rsrp", "rsrq", "sinr", "cqi", "mcs", "cell", "throughput_down", "throughput_up")
 KPI_PERIOD_S: Final = 3.0
 DAY_PERIOD_S: Final = 10.0
@@ -254,12 +258,12 @@ def _radio(sample: Sample) -> RadioNow:
 def path_now(context: WebContext, held: list[SeriesInfo]) -> PathNow:
     """The data path, from what its components say of themselves."""
     components: list[dict[str, Any]] = context.health.snapshot()
-    gauges = {name: value for component in components for name, value in component["gauges"].items()}
+    gauges: dict[str, float] = next((component["gauges"] for component in components if component["name"] == DRAIN), {})
     return PathNow(
         stored=sum(info.samples for info in held),
         lag_ms=figures.known(gauges.get("lag_ms", np.nan)),
         waiting=round(gauges["spooled_batches"]) if "spooled_batches" in gauges else None,
-        lost=sum(component["counts"].get(name, 0) for component in components for name in ("lost", "dropped")),
+        lost=sum(component["counts"].get(name, 0) for component in components for name in GIVEN_UP),
         dead_letters=context.dead_letters.count(),
         components=len(components),
         failing=[part["name"] for part in components if part["condition"] == Condition.FAILING],

@@ -53,6 +53,7 @@ class Pages:
     def __init__(self, context: WebContext, reader: PlantReader) -> None:
         self._context = context
         self._reader = reader
+        self._charts: dict[Language, tuple[PlantDay, dict[str, str]]] = {}
         self._environments = {language: self._environment(language) for language in LANGUAGES}
 
     def view(self) -> View:
@@ -90,19 +91,26 @@ class Pages:
         return self._render(language, "missing.html", path=path, stream=None, now=None)
 
     def parts(self, view: View, language: Language) -> dict[str, str]:
-        shared = {"now": view.now, "day": view.day}
+        """The parts of one moment; the charts among them are drawn once per reading of the day."""
+        day, charts = self._charts.get(language, (None, {}))
+        if day is not view.day:
+            charts = self._drawn(view, language)
+            self._charts[language] = view.day, charts
         found = {
-            "clock": self._render(language, "parts/clock.html", **shared),
-            "summary": self._render(language, "parts/summary.html", **shared),
-            "together": self._render(language, "parts/together.html", **shared),
-            "path": self._render(language, "parts/path.html", **shared),
+            name: self._render(language, f"parts/{name}.html", now=view.now) for name in ("clock", "summary", "path")
         }
         for machine in view.now.machines:
-            found[f"m:{machine.asset}"] = self._render(language, "parts/machine.html", machine=machine, **shared)
-            found[f"d:{machine.asset}"] = self._render(language, "parts/day.html", machine=machine, **shared)
+            found[f"m:{machine.asset}"] = self._render(language, "parts/machine.html", machine=machine, now=view.now)
         for link in view.now.links:
-            found[f"l:{link.asset}"] = self._render(language, "parts/link.html", link=link, **shared)
-            found[f"h:{link.asset}"] = self._render(language, "parts/hour.html", link=link, **shared)
+            found[f"l:{link.asset}"] = self._render(language, "parts/link.html", link=link, now=view.now)
+        return found | charts
+
+    def _drawn(self, view: View, language: Language) -> dict[str, str]:
+        found = {"together": self._render(language, "parts/together.html", now=view.now, day=view.day)}
+        for machine in view.now.machines:
+            found[f"d:{machine.asset}"] = self._render(language, "parts/day.html", machine=machine, day=view.day)
+        for link in view.now.links:
+            found[f"h:{link.asset}"] = self._render(language, "parts/hour.html", link=link, day=view.day)
         return found
 
     def _render(self, language: Language, template: str, **values: Any) -> str:
