@@ -1,9 +1,9 @@
-"""A real mosquitto, a publisher that knows what it published, and the settings of an MQTT collector for them."""
+"""A real broker, a publisher that knows what it published, and the settings of an MQTT collector for them."""
 
 import asyncio
 import json
 import socket
-from typing import Any
+from typing import Any, Protocol
 
 from collectors.mqtt import MqttConfig
 from collectors.mqtt.collector import MqttCollector
@@ -71,20 +71,30 @@ def reading(time_ns: int, value: float) -> bytes:
     return json.dumps({"value": value, "time": time_ns}).encode()
 
 
+class Restartable(Protocol):
+    """A broker on 127.0.0.1: the mosquitto of the tests, or the demonstrator's."""
+
+    @property
+    def port(self) -> int: ...
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
 class MqttBench:
     """See tests.contracts.collector.Bench."""
 
     keeps = True
     bound = 64
 
-    def __init__(self, mosquitto: Mosquitto, **changes: Any) -> None:
-        self.mosquitto = mosquitto
+    def __init__(self, broker: Restartable, **changes: Any) -> None:
+        self.broker = broker
         self.changes = changes
         self._published = 0
 
     def collector(self) -> tuple[MqttCollector, Component]:
         health = Health()
-        collector = config(self.mosquitto.port, max_in_flight=self.bound, **self.changes).build(PLANT, health)
+        collector = config(self.broker.port, max_in_flight=self.bound, **self.changes).build(PLANT, health)
         return collector, health.component(collector.name)
 
     def next(self, count: int) -> Known:
@@ -111,16 +121,20 @@ class MqttBench:
         return len(garbage)
 
     async def stop_source(self) -> None:
-        await asyncio.to_thread(self.mosquitto.stop)
+        await asyncio.to_thread(self.broker.stop)
 
     async def kill_source(self) -> None:
-        await asyncio.to_thread(self.mosquitto.kill)
+        await asyncio.to_thread(self._kill)
 
     async def start_source(self) -> None:
-        await asyncio.to_thread(self.mosquitto.start)
+        await asyncio.to_thread(self.broker.start)
+
+    def _kill(self) -> None:
+        assert isinstance(self.broker, Mosquitto), "the embedded broker is only stopped"
+        self.broker.kill()
 
     def _publish(self, messages: list[tuple[str, bytes]]) -> None:
-        publisher = Publisher(self.mosquitto.port)
+        publisher = Publisher(self.broker.port)
         try:
             publisher.publish(messages)
         finally:

@@ -38,7 +38,7 @@ class Load:
         messages = [(f"{asset}/{metric}", reading(at, value)) for (asset, metric, at), value in part.items()]
         while True:
             try:
-                publisher = Publisher(self._bench.mosquitto.port)
+                publisher = Publisher(self._bench.broker.port)
                 try:
                     return publisher.publish(messages)
                 finally:

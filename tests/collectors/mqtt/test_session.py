@@ -51,7 +51,7 @@ class Bench(MqttBench):
     """Topics entries of a test's own."""
 
     def with_topics(self, *topics: dict[str, Any]) -> "Bench":
-        return Bench(self.mosquitto, **(self.changes | {"topics": list(topics)}))
+        return Bench(self.broker, **(self.changes | {"topics": list(topics)}))
 
 
 # --- batching and bounds ---
@@ -362,3 +362,30 @@ async def test_a_certificate_that_cannot_be_read_stops_the_start(tmp_path: Path)
     """A path that is wrong is found when the plant starts, not at the first connection."""
     with pytest.raises(ConfigError, match=r"missing\.pem"):
         build(config(1883, tls={"ca": str(tmp_path / "missing.pem")}))
+
+
+async def test_messages_that_share_a_tls_record_are_all_read(tmp_path: Path, authority: trustme.CA) -> None:
+    """What TLS decrypted ahead wakes no selector: 250 messages in one record come without a further byte."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)  # CONNECT
+        writer.write(b"\x20\x02\x00\x00")
+        subscribe = await reader.read(4096)
+        record = b"\x90\x03" + subscribe[2:4] + b"\x01"
+        record += b"".join(publish_packet(PARTS, b'{"value":%d}' % n, n + 1) for n in range(250))
+        assert len(record) < 16384, "one record"
+        writer.write(record)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        collector, _ = build(config(port, protocol="3.1.1", tls={"ca": str(tmp_path / "ca.pem")}))
+        sink = SizedSink()
+        task = asyncio.create_task(collector.run(sink))
+        await sink.until(samples=250, seconds=5)
+        task.cancel()
+        await asyncio.wait([task])
