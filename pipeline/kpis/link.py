@@ -5,6 +5,7 @@ A window depends on the packets in it and on nothing else. `now_ns` cuts it: of 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 from typing import Final
 
 import numpy as np
@@ -33,6 +34,8 @@ class Probes:
     def jitter(self) -> float:
         """RFC 3550 interarrival jitter [ms] at the end of the window, of the round trip."""
         answered = ~np.isnan(self.delay_ms)
+        if not answered.any():
+            return nan
         return latency.jitter_rfc3550(self.times_ns[answered], self.delay_ms[answered])
 
     def loss(self) -> Ratio:

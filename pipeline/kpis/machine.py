@@ -113,10 +113,11 @@ class MachineHistory:
         part = slice(first, last)
         lengths = np.diff(elapsed(needed, self._edges[first : last + 1]))
         known, category = self._known[part], self._category[part]
-        split = np.array([lengths[known & (category == number)].sum() for number in range(len(CATEGORIES))], np.int64)
+        # float64 holds whole nanoseconds exactly up to 104 days
+        split = np.bincount(category[known], lengths[known], len(CATEGORIES))
         counted, judged = self._counted[part], self._judged[part]
         counted_running = int(lengths[counted & (category == _RUNNING)].sum()) / SECOND_NS
-        planned = int(split[_PLANNED])
+        planned = float(split[_PLANNED])
         made, good = _between(self._made.times_ns, cut), _between(self._good.times_ns, cut)
         net = float(self._net[1][made].sum())
         states = _between(self._input_times[0], cut)
@@ -125,8 +126,8 @@ class MachineHistory:
             total=cut.seconds,
             opening=total_ns(intersect(self._opening, whole)) / SECOND_NS,
             required=(total_ns(needed) - planned) / SECOND_NS,
-            known=(int(split.sum()) - planned) / SECOND_NS,
-            running=int(split[_RUNNING]) / SECOND_NS,
+            known=(float(split.sum()) - planned) / SECOND_NS,
+            running=float(split[_RUNNING]) / SECOND_NS,
             counted=int(lengths[counted].sum()) / SECOND_NS,
             counted_running=counted_running,
             net=net,
@@ -136,7 +137,7 @@ class MachineHistory:
             made=float(self._judged_net[0][made].sum()),
             good=float(self._useful[0][good].sum()),
             stops={
-                category: int(split[number]) / SECOND_NS
+                category: float(split[number]) / SECOND_NS
                 for category, number in _NUMBER.items()
                 if number not in (_RUNNING, _PLANNED)
             },
