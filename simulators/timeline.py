@@ -27,7 +27,6 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
     every_ns = round(gauge.every_s * 1000) * NS_PER_MS
     tick_ns = born_ns
     mean, deviation = 0.0, 0.0
-    measured = -1.0
     state, reason = -1, ""
     made = good = 0
     yield born_ns, "parts", 0
@@ -36,9 +35,7 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
         time_ns = fact.at_ms * NS_PER_MS
         while tick_ns < time_ns:
             value = round(max(0.0, mean + deviation * noise.gauss(0.0, 1.0)), GAUGE_DECIMALS)
-            if value != measured:
-                measured = value
-                yield tick_ns, gauge.metric, value
+            yield tick_ns, gauge.metric, value  # also when unchanged: a meter that falls silent is out of order
             tick_ns += every_ns
         if isinstance(fact, Turn):
             mean, deviation = gauge.levels.get(fact.state, (0.0, 0.0))
