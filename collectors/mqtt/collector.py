@@ -15,8 +15,9 @@ from time import monotonic, time_ns
 from typing import Final
 
 from collectors.mqtt.config import MqttConfig, Tls
+from collectors.mqtt.connecting import SessionSettings
 from collectors.mqtt.decoder import Decoder, Fault, Message, MessageError
-from collectors.mqtt.session import Delivery, Session, SessionSettings
+from collectors.mqtt.session import Delivery, Session
 from telemetry.errors import ConfigError, SourceError
 from telemetry.health import Component
 from telemetry.plant import Plant

@@ -1,11 +1,77 @@
-"""A blocking call awaited without being able to hold up the end of the process."""
+"""How a session reaches its broker: the settings, a paho client made of them, and connecting without blocking."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+CONNECT_S: Final = 5.0
+"""Longest time [s] for a step of connecting: each address, TLS, the broker's answer."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What a session is made of. `subscriptions` maps filters to QoS."""
+
+    host: str
+    port: int
+    client_id: str
+    subscriptions: dict[str, int]
+    version5: bool
+    username: str | None
+    password: str | None
+    tls: ssl.SSLContext | None
+    keepalive_s: int
+    expiry_s: int
+    max_in_flight: int
+    max_in_flight_bytes: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def made_client(settings: SessionSettings) -> paho.Client:
+    """A client that neither retries nor acknowledges by itself, and keeps its session at the broker."""
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=settings.client_id,
+        protocol=MQTTProtocolVersion.MQTTv5 if settings.version5 else MQTTProtocolVersion.MQTTv311,
+        clean_session=None if settings.version5 else False,
+        manual_ack=True,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = CONNECT_S
+    if settings.username is not None:
+        client.username_pw_set(settings.username, settings.password)
+    if settings.tls is not None:
+        client.tls_set_context(settings.tls)
+    return client
+
+
+def connect(client: paho.Client, settings: SessionSettings) -> None:
+    """TCP, TLS and CONNECT; blocks for several times CONNECT_S at worst. Raises OSError."""
+    properties = None
+    if settings.version5:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves this one class untyped
+        properties.SessionExpiryInterval = settings.expiry_s
+        properties.ReceiveMaximum = settings.max_in_flight
+    client.connect(
+        settings.host,
+        settings.port,
+        settings.keepalive_s,
+        clean_start=False if settings.version5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
+        properties=properties,
+    )
 
 
 async def in_thread(call: Callable[[], T]) -> T:

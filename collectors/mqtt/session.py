@@ -22,20 +22,14 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from collectors.mqtt.connecting import in_thread
+from collectors.mqtt.connecting import CONNECT_S, SessionSettings, connect, in_thread, made_client
 from collectors.mqtt.decoder import Message
 from collectors.mqtt.keepalive import Keepalive
 from collectors.mqtt.topics import generalisations
 from telemetry.errors import SourceError
-
-CONNECT_S: Final = 5.0
-"""Longest time [s] for a step of connecting: each address, TLS, the broker's answer."""
 
 PACKETS_PER_WAKE: Final = 100
 """Most packets read before other tasks of the process have their turn: about 5 ms."""
@@ -58,28 +52,6 @@ class Delivery:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """What a session is made of. `subscriptions` maps filters to QoS."""
-
-    host: str
-    port: int
-    client_id: str
-    subscriptions: dict[str, int]
-    version5: bool
-    username: str | None
-    password: str | None
-    tls: ssl.SSLContext | None
-    keepalive_s: int
-    expiry_s: int
-    max_in_flight: int
-    max_in_flight_bytes: int
-
-    @property
-    def where(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
 class Session:
     """`async with Session(settings, ready) as session`: connected. Raises SourceError when it cannot be.
 
@@ -90,7 +62,7 @@ class Session:
         self._settings: Final = settings
         self._ready: Final = ready
         self._loop: Final = asyncio.get_running_loop()
-        self._client: Final = _client(settings)
+        self._client: Final = made_client(settings)
         self._gathered: list[Delivery] = []
         self._in_flight = 0
         self._in_flight_bytes = 0
@@ -157,22 +129,9 @@ class Session:
 
     async def _connect(self) -> None:
         settings, client = self._settings, self._client
-        properties = None
-        if settings.version5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's has no types
-            properties.SessionExpiryInterval = settings.expiry_s
-            properties.ReceiveMaximum = settings.max_in_flight
         try:
             async with asyncio.timeout(3 * CONNECT_S):
-                await in_thread(
-                    lambda: client.connect(
-                        settings.host,
-                        settings.port,
-                        settings.keepalive_s,
-                        clean_start=False if settings.version5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
-                        properties=properties,
-                    )
-                )
+                await in_thread(lambda: connect(client, settings))
         except TimeoutError:
             raise SourceError(f"{settings.where} does not answer") from None
         except OSError as error:  # also a name that is not known, and every fault of TLS
@@ -336,20 +295,3 @@ class Session:
         # A broker that hangs up without a word may do so because another client came with our id: mosquitto 2.0 does.
         twin = f"; if again and again: is {self._settings.client_id!r} the client id of another client too?"
         self._fail(SourceError(f"the connection to {self._settings.where} broke: {reason}{twin}"))
-
-
-def _client(settings: SessionSettings) -> paho.Client:
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=settings.client_id,
-        protocol=MQTTProtocolVersion.MQTTv5 if settings.version5 else MQTTProtocolVersion.MQTTv311,
-        clean_session=None if settings.version5 else False,
-        manual_ack=True,
-        reconnect_on_failure=False,
-    )
-    client.connect_timeout = CONNECT_S
-    if settings.username is not None:
-        client.username_pw_set(settings.username, settings.password)
-    if settings.tls is not None:
-        client.tls_set_context(settings.tls)
-    return client
