@@ -3,8 +3,8 @@
 What is known. The state is known from its first sample on, but not after a BAD one, nor beyond `stale_after_s` past
 the last sample of any metric of the machine. A machine that was running when it fell silent for longer may have made
 parts that cannot be told from those made afterwards: its whole silence is taken out of `counted`, with the count that
-ends it. The counts of one that stood still are kept. A count belongs to the instant of its sample; the figures of
-production count parts made inside required time only, because in NF E60-182 tU is a part of tR.
+ends it. The counts of one that stood still are kept. A count belongs to the window and to the required time that its
+instant lies in; the figures of production leave out parts of planned stops, because in NF E60-182 tU is a part of tR.
 
 What a window depends on. Samples up to `before_ns` before it and `after_ns` after it (the length of a stop says
 whether it is a micro-stop, a sample ends a silence), and the values in force at the start of that. Nothing else, so
@@ -85,15 +85,15 @@ class MachineHistory:
         short = stop & (signals.run_lengths(stop, np.diff(self._edges)) < asset.micro_stop_s * SECOND_NS)
         unexplained = np.isin(self._category, [_NUMBER[one] for one in MAY_BE_MICRO])
         self._category[short & unexplained] = _NUMBER[Category.MICRO_STOP]
-        cycle = _cycles(asset, product, at)
-        self._counted = self._known & (self._category != _PLANNED) & ~np.isnan(cycle)
+        self._cycle = _cycles(asset, product, at)
+        self._counted = self._known & (self._category != _PLANNED) & ~np.isnan(self._cycle)
         self._counted &= inside(self._made.known, at) & ~inside(lost, at)
         self._judged = self._counted & inside(self._good.known, at)
         self._opening = opening(Window(start, end), calendar, zone)
         self._required = required(Window(start, end), calendar, zone)
-        self._net = self._weights(self._made, self._counted, product)
-        self._judged_net = self._weights(self._made, self._judged, product)
-        self._useful = self._weights(self._good, self._judged, product)
+        self._net = self._weights(self._made, self._counted)
+        self._judged_net = self._weights(self._made, self._judged)
+        self._useful = self._weights(self._good, self._judged)
         self._product = product
 
     def final(self, window: Window) -> bool:
@@ -150,13 +150,18 @@ class MachineHistory:
             findings=performance_findings(net, counted_running, self._products(cut)),
         )
 
-    def _weights(self, counts: Tally, told: signals.Flags, product: Series) -> tuple[signals.Numbers, signals.Numbers]:
-        """Per row of a tally: parts that count for the figures of production, and their reference time [s]."""
-        segment = signals.in_force(self._edges, counts.times_ns)
+    def _weights(self, counts: Tally, told: signals.Flags) -> tuple[signals.Numbers, signals.Numbers]:
+        """Per row of a tally: parts that count for the figures of production, and their reference time [s].
+
+        What is counted at an instant was made before it: the state and product in force until then apply.
+        """
+        segment = np.searchsorted(self._edges, counts.times_ns, "left") - 1
         inner = (segment >= 0) & (segment < len(told)) & counts.sure & inside(self._required, counts.times_ns)
         inner[inner] = told[segment[inner]]
         parts = np.where(inner, counts.grown, 0.0)
-        return parts, parts * np.where(inner, _cycles(self.asset, product, counts.times_ns), 0.0)
+        cycles = np.zeros(len(parts))
+        cycles[inner] = self._cycle[segment[inner]]
+        return parts, parts * cycles
 
     def _products(self, cut: Window) -> str:
         rows = _between(self._product.times_ns, cut)

@@ -182,6 +182,7 @@ def test_forgetting_the_next_sample_would_be_noticed(monkeypatch: pytest.MonkeyP
         for minutes, state in ((0, 3), (50, 2), (65, 3), (115, 1), (130, 3), (175, 2), (190, 3))
     ] + [Sample(START + n * 5 * MINUTE, MILL.path, "power", 1.0) for n in range(60)]
 
-    expected = known(batch(samples, START + SPAN))
-    found = [known(stored(arrive(samples, random, False, START, START + SPAN))) for _ in range(20)]
+    end = START + SPAN + 60 * MINUTE
+    expected = known(batch(samples, end))
+    found = [known(stored(arrive(samples, random, False, end, end))) for _ in range(20)]
     assert any(one != expected for one in found)
