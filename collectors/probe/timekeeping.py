@@ -7,7 +7,6 @@ import ctypes
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -15,7 +14,7 @@ from typing import Final
 from collectors.probe.stamp import ErrorEstimate
 
 AGE_S: Final = 30.0
-"""How long [s] a reading is used before the keeper is asked again."""
+"""How long [s] a reading is used before it is asked for again."""
 
 _PROGRAM_S: Final = 2.0
 _STA_UNSYNC: Final = 0x0040
@@ -40,24 +39,9 @@ UNKNOWN: Final = ClockState(False, 1.0, "nobody")
 """A clock nobody keeps: perhaps a second off, perhaps a year."""
 
 
-class Timekeeper:
-    """The state of this machine's clock, asked for at most every AGE_S. Takes up to two seconds: not for the event
-    loop. `pmc` is ptp4l's own tool and needs its permission; chronyc needs none."""
-
-    def __init__(self) -> None:
-        self._state = UNKNOWN
-        self._asked_s = -AGE_S
-
-    def state(self) -> ClockState:
-        """Now, or not longer ago than AGE_S."""
-        if time.monotonic() - self._asked_s >= AGE_S:
-            self._state = read_state()
-            self._asked_s = time.monotonic()
-        return self._state
-
-
 def read_state() -> ClockState:
-    """Ask chrony, then ptp4l, then the kernel; the first that answers is believed."""
+    """Ask chrony, then ptp4l, then the kernel; the first that answers is believed. Takes up to four seconds: not for
+    the event loop, nor for a thread that measures. pmc is ptp4l's own tool and needs its permission."""
     return (
         from_chrony(_output("chronyc", "-c", "-n", "tracking"))
         or from_ptp4l(_output("pmc", "-u", "-b", "0", "GET TIME_STATUS_NP"))

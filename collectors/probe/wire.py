@@ -37,12 +37,14 @@ _SELECT_LIMIT: Final = 1024
 
 
 class Datagram(NamedTuple):
-    """What arrived, from whom, when the kernel had it [ns, wall clock; 0: not told], and its TTL (0: not told)."""
+    """What arrived, from whom, when the kernel had it [ns, wall clock; 0: not told], its TTL (0: not told), and its
+    traffic class: DSCP in the upper six bits, ECN in the lower two."""
 
     data: bytes
     address: Address
     kernel_ns: int
     ttl: int
+    traffic_class: int = 0
 
 
 class Sent(NamedTuple):
@@ -80,9 +82,17 @@ class Wire:
             wanted.append((socket.IPPROTO_IP, socket.IP_TOS, dscp << 2))
         if _LINUX:
             wanted += (
-                [(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1), (socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)]
+                [
+                    (socket.IPPROTO_IPV6, _IPV6_RECVERR, 1),
+                    (socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1),
+                    (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1),
+                ]
                 if v6
-                else [(socket.IPPROTO_IP, _IP_RECVERR, 1), (socket.IPPROTO_IP, _IP_RECVTTL, 1)]
+                else [
+                    (socket.IPPROTO_IP, _IP_RECVERR, 1),
+                    (socket.IPPROTO_IP, _IP_RECVTTL, 1),
+                    (socket.IPPROTO_IP, socket.IP_RECVTOS, 1),
+                ]
             )
             wanted.append((socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1))
             if transmit:
@@ -127,13 +137,15 @@ class Wire:
                 return None
             except OSError:
                 continue  # an ICMP error, told again in the error queue; the next call gives the datagram behind it
-            kernel_ns = ttl = 0
+            kernel_ns = ttl = traffic_class = 0
             for level, kind, value in ancillary:
                 if level == socket.SOL_SOCKET and kind in (_SO_TIMESTAMPNS, _SO_TIMESTAMPING):
                     kernel_ns = _nanoseconds(value) or kernel_ns
                 elif len(value) == _INT.size and (level, kind) in _TTL:
                     (ttl,) = _INT.unpack(value)
-            return Datagram(data, address, kernel_ns, ttl)
+                elif value and (level, kind) in _TRAFFIC_CLASS:
+                    traffic_class = value[0]
+            return Datagram(data, address, kernel_ns, ttl, traffic_class)
         return None
 
     def reports(self) -> list[Sent | Unreachable]:
@@ -159,6 +171,10 @@ class Wire:
 
 
 _TTL: Final = {(socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, getattr(socket, "IPV6_HOPLIMIT", -1))}
+_TRAFFIC_CLASS: Final = {
+    (socket.IPPROTO_IP, socket.IP_TOS),
+    (socket.IPPROTO_IPV6, getattr(socket, "IPV6_TCLASS", -1)),
+}
 _ERRORS: Final = {(socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)}
 
 
