@@ -274,13 +274,15 @@ class DuckDbStore:
 def _in_force(found: dict[str, npt.NDArray[Any]]) -> Series:
     """Rows as DuckDB gives them, in time order, of each time the one written last."""
     times, writes = np.asarray(found["time_ns"]), np.asarray(found["write"])
+    columns = np.asarray(found["value"]), np.asarray(found["quality"]), np.asarray(found["text"], object)
+    if (times[1:] > times[:-1]).all():  # most often nothing came late or twice
+        return Series(times, *columns)
     order = np.lexsort((writes, times))
     times = times[order]
     last = np.ones(len(times), bool)
     last[:-1] = times[1:] != times[:-1]
     kept = order[last]
-    texts: npt.NDArray[np.object_] = np.asarray(found["text"], object)[kept]
-    return Series(times[last], np.asarray(found["value"])[kept], np.asarray(found["quality"])[kept], texts)
+    return Series(times[last], *(column[kept] for column in columns))
 
 
 def _joined(before: Series, after: Series) -> Series:

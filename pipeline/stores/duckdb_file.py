@@ -56,6 +56,7 @@ class DuckDbFile:
             "autoload_known_extensions": False,
             "memory_limit": f"{memory_mb}MB",
             "threads": threads,
+            "checkpoint_threshold": "4MB",  # a KPI of an open window is replaced each second: sweep the dead rows often
         }
         self._lock = threading.RLock()
         self.closed = False

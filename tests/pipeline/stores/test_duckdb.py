@@ -16,7 +16,7 @@ from pipeline.stores.duckdb import DuckDbStore
 from telemetry.errors import ConfigError, StoreError
 from telemetry.protocols import Store
 from telemetry.samples import Changes, Sample, Span
-from tests.contracts.store import EVER, MILL, T0, Reopen, StoreContract, at, kpi, rows
+from tests.contracts.store import EVER, MILL, T0, Reopen, StoreContract, at, rows
 from tests.pipeline.stores.writer import BATCH
 
 
@@ -201,17 +201,6 @@ def test_compaction_leaves_out_what_was_replaced(tmp_path: Path) -> None:
     store.close()
     with duckdb.connect(str(path)) as connection:
         assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(1,)]
-
-
-def test_an_open_window_replaced_every_second_does_not_grow_the_file(tmp_path: Path) -> None:
-    """150 replacements of 50 values, 4 MB if each left its rows behind, stay well below that."""
-    path = tmp_path / "store.duckdb"
-    store = DuckDbStore(path)
-    for n in range(150):
-        store.write_kpis([kpi(3600 * hour, n / 1000) for hour in range(50)], 0)
-    assert [value.value for value in store.read_kpis(MILL, "oee", EVER)] == [0.149] * 50
-    store.close()
-    assert path.stat().st_size < 4_000_000
 
 
 def test_samples_are_whole_numbers_of_nanoseconds_to_the_last_digit(tmp_path: Path) -> None:

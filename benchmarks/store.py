@@ -1,0 +1,95 @@
+"""The DuckDB store: rows written per second by batch size, and what a question costs when a million rows are held."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from benchmarks import Row
+from benchmarks.measure import in_turn
+from pipeline.stores.duckdb import DuckDbStore
+from telemetry.samples import SECOND_NS, Sample, Window
+
+T0: Final = 1_795_300_000 * SECOND_NS
+HELD: Final = 1_000_000
+ASSETS: Final = tuple(f"km0/bench/cell/mill-{n}" for n in range(10))
+
+
+def gauges(first: int, rows: int) -> list[Sample]:
+    """Rows of ten machines at 1 Hz, in time order."""
+    return [
+        Sample(T0 + n // 10 * SECOND_NS, ASSETS[n % 10], "power", n * 0.25, received_ns=T0 + n)
+        for n in range(first, first + rows)
+    ]
+
+
+@contextmanager
+def filled(rows: int) -> Iterator[DuckDbStore]:
+    """A store that holds so many rows, on the disk of the checkout."""
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        store = DuckDbStore(Path(folder) / "store.duckdb")
+        for first in range(0, rows, 50_000):
+            store.write(gauges(first, min(50_000, rows - first)))
+        yield store
+        store.close()
+
+
+def writing(store: DuckDbStore, numbers: Iterator[int], rows: int, writes: int) -> float:
+    batches = [gauges(next(numbers) * rows, rows) for _ in range(writes)]
+    for batch in batches:
+        store.write(batch)
+    return rows * writes
+
+
+def counted_again(store: DuckDbStore, late: list[Sample]) -> None:
+    store.write(late)
+    store.inventory()
+
+
+def asking(question: Callable[[], object], times: int) -> float:
+    for _ in range(times):
+        question()
+    return times
+
+
+def writes() -> list[Row]:
+    with filled(0) as store:
+        numbers = count()
+        return in_turn(
+            {
+                f"write, {rows} rows at a time": partial(writing, store, numbers, rows, times)
+                for rows, times in ((100_000, 3), (10_000, 10), (1000, 50), (100, 100), (1, 100))
+            },
+            "rows",
+            rounds=3,
+        )
+
+
+def questions(held: int = HELD) -> list[Row]:
+    middle = T0 + held // 20 * SECOND_NS
+    some = Window(middle - min(50_000, held // 20) * SECOND_NS, middle + min(50_000, held // 20) * SECOND_NS)
+    minute = Window(middle, middle + 60 * SECOND_NS)
+    with filled(held) as store:
+        late = gauges(held // 2, 1)
+        rows = in_turn(
+            {
+                f"latest, {held} rows held": lambda: asking(store.latest, 1000),
+                "next_time in the middle": lambda: asking(lambda: store.next_time(ASSETS[3], "power", middle), 50),
+                "read 60 rows": lambda: asking(lambda: store.read(ASSETS[3], "power", minute), 50),
+                f"read {2 * min(50_000, held // 20)} rows": lambda: asking(
+                    lambda: store.read(ASSETS[3], "power", some), 10
+                ),
+                "inventory": lambda: asking(store.inventory, 100),
+                "inventory after a late sample": lambda: asking(lambda: counted_again(store, late), 3),
+            },
+            "questions",
+            rounds=3,
+        )
+    return [{"what": row["what"], "ms": round(1000 / row["questions/s"], 3), "rounds": row["rounds"]} for row in rows]
+
+
+def run() -> list[Row]:
+    return writes() + questions()
