@@ -52,13 +52,15 @@ def test_events_are_ordered_whole_milliseconds_and_single(path: str) -> None:
 
 @pytest.mark.parametrize("path", MACHINES)
 def test_every_metric_is_told_at_birth_and_then_on_change(path: str) -> None:
-    """At birth each metric has a value; afterwards a metric is only reported with a value it did not have."""
+    """At birth each metric has a value; then all but the gauge, which measures on, only say what is new."""
     events = day_of(path)
     gauge = MACHINES[path][0].gauge.metric
     assert {m for t, m, _ in events if t == BORN_NS} == {"state", "reason", "product", "parts", "parts_good", gauge}
-    for metric in {m for _, m, _ in events}:
+    for metric in {m for _, m, _ in events} - {gauge}:
         values = [value for _, m, value in events if m == metric]
         assert all(a != b for a, b in pairwise(values)), metric
+    ticks = [time_ns for time_ns, m, _ in events if m == gauge]
+    assert {b - a for a, b in pairwise(ticks)} == {30 * 10**9}
 
 
 @pytest.mark.parametrize("path", MACHINES)

@@ -73,7 +73,15 @@ async def follow(client: Client, assets: Iterable[str], queue: int = 10_000, per
     }
     witness = Witness(names)
     subscription = await client.create_subscription(period_ms, witness)
-    await subscription.subscribe_data_change([client.get_node(node) for node in names], queuesize=queue)
+    # A measurement that repeats is news by its time; without this filter the server drops it.
+    news = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
+    wanted = [
+        subscription._make_monitored_item_request(
+            client.get_node(node), ua.AttributeIds.Value, news, queue, ua.MonitoringMode.Reporting, 0.0
+        )
+        for node in names
+    ]
+    await subscription.create_monitored_items(wanted)
     return witness
 
 
