@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 HISTORY_NS: Final = 24 * 3600 * SECOND_NS
 REPLAYED: Final = "km0/replay/recorded/machine-1"
+CLEAN: Final = "ended-well"
+"""This file in the folder says that all that was published in the last run is stored."""
+UNSURE_NS: Final = 600 * SECOND_NS
+"""After a run that was killed, so much [ns] is published again: what waited in the OPC UA server died with it."""
 CONNECT_S: Final = 30.0
 SETTLE_S: Final = 15.0
 HURRY_S: Final = 1.2
@@ -145,15 +149,18 @@ def _spec(folder: Path, wanted: Wanted, mqtt_port: int) -> "Spec":
     else:
         life = {"seed": wanted.seed, "epoch_ns": (now_ns - HISTORY_NS) // 10**6 * 10**6}
         begun.write_text(json.dumps(life), encoding="utf-8")
+    clean = folder / CLEAN
     reached_ns = read_journal(folder / "journal.jsonl").reached_ns or life["epoch_ns"]
+    if not clean.exists():
+        reached_ns = max(reached_ns - UNSURE_NS, life["epoch_ns"])
+    clean.unlink(missing_ok=True)
     replay = None
     if wanted.replay is not None:
         replay = ReplaySpec(path=wanted.replay.resolve(), asset=REPLAYED, ends_at_ns=now_ns if wanted.shift else None)
     return Spec(
         seed=life["seed"],
         epoch_ns=life["epoch_ns"],
-        # A demonstration that was off for longer has a hole: its time is shown as unknown, as it would be in a plant.
-        resume_from_ns=max(reached_ns, now_ns - HISTORY_NS, life["epoch_ns"]),
+        resume_from_ns=reached_ns,
         mqtt=MqttSpec(port=mqtt_port),
         opcua=OpcUaSpec(port=_free_port(4840), await_client_s=CONNECT_S),
         link=UdpSpec(),
@@ -188,13 +195,13 @@ def _plant_file(folder: Path, wanted: Wanted, mqtt_port: int, ready: dict[str, A
 
 
 def _free_port(preferred: int) -> int:
-    """The preferred port when nobody has it, else 0: any free one."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", preferred))
-        except OSError:
-            return 0
-    return preferred
+    """The preferred port of 127.0.0.1 when nobody has it, else one that is free at this moment."""
+    for port in (preferred, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            taken: int = probe.getsockname()[1]
+            return taken
+    raise ConfigError("no TCP port of 127.0.0.1 is free")
 
 
 async def _until_stopped(
@@ -270,6 +277,8 @@ async def _account(
         if stored == published or time.monotonic() > deadline:
             break
         await asyncio.sleep(0.1)
+    if stored == published:
+        (folder / CLEAN).touch()
     drain = platform.health.component("drain")
     held = sum(series.samples for series in await asyncio.to_thread(platform.store.inventory))
     return Account(

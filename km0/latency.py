@@ -10,7 +10,7 @@ from rich.table import Table
 
 from km0.console import out
 from pipeline import recordings
-from pipeline.recordings.report import PERCENTILES, report
+from pipeline.recordings.report import PERCENTILES, report, use_cases
 from telemetry.errors import ConfigError, DecodeError
 
 _SPREADS: Final = {"RTT": "rtt_ms", "up": "delay_up_ms", "down": "delay_down_ms", "PDV": "pdv_ms"}
@@ -18,23 +18,30 @@ _SPREADS: Final = {"RTT": "rtt_ms", "up": "delay_up_ms", "down": "delay_down_ms"
 
 def latency(
     files: Annotated[list[Path], typer.Argument(help="ping text, irtt JSON, owping -v or -R text, or a table (CSV).")],
+    cases: Annotated[bool, typer.Option("--use-cases", help="Which applications of TS 22.104 it would carry.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: delays in ms, ratios 0 to 1.")] = False,
 ) -> None:
     """Analyse what other tools recorded. Counts come from the packets, not from the tool's own summary."""
     found: list[dict[str, Any]] = []
     for file in files:
         try:
-            found += [{"file": str(file)} | report(recording) for recording in recordings.read(file)]
+            for recording in recordings.read(file):
+                found.append({"file": str(file)} | report(recording))
+                if cases:
+                    found[-1]["use_cases"] = use_cases(recording)
         except DecodeError as error:
             raise ConfigError(str(error)) from error
     if as_json:
         sys.stdout.write(json.dumps(found[0] if len(found) == 1 else found, allow_nan=False) + "\n")
         return
     for figures in found:
-        _show(figures)
+        show(figures)
+        if cases and figures["use_cases"] is not None:
+            show_use_cases(figures["use_cases"])
 
 
-def _show(figures: dict[str, Any]) -> None:
+def show(figures: dict[str, Any]) -> None:
+    """Print a report for people."""
     name = f" {figures['name']}" if figures["name"] else ""
     out.print(f"{figures['file']} ({figures['tool']}{name})", style="bold", markup=False)
     ways = [
@@ -69,6 +76,19 @@ def _show(figures: dict[str, Any]) -> None:
         out.print(f"  ! {line}", style="yellow", markup=False)
     for line in figures["cannot_tell"]:
         out.print(f"  – {line}", style="dim", markup=False)
+
+
+def show_use_cases(judged: list[dict[str, Any]]) -> None:
+    """Print the verdicts on all use cases."""
+    table = Table("application (TS 22.104)", "asks", "verdict", "why", box=None)
+    for case in judged:
+        mark = "" if case["verified"] else " *"
+        asks = f"{case['latency_ms']:g} ms, {case['availability'] * 100:.10g} %"
+        style = {"met": "green", "not met": "red"}.get(case["verdict"], "yellow")
+        table.add_row(case["name"] + mark, asks, f"[{style}]{case['verdict']}[/]", case["reason"])
+    out.print(table)
+    out.print("  * figures not read in the standard itself: confirm them before promising anything", style="dim")
+    out.print("  – judged by round trips, so each way is at least as good as said", style="dim")
 
 
 def _percent(ratio: float | None) -> str:
