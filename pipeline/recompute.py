@@ -28,6 +28,9 @@ DAY_NS: Final = 24 * 3600 * SECOND_NS
 LONGEST_READ_NS: Final = 2 * DAY_NS
 """A read spans no more than this [ns], unless one window does."""
 
+LONG_NS: Final = 3600 * SECOND_NS
+"""Open windows longer than this [ns] are refreshed for one asset per step."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -174,8 +177,10 @@ class Recompute:
                 self._reached[path] = now
 
     def _make_due(self, asset: Asset, start: int, end: int, now: int) -> None:
-        for piece in self._lived(asset, start, min(end, now)):
-            self._due.setdefault(asset.path, set()).update(kpis.windows(self._plant, asset, piece))
+        # nothing is to be said of the time before the first sample, nor of a window that has not begun
+        for piece in self._lived(asset, max(start, self._first.get(asset.path, start)), min(end, now)):
+            begun = (window for window in kpis.windows(self._plant, asset, piece) if window.start_ns < now)
+            self._due.setdefault(asset.path, set()).update(begun)
 
     def _lived(self, asset: Asset, start: int, end: int) -> Iterator[Window]:
         """The days of a long span that have samples: a value held since a clock said 2001 dirties no 25 years."""
@@ -198,20 +203,26 @@ class Recompute:
     def _ready(self, now: int, all_open: bool) -> Iterator[tuple[Asset, list[Window]]]:
         """What to evaluate in this step, each group one read, newest first."""
         share = -(-self._windows_per_step // max(1, len(self._plant.assets)))  # a long backlog delays no other asset
+        long_read = False
         for asset in self._plant.assets:
             left = share
             opened = self._open.get(asset.path, {})
             ready = {window for window in self._due.get(asset.path, ()) if window not in opened}
-            ready |= {
-                window
-                for window, last in opened.items()
-                if all_open or now - last >= max(self._refresh_ns, (window.end_ns - window.start_ns) // 1440)
-            }
+            aged = {window for window, last in opened.items() if all_open or now - last >= self._patience_ns(window)}
+            if any(window.end_ns - window.start_ns > LONG_NS for window in aged) and not all_open:
+                # days are read again one asset at a time, so that no step reads them all
+                aged = {window for window in aged if window.end_ns - window.start_ns <= LONG_NS or not long_read}
+                long_read = True
+            ready |= aged
             for group in _groups(sorted(ready, reverse=True)):
                 if left <= 0:
                     break
                 yield asset, group[:left]
                 left -= len(group)
+
+    def _patience_ns(self, window: Window) -> int:
+        """How much older [ns] an open window may grow before it is refreshed: its figures move by less than 0.1 %."""
+        return max(self._refresh_ns, (window.end_ns - window.start_ns) // 1440)
 
 
 def _groups(windows: list[Window]) -> Iterator[list[Window]]:

@@ -1,0 +1,205 @@
+"""Recompute step by step: what is due when, what a restart takes up, what a step may cost."""
+
+import asyncio
+import math
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from pipeline.recompute import Recompute
+from telemetry.errors import StoreError
+from telemetry.health import Component, Condition
+from telemetry.plant import Asset, Plant
+from telemetry.samples import SECOND_NS, Changes, KpiValue, Sample, Window
+from tests.contracts.memory import MemoryStore
+
+MINUTE = 60 * SECOND_NS
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+T0 = 1_767_222_000 * SECOND_NS  # 2026-01-01 00:00 in Paris
+MILL = Asset(path="km0/a/mill", name="mill", cycle_s={"*": 60}, stale_after_s=600)
+LINK = Asset(path="km0/a/link", name="link", kind="link")
+PLANT = Plant(assets=(MILL, LINK))
+
+
+class Clock:
+    def __init__(self, now_ns: int) -> None:
+        self.now_ns = now_ns
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+def state(minutes: float, value: int) -> Sample:
+    return Sample(T0 + round(minutes * MINUTE), MILL.path, "state", float(value))
+
+
+def ticks(*minutes: int) -> list[Sample]:
+    return [Sample(T0 + minute * MINUTE, MILL.path, "power", 1.0) for minute in minutes]
+
+
+def started(store: MemoryStore, clock: Clock, windows_per_step: int = 500) -> Recompute:
+    return Recompute(store, PLANT, Component("recompute"), now_ns=clock, windows_per_step=windows_per_step)
+
+
+def availability(store: MemoryStore, kind: str = "hour") -> list[KpiValue]:
+    return store.read_kpis(MILL.path, "do", Window(0, T0 + 100 * DAY, kind))
+
+
+def test_new_samples_become_kpi_values_with_numerator_denominator_and_coverage() -> None:
+    """Running 30 of the first 60 min; the cursor says that the changes are done."""
+    store, clock = MemoryStore(), Clock(T0 + 90 * MINUTE)
+    store.write([state(0, 3), state(30, 2), *ticks(*range(0, 90, 5))])
+    assert started(store, clock).step().waiting == 0
+    first, second = availability(store)
+    assert (first.value, first.numerator, first.denominator, first.coverage, first.final) == (0.5, 1800, 3600, 1, True)
+    assert (second.value, second.final) == (0.0, False)
+    assert store.cursor() == store.changes(0).cursor
+
+
+def test_a_late_sample_changes_every_window_it_holds_in() -> None:
+    """At 30 min it turns out that the machine had stopped; no news until 150 min: three hours change."""
+    store, clock = MemoryStore(), Clock(T0 + 4 * HOUR)
+    store.write([state(0, 3), state(150, 3), *ticks(*range(0, 240, 5))])
+    recompute = started(store, clock)
+    recompute.step()
+    assert [value.value for value in availability(store)] == [1, 1, 1, 1]
+    store.write([state(30, 2)])
+    recompute.step()
+    assert [value.value for value in availability(store)] == [0.5, 0, 0.5, 1]
+
+
+def test_a_late_sample_of_a_week_ago_costs_its_own_windows_only() -> None:
+    """An hour and a day, not the week between."""
+    store, clock = MemoryStore(), Clock(T0 + 7 * DAY)
+    store.write([state(0, 3), state(60, 3), *ticks(*range(0, 7 * 24 * 60, 5))])
+    recompute = started(store, clock)
+    while recompute.step().waiting:
+        pass
+    store.write([state(20, 2), state(25, 3)])
+    progress = recompute.step()
+    assert 0 < progress.evaluated <= 5
+    assert availability(store)[0].numerator == 55 * 60
+
+
+def test_open_windows_go_on_as_time_passes_and_become_final() -> None:
+    """No sample comes, time does: the hour grows, ends, and is final once what was said about it cannot change."""
+    store, clock = MemoryStore(), Clock(T0 + 50 * MINUTE)
+    store.write([state(0, 3), *ticks(*range(0, 80, 5))])
+    recompute = started(store, clock)
+    recompute.step()
+    assert [(value.numerator, value.final) for value in availability(store)] == [(3000, False)]
+    clock.now_ns = T0 + 55 * MINUTE
+    recompute.step()
+    assert [(value.numerator, value.final) for value in availability(store)] == [(3300, False)]
+    clock.now_ns = T0 + 61 * MINUTE
+    recompute.step()
+    assert [(value.numerator, value.final) for value in availability(store)] == [(3600, False), (60, False)]
+    clock.now_ns = T0 + 71 * MINUTE
+    recompute.step()
+    assert [(value.numerator, value.final) for value in availability(store)] == [(3600, True), (660, False)]
+
+
+def test_an_open_window_is_refreshed_when_it_has_aged_and_not_before() -> None:
+    """After 2 s nothing is done; after 5 s the hour is; the day waits for its minute."""
+    store, clock = MemoryStore(), Clock(T0 + 30 * MINUTE)
+    store.write([state(0, 3), *ticks(*range(0, 30, 5))])
+    recompute = started(store, clock)
+    recompute.step()
+    for seconds, evaluated in ((2, 0), (3, 1), (5, 1), (50, 2)):
+        clock.now_ns += seconds * SECOND_NS
+        assert recompute.step().evaluated == evaluated
+    assert recompute.step(all_open=True).evaluated == 2
+
+
+def test_a_restart_takes_up_what_was_left_open() -> None:
+    """The process dies at half past, comes back after two hours without samples, and finishes the hour."""
+    store, clock = MemoryStore(), Clock(T0 + 30 * MINUTE)
+    store.write([state(0, 3), *ticks(*range(0, 30, 5))])
+    started(store, clock).step()
+    clock.now_ns = T0 + 150 * MINUTE
+    started(store, clock).step()
+    hours = availability(store)
+    assert [value.final for value in hours] == [True, True, False]
+    assert (hours[0].value, hours[0].numerator, hours[0].denominator) == (1.0, 2100, 2100)
+    assert hours[0].coverage == pytest.approx(35 / 60)
+    assert math.isnan(hours[1].value)
+    assert hours[1].coverage == 0
+
+
+def test_work_per_step_is_bounded_and_the_cursor_waits_for_the_rest() -> None:
+    """Ten days of windows in steps of 40: the cursor moves with the last of them, and a crash between loses nothing."""
+    store, clock = MemoryStore(), Clock(T0 + 10 * DAY)
+    store.write([state(0, 3), *ticks(*range(0, 10 * 24 * 60, 5))])
+    first = started(store, clock, 40)
+    assert first.step().waiting > 0
+    assert store.cursor() == 0
+    steps, recompute = 1, started(store, clock, 40)
+    while (progress := recompute.step()).waiting:
+        assert progress.evaluated <= 40
+        steps += 1
+    assert steps > 5
+    assert store.cursor() == store.changes(0).cursor
+    assert [value.value for value in availability(store)] == [1.0] * 240
+
+
+def test_a_clock_that_once_said_2001_does_not_cost_25_years() -> None:
+    """The state of 2001 holds until 2026 by its times: windows are computed where there are samples only."""
+    store, clock = MemoryStore(), Clock(T0 + HOUR)
+    lost = Sample(978_307_200 * SECOND_NS, MILL.path, "state", 3.0)
+    probe = Sample(978_307_200 * SECOND_NS, LINK.path, "rtt", 3.0)
+    store.write([lost, probe, state(0, 3), Sample(T0, LINK.path, "rtt", 3.0)])
+    recompute = started(store, clock, 100_000)
+    assert recompute.step().evaluated < 2 * (3 * 1440 + 200)
+
+
+def test_a_store_that_fails_loses_nothing() -> None:
+    """The step raises, the cursor stays, and the next step does the same work."""
+    store, clock = MemoryStore(), Clock(T0 + HOUR)
+    store.write([state(0, 3)])
+    recompute = started(store, clock)
+    store.fail_with = StoreError("disk full")
+    with pytest.raises(StoreError):
+        recompute.step()
+    store.fail_with = None
+    assert recompute.step().evaluated > 0
+    assert len(availability(store)) == 1
+
+
+def test_assets_and_metrics_that_no_kpi_knows_cost_nothing() -> None:
+    """An asset that left the plant file, a radio metric of a link: taken note of, not computed."""
+    store, clock = MemoryStore(), Clock(T0 + HOUR)
+    store.write([Sample(T0, "km0/a/gone", "state", 3.0), Sample(T0, LINK.path, "rsrp", -90.0)])
+    progress = started(store, clock).step()
+    assert (progress.evaluated, progress.waiting) == (0, 0)
+    assert store.cursor() == store.changes(0).cursor
+
+
+async def test_run_steps_until_cancelled_and_survives_a_failing_store() -> None:
+    """StoreError is shown in its health and tried again; cancelling ends it."""
+
+    class Failing(MemoryStore):
+        failures = 1
+        written = threading.Event()
+
+        def write_kpis(self, values: Sequence[KpiValue], cursor: int) -> None:
+            super().write_kpis(values, cursor)
+            self.written.set()
+
+        def changes(self, after: int) -> Changes:
+            if self.failures:
+                self.failures -= 1
+                raise StoreError("locked", retry_after_s=0.01)
+            return super().changes(after)
+
+    store, component = Failing(), Component("recompute")
+    store.write([state(0, 3)])
+    task = asyncio.create_task(Recompute(store, PLANT, component, now_ns=Clock(T0 + HOUR)).run(every_s=0.01))
+    await asyncio.wait_for(asyncio.to_thread(store.written.wait), 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert component.counted("store_errors") == 1
+    assert component.condition is Condition.OK
+    assert len(availability(store)) == 1
