@@ -131,16 +131,18 @@ def judge(case: UseCase, sent_ns: npt.ArrayLike, delay_ms: npt.ArrayLike) -> Jud
     sent, delay = np.asarray(sent_ns, np.int64), np.asarray(delay_ms, np.float64)
     seen = service(sent, delay, case.latency_ms, survival_ms)
     usual_ms = float(np.median(np.diff(sent))) / 1e6 if sent.size > 1 else math.inf
-    period_s = max(case.latency_ms + survival_ms, case.interval_ms or 0.0, min(usual_ms, 1e9)) / 1000
+    period_s = max(case.latency_ms + survival_ms, case.interval_ms or 0.0, usual_ms if sent.size > 1 else 0.0) / 1000
     trials = int(seen.observed_s / period_s)
     allowed = 1 - case.availability
     if trials < 1:
-        return Judgement(case, Verdict.NOT_SHOWN, 1.0, math.nan, "nothing was measured", seen)
+        hours = binomial.trials_needed(0, allowed) * period_s / 3600
+        reason = f"{seen.observed_s:.3g} s were measured; it takes {_length(hours)} without a failure"
+        return Judgement(case, Verdict.NOT_SHOWN, 1.0, hours, reason, seen)
     lengths_s = (seen.down[:, 1] - seen.down[:, 0]) / 1e9
     events = min(trials, int(np.ceil(lengths_s / period_s - 1e-9).sum()))
     least, most = binomial.lower_bound(events, trials), binomial.upper_bound(events, trials)
     if least > allowed:
-        share = f"down {least:.3g} of the time or more, {allowed:.3g} is allowed"
+        share = f"down {_percent(least)} of the time or more, {_percent(allowed)} is allowed"
         return Judgement(case, Verdict.NOT_MET, least, math.nan, share, seen)
     needed_ms = case.interval_ms or case.latency_ms
     if usual_ms > 1.5 * needed_ms:
@@ -149,10 +151,14 @@ def judge(case: UseCase, sent_ns: npt.ArrayLike, delay_ms: npt.ArrayLike) -> Jud
         )
         return Judgement(case, Verdict.NOT_SHOWN, most, math.nan, often, seen)
     if most <= allowed:
-        return Judgement(case, Verdict.MET, most, 0.0, f"down at most {most:.3g} of the time", seen)
+        return Judgement(case, Verdict.MET, most, 0.0, f"down {_percent(most)} of the time at most", seen)
     hours = (binomial.trials_needed(events, allowed) - trials) * period_s / 3600
-    more = f"down at most {most:.3g} of the time; keep measuring for {_length(hours)} more without a failure to show it"
+    more = f"down {_percent(most)} of the time at most; {_length(hours)} more without a failure would show it"
     return Judgement(case, Verdict.NOT_SHOWN, most, hours, more, seen)
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.3g} %"
 
 
 def _length(hours: float) -> str:

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.kpis import latency
+from pipeline.kpis.service import judge
+from pipeline.kpis.use_cases import USE_CASES
 from pipeline.recordings.recording import ANSWERED, LOST, LOST_DOWN, LOST_UP, Floats, Recording
 
 PERCENTILES: Final = {
@@ -56,6 +58,35 @@ def report(recording: Recording) -> dict[str, Any]:
         "disagreements": _disagreements(recording, lost),
         "cannot_tell": notes,
     }
+    return found
+
+
+def use_cases(recording: Recording) -> list[dict[str, Any]] | None:
+    """A verdict on every use case of TS 22.104, by the round trips; None when the file has no times of sending."""
+    if recording.sent_ns is None or recording.sent_ns.size < 2:
+        return None
+    found = []
+    for case in USE_CASES.values():
+        judged = judge(case, recording.sent_ns, recording.rtt_ms)
+        seen = judged.service
+        found.append(
+            {
+                "key": case.key,
+                "name": case.name,
+                "verified": case.verified,
+                "availability": case.availability,
+                "latency_ms": case.latency_ms,
+                "survival_ms": case.survival_ms,
+                "verdict": judged.verdict.value,
+                "reason": judged.reason,
+                "unavailability_bound": judged.unavailability,
+                "hours_more": None if math.isnan(judged.hours_more) else judged.hours_more,
+                "measured_availability": None if math.isnan(seen.availability.value) else seen.availability.value,
+                "failures": seen.failures,
+                "mtbf_s": seen.mtbf_s if math.isfinite(seen.mtbf_s) else None,
+                "longest_down_s": seen.longest_down_s,
+            }
+        )
     return found
 
 
