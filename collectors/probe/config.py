@@ -34,6 +34,10 @@ class ProbeConfig(Section):
     one_way_error_ms: float = Field(
         1.0, gt=0, le=1000, description="one-way delays are kept when both clocks together are no worse [ms]"
     )
+    cpu: int | None = Field(None, ge=0, le=1023, description="processor its sender is bound to; without one, any")
+    priority: int = Field(
+        0, ge=0, le=99, description="real-time priority of its sender (SCHED_FIFO, needs CAP_SYS_NICE); 0: none"
+    )
     bind: str | None = Field(None, description="local address to send from; without one, the system chooses")
 
     @model_validator(mode="after")

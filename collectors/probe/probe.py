@@ -129,7 +129,7 @@ class _Run:
     async def run(self, sink: Sink) -> None:
         # Not asyncio.to_thread: a few probes would fill the pool that the spool's writes need.
         executor = ThreadPoolExecutor(1, f"{self._config.name} sender")
-        thread = self._loop.run_in_executor(executor, self._sender.run)
+        thread = self._loop.run_in_executor(executor, self._measure)
         thread.add_done_callback(lambda _: self._handed_over.set())
         keeping = asyncio.create_task(self._keep_time(), name=f"{self._config.name} clock")
         try:
@@ -137,7 +137,7 @@ class _Run:
                 await self._handed_over.wait()
                 self._handed_over.clear()
                 await self._put(sink)
-            await thread  # it ends by itself only by a bug, which passes on from here
+            await thread  # it ends by itself only by an error, which passes on from here
         except asyncio.CancelledError:
             self._sender.stop()
             await asyncio.wait([thread])
@@ -150,6 +150,10 @@ class _Run:
             self._sender.stop()
             executor.shutdown()  # waits for the thread, which was woken to end
             self._sender.close()
+
+    def _measure(self) -> None:
+        self._sender.place(self._config.cpu, self._config.priority)
+        self._sender.run()
 
     async def _keep_time(self) -> None:
         while True:

@@ -6,8 +6,10 @@ read before anything is given up, so a stalled process loses no answer that the 
 """
 
 import contextlib
+import os
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -17,6 +19,7 @@ from collectors.probe.clocks import Clock, Instant
 from collectors.probe.outcome import Outcome
 from collectors.probe.session import Session
 from collectors.probe.wire import Address, Datagram, Sent, Wire, refused_by_network, wait
+from telemetry.errors import SourceError
 
 HAND_OVER_NS: Final = 500_000_000
 """How often [ns] outcomes are handed over: one durable write per half second, not one per packet."""
@@ -69,6 +72,22 @@ class Sender:
         self._wake.close()
         self._woken.close()
         self._wire.close()
+
+    def place(self, cpu: int | None, priority: int) -> None:
+        """Bind the calling thread to a processor and give it a real-time priority [1…99; 0: none], where the system
+        knows such things. Raises SourceError when it does not allow them."""
+        if sys.platform != "linux":
+            return
+        try:
+            if cpu is not None:
+                os.sched_setaffinity(0, {cpu})
+            if priority:
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        except OSError as error:
+            raise SourceError(
+                f"processor {cpu} or priority {priority} is not to be had ({error.strerror}): leave them out, or give "
+                "the process CAP_SYS_NICE and a processor of this machine"
+            ) from error
 
     def run(self, packets: int | None = None) -> None:
         """Until `stop`, or until `packets` were sent and each has its outcome; then hand over what is left."""

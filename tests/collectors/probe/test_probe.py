@@ -242,3 +242,15 @@ async def test_still_link_over_ipv6() -> None:
     first = in_order(sink)[0]
     assert first.metric == "rtt"
     assert 0 < first.value < 100
+
+
+async def test_bound_to_a_processor() -> None:
+    """Bound to a processor of this machine it measures; bound to one that is not there it says so."""
+    sink = MemorySink()
+    with EchoReflector() as reflector:
+        collector, _ = probe(reflector.address[1], interval_ms=10, cpu=0)
+        async with running(collector, sink):
+            await sink.until(samples=5)
+        absent, _ = probe(reflector.address[1], cpu=1023)
+        with pytest.raises(SourceError, match="processor 1023"):
+            await absent.run(MemorySink())
