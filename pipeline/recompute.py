@@ -7,7 +7,8 @@ Invariants
 - The cursor is written with the values, in one transaction, and only once every window its changes made due is
   written, except open ones: those are recomputed after a restart anyway, as the last stored days tell.
 - Work per step is bounded in windows, and a read in time. What remains is due at the next step.
-- An open window is refreshed when it has aged by 1/1440 of its length, and at most every `refresh_s`.
+- An open window is refreshed when it has aged by 1/1440 of its length, at most every `refresh_s`, and later when there
+  is more to refresh than a step has time for.
 """
 
 import asyncio
@@ -28,8 +29,8 @@ DAY_NS: Final = 24 * 3600 * SECOND_NS
 LONGEST_READ_NS: Final = 2 * DAY_NS
 """A read spans no more than this [ns], unless one window does."""
 
-LONG_NS: Final = 3600 * SECOND_NS
-"""Open windows longer than this [ns] are refreshed for one asset per step."""
+REFRESH_WORK_S: Final = 0.05
+"""A step that has taken so long [s] refreshes the open windows of no further asset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Recompute:
         self._take_time(now)
         values: list[KpiValue] = []
         done: list[tuple[str, Window]] = []
-        for asset, windows in self._ready(now, all_open):
+        for asset, windows in self._ready(now, began, all_open):
             metrics = self._metrics.get(asset.path, ())
             values += kpis.evaluate(self._store, self._plant, asset, windows, now, metrics)
             done += [(asset.path, window) for window in windows]
@@ -117,19 +118,25 @@ class Recompute:
             await asyncio.sleep(delay)
 
     def _resume(self, now: int) -> None:
-        """Take up where the last process ended: its last days that were not final, and what the inventory holds."""
+        """Take up where the last process ended: at the first day that was not final, or at an asset's first sample."""
         self._taken = self._store.cursor()
         for info in self._store.inventory():
+            if info.asset not in self._plant or not kpis.matters(self._plant.asset(info.asset), info.metric):
+                continue
             self._metrics.setdefault(info.asset, set()).add(info.metric)
             self._first[info.asset] = min(info.first_ns, self._first.get(info.asset, info.first_ns))
         for asset in self._plant.assets:
             name = kpis.marker(asset)
-            stored = [] if name is None else self._store.read_kpis(asset.path, name, Window(0, now, "day"))
+            if name is None or asset.path not in self._first:
+                continue
+            stored = self._store.read_kpis(asset.path, name, Window(0, now, "day"))
+            start = self._first[asset.path]
             if stored:
-                start = min([value.start_ns for value in stored if not value.final], default=stored[-1].end_ns)
                 # an hour that ends where the day starts may have been left not final
-                self._make_due(asset, start - 3600 * SECOND_NS, now, now)
-                self._reached[asset.path] = now
+                start = min([value.start_ns for value in stored if not value.final], default=stored[-1].end_ns)
+                start -= 3600 * SECOND_NS
+            self._make_due(asset, start, now, now)
+            self._reached[asset.path] = now
 
     def _take_changes(self, now: int) -> None:
         assert self._taken is not None
@@ -194,35 +201,39 @@ class Recompute:
             yield Window(start, min(start + DAY_NS, end) + 1)
             start += DAY_NS
             times = [
-                self._store.next_time(asset.path, metric, start - back)
-                for metric in self._metrics.get(asset.path, ())
-                if kpis.matters(asset, metric)
+                self._store.next_time(asset.path, metric, start - back) for metric in self._metrics.get(asset.path, ())
             ]
             start = max(start, min((time for time in times if time is not None), default=end + 1))
 
-    def _ready(self, now: int, all_open: bool) -> Iterator[tuple[Asset, list[Window]]]:
-        """What to evaluate in this step, each group one read, newest first."""
+    def _ready(self, now: int, began: float, all_open: bool) -> Iterator[tuple[Asset, list[Window]]]:
+        """What to evaluate in this step, each group one read, newest first; the longest waiting asset first.
+
+        Refreshing open windows stops once the step has taken REFRESH_WORK_S: with many assets each waits its turn.
+        """
         share = -(-self._windows_per_step // max(1, len(self._plant.assets)))  # a long backlog delays no other asset
-        long_read = False
-        for asset in self._plant.assets:
-            left = share
+        aged = {asset.path: self._aged(asset, now, all_open) for asset in self._plant.assets}
+        order = sorted(self._plant.assets, key=lambda one: min(aged[one.path].values(), default=now))
+        refreshed = False
+        for asset in order:
             opened = self._open.get(asset.path, {})
             ready = {window for window in self._due.get(asset.path, ()) if window not in opened}
-            aged = {window for window, last in opened.items() if all_open or now - last >= self._patience_ns(window)}
-            if any(window.end_ns - window.start_ns > LONG_NS for window in aged) and not all_open:
-                # days are read again one asset at a time, so that no step reads them all
-                aged = {window for window in aged if window.end_ns - window.start_ns <= LONG_NS or not long_read}
-                long_read = True
-            ready |= aged
+            if aged[asset.path] and (all_open or not refreshed or perf_counter() - began < REFRESH_WORK_S):
+                ready |= aged[asset.path].keys()
+                refreshed = True
+            left = share
             for group in _groups(sorted(ready, reverse=True)):
                 if left <= 0:
                     break
                 yield asset, group[:left]
                 left -= len(group)
 
-    def _patience_ns(self, window: Window) -> int:
-        """How much older [ns] an open window may grow before it is refreshed: its figures move by less than 0.1 %."""
-        return max(self._refresh_ns, (window.end_ns - window.start_ns) // 1440)
+    def _aged(self, asset: Asset, now: int, all_open: bool) -> dict[Window, int]:
+        """The open windows to refresh, and when they were last: by 1/1440 of its length a figure moves little."""
+        return {
+            window: last
+            for window, last in self._open.get(asset.path, {}).items()
+            if all_open or now - last >= max(self._refresh_ns, (window.end_ns - window.start_ns) // 1440)
+        }
 
 
 def _groups(windows: list[Window]) -> Iterator[list[Window]]:

@@ -154,6 +154,29 @@ def test_a_clock_that_once_said_2001_does_not_cost_25_years() -> None:
     assert recompute.step().evaluated < 2 * (3 * 1440 + 200)
 
 
+def test_samples_of_the_future_count_when_their_time_has_come() -> None:
+    """A clock an hour ahead, and a restart before that hour: the sample is counted once the windows get there."""
+    store, clock = MemoryStore(), Clock(T0 + HOUR)
+    store.write([state(90, 3)])
+    started(store, clock).step()
+    assert availability(store) == []
+    recompute = started(store, clock)
+    recompute.step()
+    clock.now_ns = T0 + 95 * MINUTE
+    recompute.step(all_open=True)
+    assert [value.numerator for value in availability(store)] == [300]
+
+
+def test_an_asset_that_enters_the_plant_file_gets_its_history() -> None:
+    """Its samples were stored, and their changes consumed, before anyone knew the asset."""
+    store, clock = MemoryStore(), Clock(T0 + HOUR)
+    store.write([state(0, 3), *ticks(*range(0, 60, 5))])
+    Recompute(store, Plant(assets=(LINK,)), Component("recompute"), now_ns=clock).step()
+    assert store.cursor() == store.changes(0).cursor
+    started(store, clock).step()
+    assert [value.value for value in availability(store)] == [1.0]
+
+
 def test_a_store_that_fails_loses_nothing() -> None:
     """The step raises, the cursor stays, and the next step does the same work."""
     store, clock = MemoryStore(), Clock(T0 + HOUR)
