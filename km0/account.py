@@ -1,7 +1,6 @@
 """The account of a demonstration: what was published against what is stored, identity by identity."""
 
 from array import array
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from simulators.journal import read_journal
+from simulators.journal import published_times
 from telemetry.protocols import Store
 from telemetry.samples import Sample, Window
 
@@ -58,11 +57,9 @@ class Lags:
 
 def published_and_stored(journal: Path, store: Store) -> tuple[int, int]:
     """How many identities the journal says were published, and how many of these the store holds."""
-    published: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for entry in read_journal(journal).published:
-        published[entry.asset, entry.metric].add(entry.time_ns)
-    stored = 0
-    for (asset, metric), times in published.items():
-        held = store.read(asset, metric, _ALL).times_ns
-        stored += int(np.isin(np.fromiter(times, np.int64, len(times)), held, assume_unique=True).sum())
-    return sum(map(len, published.values())), stored
+    published = stored = 0
+    for (asset, metric), noted in published_times(journal).items():
+        times = np.unique(np.array(noted, np.int64))
+        published += len(times)
+        stored += int(np.isin(times, store.read(asset, metric, _ALL).times_ns, assume_unique=True).sum())
+    return published, stored

@@ -59,7 +59,7 @@ def in_force(store: Store, asset: str, metric: str, at_ns: int) -> Sample | None
     if not METRICS[metric].holds:
         return None
     found = rows(store.read(asset, metric, Window(at_ns, at_ns + 1)), asset, metric)
-    return found[0] if found and found[0].time_ns <= at_ns else None
+    return found[-1] if found else None
 
 
 def word(sample: Sample) -> str | None:

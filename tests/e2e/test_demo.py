@@ -1,0 +1,169 @@
+"""The main job, as a newcomer sees it: one command, and what it leaves behind is true."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from km0.plantfile import PlantFile, sample_file
+from simulators.demo import MACHINES, reference_cycles
+from telemetry.config import load
+from telemetry.samples import KpiValue, Window
+from tests.e2e.demonstration import (
+    Outcome,
+    command,
+    demonstrate,
+    demonstrating,
+    opened,
+    reached_ns,
+    truth_of,
+)
+
+pytestmark = pytest.mark.timeout(240)
+
+TOLERANCE = 1e-9
+"""Everything is known and no clock differs: only the rounding of binary fractions separates us from the truth."""
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return demonstrate(tmp_path_factory.mktemp("demo") / "data", "--for", "30s")
+
+
+def test_everything_published_is_stored_once(first_run: Outcome) -> None:
+    """Identity by identity: what the simulated devices published is what the store holds, and the count is a day's."""
+    summary = first_run.summary
+    assert summary["lost"] == 0
+    assert summary["stored"] == summary["published"] > 80_000
+    assert summary["duplicates"] == 0
+    assert summary["dead_letters"] == 0
+
+
+def test_latency_was_measured_live(first_run: Outcome) -> None:
+    """Our own probe has sent packets through the link, and the machines' live samples took a measurable time."""
+    assert first_run.summary["measured"] > 20
+    assert 0 < first_run.summary["publish_to_stored_p50_ms"] < 5_000
+    assert first_run.summary["kpi_values"] > 1_000
+    assert first_run.summary["seconds_to_first_kpi"] is not None
+
+
+@pytest.mark.parametrize("asset", MACHINES)
+@pytest.mark.parametrize(
+    ("kpi", "figure"),
+    [
+        ("trs", "trs"),
+        ("do", "availability"),
+        ("tp", "performance"),
+        ("tq", "quality"),
+        ("parts", "parts"),
+        ("parts_good", "parts_good"),
+    ],
+)
+def test_kpis_equal_the_truth(first_run: Outcome, asset: str, kpi: str, figure: str) -> None:
+    """Every closed hour, shift and day of every machine equals what the simulated process itself says (1e-9)."""
+    truth = truth_of(first_run.folder)
+    values = _closed(first_run.folder, asset, kpi)
+    assert {value.kind for value in values} >= {"hour", "shift"}
+    assert len(values) >= 24
+    for value in values:
+        expected = getattr(truth.machine(asset, value.start_ns, value.end_ns), figure)
+        if expected is None:  # nothing ran or nothing was made: no ratio, and none is made up
+            assert value.value != value.value, value
+            continue
+        assert value.coverage == pytest.approx(1.0, abs=TOLERANCE), value
+        assert value.value == pytest.approx(float(expected), abs=TOLERANCE), value
+
+
+def _closed(folder: Path, asset: str, kpi: str) -> list[KpiValue]:
+    """Values of windows that lie whole between the birth of the machine and the last published instant."""
+    born_ns = json.loads((folder / "demo.json").read_text())["epoch_ns"]
+    lived = Window(born_ns, reached_ns(folder))
+    with opened(folder) as store:
+        values = store.read_kpis(asset, kpi, lived)
+    return [value for value in values if value.start_ns >= lived.start_ns and value.end_ns <= lived.end_ns]
+
+
+def test_started_again_the_same_plant_has_lived_on(first_run: Outcome) -> None:
+    """A second start on the folder publishes what happened meanwhile, once, and loses nothing of before."""
+    again = demonstrate(first_run.folder, "--for", "15s")
+    assert again.summary["lost"] == 0
+    assert again.summary["published"] > first_run.summary["published"]
+    assert again.summary["published"] < first_run.summary["published"] + 5_000
+
+
+def test_the_reference_cycles_of_the_plant_file_are_those_of_the_machines() -> None:
+    """The sample plant file states the cycle times the simulated machines are built on."""
+    plant = load(sample_file(), PlantFile).plant
+    assert {path: plant.asset(path).cycle_s for path in MACHINES} == reference_cycles()
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A demonstration that has gone live, and the address of its page."""
+    with demonstrating(tmp_path / "data") as process:
+        assert process.stderr is not None
+        address = ""
+        for line in process.stderr:
+            if "http://" in line:
+                address = next(word for word in line.split() if word.startswith("http://")).rstrip("/")
+            if line.startswith("live"):
+                break
+        yield process, address
+
+
+def test_ctrl_c_ends_it_within_three_seconds(live: tuple["subprocess.Popen[str]", str]) -> None:
+    """Ctrl-C ends the whole process tree cleanly, and nothing of it goes on."""
+    process, address = live
+    assert httpx2.get(f"{address}/api/v1/health").status_code == 200
+    children = _children(process.pid)
+    assert len(children) >= 2
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    assert time.monotonic() - began < 3
+    assert not [child for child in children if _alive(child)]
+
+
+def test_a_second_demo_on_the_same_folder_is_told_so(live: tuple["subprocess.Popen[str]", str], tmp_path: Path) -> None:
+    """One process has the data; another says which and ends, without a traceback."""
+    again = subprocess.run(
+        command(tmp_path / "data", "--for", "5s"), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert again.returncode == 2
+    assert "Traceback" not in again.stderr
+
+
+def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
+    """kill -9 while history pours in, three times at different moments; the next run has everything once."""
+    for seconds in (4.0, 6.0, 8.0):
+        with demonstrating(tmp_path / "data") as process:
+            time.sleep(seconds)
+            children = _children(process.pid)
+            process.kill()
+            process.wait(10)
+        deadline = time.monotonic() + 10
+        while any(map(_alive, children)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not [child for child in children if _alive(child)]
+    after = demonstrate(tmp_path / "data", "--for", "25s")
+    assert after.summary["lost"] == 0
+    assert after.summary["stored"] > 80_000
+
+
+def _children(pid: int) -> list[int]:
+    direct = [int(one) for task in Path(f"/proc/{pid}/task").glob("*/children") for one in task.read_text().split()]
+    return direct + [grandchild for child in direct for grandchild in _children(child)]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (OSError, FileNotFoundError):
+        return False
