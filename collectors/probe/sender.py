@@ -24,6 +24,7 @@ from telemetry.errors import SourceError
 HAND_OVER_NS: Final = 500_000_000
 """How often [ns] outcomes are handed over: one durable write per half second, not one per packet."""
 
+_QUEUED_NS: Final = 1_000_000_000
 _SEQUENCE: Final = struct.Struct(">I")
 
 
@@ -149,8 +150,12 @@ class Sender:
     def _moment(self, kernel_ns: int) -> Instant:
         """When the kernel had what was just read. Where the wall clock was set since the last reading, its stamp cannot
         be carried over to the monotonic clock, and the moment of reading stands in for it."""
-        read = self._clock()
-        stepped = read.stepped_since(self._read)
+        read, before = self._clock(), self._read
+        stepped = read.stepped_since(before)
         self._session.counts["clock_steps"] += stepped
         self._read = read
-        return read if stepped or not 0 < kernel_ns <= read.real_ns else read.at(kernel_ns)
+        if stepped or not 0 < kernel_ns <= read.real_ns:
+            return read
+        moment = read.at(kernel_ns)
+        # What came before the last reading was read then, but for what waited behind it.
+        return moment if moment.mono_ns > before.mono_ns - _QUEUED_NS else read

@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 
-from collectors.probe import ProbeConfig
+from collectors.probe import ProbeConfig, clocks
+from collectors.probe.clocks import Instant
+from collectors.probe.outcome import Outcome
 from collectors.probe.probe import Probe
+from collectors.probe.sender import Sender
+from collectors.probe.session import Session
+from collectors.probe.wire import Wire
 from simulators.echo_reflector import EchoReflector
 from simulators.radio_path import Direction, LinkConfig
 from simulators.udp_link import Passage, UdpLink
@@ -254,3 +259,38 @@ async def test_bound_to_a_processor() -> None:
         absent, _ = probe(reflector.address[1], cpu=1023)
         with pytest.raises(SourceError, match="processor 1023"):
             await absent.run(MemorySink())
+
+
+@pytest.mark.parametrize("step_s", [3600, -3600])
+def test_the_clock_is_set_by_an_hour(step_s: int) -> None:
+    """The wall clock is set by an hour in the middle of a run: every packet is answered, in less than a second, and the
+    step is counted once."""
+    readings = 0
+
+    def clock() -> Instant:
+        nonlocal readings
+        readings += 1
+        at = clocks.now()
+        return at if readings < 200 else Instant(at.real_ns + step_s * 10**9, at.mono_ns)
+
+    outcomes: list[Outcome] = []
+    session = Session(1_000_000_000)
+    with EchoReflector() as reflector:
+        sender = Sender(
+            session,
+            Wire(("127.0.0.1", 0), transmit=True),
+            reflector.address,
+            2_000_000,
+            take=outcomes.extend,
+            stranger=lambda *_: None,
+            unreachable=lambda _: None,
+            clock=clock,
+        )
+        sender.run(200)
+        sender.close()
+    assert len(outcomes) == 200
+    assert all(outcome.rtt_ns is not None and 0 < outcome.rtt_ns < 10**9 for outcome in outcomes)
+    assert session.counts["clock_steps"] == 1
+    assert len({outcome.sent_ns for outcome in outcomes}) == 200
+    hours = {(outcome.sent_ns - outcomes[0].sent_ns) // (1800 * 10**9) for outcome in outcomes}
+    assert hours == {0, 2 if step_s > 0 else -2}
