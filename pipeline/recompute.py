@@ -97,6 +97,8 @@ class Recompute:
                 opened.pop(window, None)
             else:
                 opened[window] = now
+        if all_open:
+            waiting += sum(len(self._aged(asset, now, all_open)) for asset in self._plant.assets)
         self._component.count("windows", len(done))
         self._component.count("kpis", len(values))
         self._component.gauge("waiting_windows", waiting)
@@ -119,7 +121,7 @@ class Recompute:
 
     def _resume(self, now: int) -> None:
         """Take up where the last process ended: at the first day that was not final, or at an asset's first sample."""
-        self._taken = self._store.cursor()
+        taken = self._store.cursor()
         for info in self._store.inventory():
             if info.asset not in self._plant or not kpis.matters(self._plant.asset(info.asset), info.metric):
                 continue
@@ -137,6 +139,7 @@ class Recompute:
                 start -= 3600 * SECOND_NS
             self._make_due(asset, start, now, now)
             self._reached[asset.path] = now
+        self._taken = taken  # last: a store that failed on the way is resumed from again
 
     def _take_changes(self, now: int) -> None:
         assert self._taken is not None
@@ -150,11 +153,10 @@ class Recompute:
                 continue
             self._first[span.asset] = min(span.first_ns, self._first.get(span.asset, span.first_ns))
             metrics = self._metrics.setdefault(span.asset, set())
-            if span.metric not in metrics:
-                metrics.add(span.metric)
-                if kpis.is_counter(asset, span.metric):
-                    # which counters there are decides how good parts are found, in the past too
-                    self._make_due(asset, self._first[span.asset], now, now)
+            if span.metric not in metrics and kpis.is_counter(asset, span.metric):
+                # which counters there are decides how good parts are found, in the past too
+                self._make_due(asset, self._first[span.asset], now, now)
+            metrics.add(span.metric)
             newest[span.asset] = max(newest.get(span.asset, span.last_ns), span.last_ns)
             start, end = self._dirty(asset, span, now)
             self._make_due(asset, start, end, now)
@@ -229,10 +231,12 @@ class Recompute:
 
     def _aged(self, asset: Asset, now: int, all_open: bool) -> dict[Window, int]:
         """The open windows to refresh, and when they were last: by 1/1440 of its length a figure moves little."""
+        due = self._due.get(asset.path, set())
         return {
             window: last
             for window, last in self._open.get(asset.path, {}).items()
-            if all_open or now - last >= max(self._refresh_ns, (window.end_ns - window.start_ns) // 1440)
+            if (all_open and (last < now or window in due))
+            or now - last >= max(self._refresh_ns, (window.end_ns - window.start_ns) // 1440)
         }
 
 
