@@ -29,6 +29,9 @@ Kind = Literal["state", "counter", "gauge", "word", "event"]
 """How a metric behaves: a state or word holds until the next sample; a counter only grows, but for resets;
 a gauge is a measurement; an event stands alone at its instant."""
 
+Subject = Literal["machine", "link", "source"]
+"""What a metric tells of: a machine, a network link, or the path its data takes. Stores with tables sort by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -41,6 +44,7 @@ class Metric:
     meaning_fr: str
     minimum: float = -1e300
     maximum: float = 1e300
+    subject: Subject = "machine"
 
     @property
     def holds(self) -> bool:
@@ -78,7 +82,16 @@ METRICS: Final[dict[str, Metric]] = {
         Metric("power", "W", "gauge", "active electrical power", "puissance active", -1e9, 1e9),
         Metric("energy", "Wh", "counter", "active electrical energy", "énergie active", 0),
         # network link
-        Metric("rtt", "ms", "event", "round-trip time (T4 − T1) − (T3 − T2), RFC 2681", "temps d'aller-retour", 0, 1e7),
+        Metric(
+            "rtt",
+            "ms",
+            "event",
+            "round-trip time (T4 − T1) − (T3 − T2), RFC 2681",
+            "temps d'aller-retour",
+            0,
+            1e7,
+            subject="link",
+        ),
         Metric(
             "rtt_lost",
             "",
@@ -87,23 +100,67 @@ METRICS: Final[dict[str, Metric]] = {
             "sonde sans réponse",
             0,
             1,
+            subject="link",
         ),
-        Metric("delay_up", "ms", "event", "one-way delay, away from us (T2 − T1), RFC 7679", "délai aller", -1e7, 1e7),
-        Metric("delay_down", "ms", "event", "one-way delay, towards us (T4 − T3), RFC 7679", "délai retour", -1e7, 1e7),
-        Metric("clock_error", "ms", "gauge", "estimated error of the clocks at both ends", "erreur d'horloge", 0, 1e9),
-        Metric("rsrp", "dBm", "gauge", "SS-RSRP, TS 38.215", "SS-RSRP", -160, 0),
-        Metric("rsrq", "dB", "gauge", "SS-RSRQ, TS 38.215", "SS-RSRQ", -50, 30),
-        Metric("sinr", "dB", "gauge", "SS-SINR, TS 38.215", "SS-SINR", -30, 50),
-        Metric("cqi", "", "gauge", "channel quality indicator", "indicateur CQI", 0, 15),
-        Metric("mcs", "", "gauge", "modulation and coding scheme index", "indice MCS", 0, 31),
-        Metric("cell", "", "word", "serving cell", "cellule serveuse"),
-        Metric("throughput_up", "Mbit/s", "gauge", "uplink throughput", "débit montant", 0, 1e6),
-        Metric("throughput_down", "Mbit/s", "gauge", "downlink throughput", "débit descendant", 0, 1e6),
+        Metric(
+            "delay_up",
+            "ms",
+            "event",
+            "one-way delay, away from us (T2 − T1), RFC 7679",
+            "délai aller",
+            -1e7,
+            1e7,
+            subject="link",
+        ),
+        Metric(
+            "delay_down",
+            "ms",
+            "event",
+            "one-way delay, towards us (T4 − T3), RFC 7679",
+            "délai retour",
+            -1e7,
+            1e7,
+            subject="link",
+        ),
+        Metric(
+            "clock_error",
+            "ms",
+            "gauge",
+            "estimated error of the clocks at both ends",
+            "erreur d'horloge",
+            0,
+            1e9,
+            subject="link",
+        ),
+        Metric("rsrp", "dBm", "gauge", "SS-RSRP, TS 38.215", "SS-RSRP", -160, 0, subject="link"),
+        Metric("rsrq", "dB", "gauge", "SS-RSRQ, TS 38.215", "SS-RSRQ", -50, 30, subject="link"),
+        Metric("sinr", "dB", "gauge", "SS-SINR, TS 38.215", "SS-SINR", -30, 50, subject="link"),
+        Metric("cqi", "", "gauge", "channel quality indicator", "indicateur CQI", 0, 15, subject="link"),
+        Metric("mcs", "", "gauge", "modulation and coding scheme index", "indice MCS", 0, 31, subject="link"),
+        Metric("cell", "", "word", "serving cell", "cellule serveuse", subject="link"),
+        Metric("throughput_up", "Mbit/s", "gauge", "uplink throughput", "débit montant", 0, 1e6, subject="link"),
+        Metric("throughput_down", "Mbit/s", "gauge", "downlink throughput", "débit descendant", 0, 1e6, subject="link"),
         # the data path itself
-        Metric("online", "", "state", "1: the source or collector is connected", "1 : connecté", 0, 1),
-        Metric("break", "", "event", "the connection to a source broke; text: why", "rupture de connexion"),
-        Metric("repair", "", "event", "the connection to a source came back; text: how", "reprise de connexion"),
-        Metric("lag", "ms", "gauge", "source time to durable", "délai source → disque"),
+        Metric(
+            "online", "", "state", "1: the source or collector is connected", "1 : connecté", 0, 1, subject="source"
+        ),
+        Metric(
+            "break",
+            "",
+            "event",
+            "the connection to a source broke; text: why",
+            "rupture de connexion",
+            subject="source",
+        ),
+        Metric(
+            "repair",
+            "",
+            "event",
+            "the connection to a source came back; text: how",
+            "reprise de connexion",
+            subject="source",
+        ),
+        Metric("lag", "ms", "gauge", "source time to durable", "délai source → disque", subject="source"),
     )
 }
 
