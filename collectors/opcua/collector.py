@@ -16,6 +16,7 @@ from typing import Any, Final
 from collectors.opcua.address import parse
 from collectors.opcua.config import OpcUaConfig
 from collectors.opcua.history import NoHistoryError, read_raw
+from collectors.opcua.presence import Presence
 from collectors.opcua.session import Session, connect
 from collectors.opcua.subscription import Subscription
 from collectors.opcua.values import OVERFLOW, NodeValues
@@ -62,6 +63,8 @@ class OpcUaCollector:
         self._hole_opened = asyncio.Event()
         self._refused: dict[int, str] = {}
         self._without_history = ""
+        self._presence: Final = Presence(config.online_s, now_ns)
+        self._assets: Final = tuple(dict.fromkeys(node.asset for node in config.nodes))
         if config.history_s:
             self._holes.update(dict.fromkeys(range(len(self._values)), now_ns() - round(config.history_s * SECOND_NS)))
 
@@ -71,6 +74,14 @@ class OpcUaCollector:
 
     async def run(self, sink: Sink) -> None:
         """Collect until cancelled. Raises SourceError when the server is lost; then run again."""
+        try:
+            await self._connected(sink)
+        except SourceError as error:
+            states = dict.fromkeys((one.asset, one.metric) for one in self._values if one.holds_state)
+            await self._keep(sink, self._presence.lost(self._assets, states, str(error)), [], None)
+            raise
+
+    async def _connected(self, sink: Sink) -> None:
         for handle, latest_ns in self._latest.items():
             self._holes.setdefault(handle, latest_ns)
         async with connect(self._config, self._password) as session:
@@ -78,6 +89,7 @@ class OpcUaCollector:
             resolved: dict[int, str] = {}
             try:
                 await self._follow(session, subscription, resolved)
+                await self._keep(sink, self._presence.connected(self._assets), [], subscription)
                 tasks = (
                     self._deliver(subscription, sink),
                     self._retry_refused(session, subscription, resolved),
@@ -137,7 +149,7 @@ class OpcUaCollector:
                 self._component.count("missing_messages", subscription.missing - missing)
                 missing = subscription.missing
                 self._open_holes(self._latest)
-            samples: list[Sample] = []
+            samples = self._presence.alive(self._assets)
             aside: list[tuple[str, bytes]] = []
             for publication in publications:
                 for handle, reading in publication.readings:
@@ -148,7 +160,14 @@ class OpcUaCollector:
                 _raise_if_ended(publication)
 
     def _take(
-        self, handle: int, reading: Reading, received_ns: int, samples: list[Sample], aside: list[tuple[str, bytes]]
+        self,
+        handle: int,
+        reading: Reading,
+        received_ns: int,
+        samples: list[Sample],
+        aside: list[tuple[str, bytes]],
+        *,
+        live: bool = True,
     ) -> None:
         if not 0 <= handle < len(self._values):
             aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
@@ -157,13 +176,15 @@ class OpcUaCollector:
             self._component.count("overflows")
             self._open_holes((handle,))
         try:
-            sample = self._values[handle].sample(reading, received_ns)
+            found = self._values[handle].samples(reading, received_ns)
         except DecodeError as error:
             aside.append((f"{self._config.nodes[handle].node}: {error}", repr(reading).encode("utf-8", "replace")))
             return
-        if sample is None:
+        if not found:
             return
-        samples.append(sample)
+        samples += found
+        if self._values[handle].holds_state:
+            samples += self._presence.delivered(found, live=live)
         if reading.source_ns > self._latest.get(handle, 0):
             self._latest[handle] = reading.source_ns
 
@@ -214,10 +235,13 @@ class OpcUaCollector:
                 try:
                     await self._fill(session, handle, resolved[handle], start_ns, sink)
                     filled = True
+                    values = self._values[handle]
+                    await self._keep(sink, self._presence.filled(values.asset, values.metric), [], None)
                     self._component.count("holes_filled")
                 except NoHistoryError as error:
                     filled = True
                     self._component.count("holes_left")
+                    self._presence.left(self._values[handle].asset, self._values[handle].metric)
                     self._without_history = f"{self._config.nodes[handle].node}: {error}"
                     self._report(subscription)
                 except SourceError:
@@ -234,7 +258,7 @@ class OpcUaCollector:
             received_ns = self._now_ns()
             for reading in readings:
                 # Stored values bear no overflow bit of ours: they open no hole.
-                self._take(handle, _stored(reading), received_ns, samples, aside)
+                self._take(handle, _stored(reading), received_ns, samples, aside, live=False)
             await self._keep(sink, samples, aside, None)
             self._component.count("from_history", len(samples))
 

@@ -102,6 +102,13 @@ class OpcUaConfig(Section):
     history_s: float = Field(
         0.0, ge=0, description="at the first connection, read so much of the server's own history [s]"
     )
+    online_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="how often [s] the samples tell that the connection stands, so that a machine at rest is not taken "
+        "for one that nobody hears; 0: never, nor when it breaks",
+    )
     timeout_ms: float = Field(4_000.0, ge=100, le=120_000, description="longest wait for an answer [ms]")
     nodes: tuple[OpcUaNode, ...] = Field(min_length=1, description="what is followed")
 

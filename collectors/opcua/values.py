@@ -36,6 +36,12 @@ class NodeValues:
         metric = METRICS[node.metric]
         self._textual = metric.kind == "word" or metric.name in _TEXTUAL
         self._state = metric.name == "state"
+        self.holds_state: Final = metric.kind == "state"
+
+    def samples(self, reading: Reading, received_ns: int) -> list[Sample]:
+        """As `sample`, as a list of none or one."""
+        sample = self.sample(reading, received_ns)
+        return [] if sample is None else [sample]
 
     def sample(self, reading: Reading, received_ns: int) -> Sample | None:
         """The sample; None when the server only says that it has no value yet. DecodeError says why there is none.

@@ -41,6 +41,7 @@ def config(port: int, *nodes: dict[str, Any], **settings: Any) -> OpcUaConfig:
         "sampling_ms": 0,
         "keepalive_ms": 100,
         "lifetime_ms": 60_000,
+        "online_s": 0,
         "nodes": [{"asset": MILL, **node} for node in chosen],
         **settings,
     }

@@ -1,0 +1,156 @@
+"""Machines at rest and broken connections, from a real server through the store to the KPIs' knowledge of time."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from collectors.opcua.presence import Presence
+from pipeline.kpis.evaluate import evaluate
+from telemetry.glossary import MachineState
+from telemetry.health import Condition
+from telemetry.plant import Asset, Plant
+from telemetry.samples import SECOND_NS, Quality, Sample, Window
+from tests.collectors.opcua.peer import MILL, T0_MS, URI, Peer, Wire, config, peer
+from tests.collectors.opcua.test_collector import collecting, until
+from tests.contracts.memory import MemorySink, MemoryStore
+
+MS = 1_000_000
+STATE = {"node": f"nsu={URI};s=state", "metric": "state"}
+
+
+def known_share(sink: MemorySink, start_ns: int, end_ns: int, *, stale_after_s: float) -> float:
+    """The coverage that a KPI of time gives for [start, end), from all that reached the sink."""
+    store = MemoryStore()
+    store.write(sink.samples)
+    asset = Asset(path=MILL, name="mill", stale_after_s=stale_after_s, micro_stop_s=0)
+    window, metrics = Window(start_ns, end_ns, "day"), {sample.metric for sample in sink.samples}
+    values = evaluate(store, Plant(assets=(asset,)), asset, [window], end_ns, metrics)
+    return next(value.coverage for value in values if value.kpi == "availability")
+
+
+def told(sink: MemorySink, metric: str) -> list[Sample]:
+    return [sample for sample in sink.samples if sample.metric == metric]
+
+
+async def at_work(server: Peer, state: MachineState) -> int:
+    """The machine takes a state now; the instant [ns]."""
+    now_ms = time.time_ns() // MS
+    await server.write(("state", {"Int32": int(state)}, now_ms - T0_MS))
+    return now_ms * MS
+
+
+async def test_a_machine_at_rest_is_known_to_be_at_rest() -> None:
+    """One sample of its state, long ago: while the session lives, the state in force is known all the same."""
+    sink = MemorySink()
+    async with peer("state") as server, collecting(config(server.port, STATE, online_s=0.1), sink):
+        start_ns = await at_work(server, MachineState.NOT_EXECUTING)
+        await until(lambda: told(sink, "online") and told(sink, "online")[-1].time_ns > start_ns + SECOND_NS)
+        end_ns = told(sink, "online")[-1].time_ns
+    assert {sample.value for sample in told(sink, "online")} == {1.0}
+    assert known_share(sink, start_ns, end_ns, stale_after_s=0.6) == 1.0
+    alone = MemorySink()
+    alone.samples += told(sink, "state")
+    assert known_share(alone, start_ns, end_ns, stale_after_s=0.6) < 0.7  # what it would be without a word of ours
+
+
+async def broken(server: Peer, sink: MemorySink, meanwhile: Callable[[], Awaitable[None]]) -> tuple[int, int, int, int]:
+    """A break of a second and a half: instants [ns] of the start, the cut, the mending, the end."""
+    path = Wire(server.port)
+    await path.mend()
+    async with collecting(config(path.port, STATE, online_s=0.1, timeout_ms=500), sink) as component:
+        start_ns = await at_work(server, MachineState.EXECUTING)
+        await until(lambda: any(sample.time_ns == start_ns for sample in told(sink, "state")))
+        cut_ns = time.time_ns()
+        await path.cut()
+        await until(lambda: component.condition is Condition.FAILING)
+        await meanwhile()
+        await until(lambda: time.time_ns() > cut_ns + 3 * SECOND_NS // 2)
+        mended_ns = time.time_ns()
+        await path.mend()
+        await until(lambda: component.condition is Condition.OK)
+        await until(lambda: component.counted("holes_filled") + component.counted("holes_left") > 0)
+        await until(lambda: told(sink, "online")[-1].time_ns > mended_ns + SECOND_NS // 2)
+        end_ns = told(sink, "online")[-1].time_ns
+    await path.cut()
+    return start_ns, cut_ns, mended_ns, end_ns
+
+
+async def test_a_break_that_history_fills_leaves_nothing_unknown() -> None:
+    """What happened meanwhile is read from the server, and the whole time is known; the break is told all the same."""
+    sink = MemorySink()
+    async with peer("state", history=True) as server:
+
+        async def stopped() -> None:
+            await at_work(server, MachineState.NOT_EXECUTING)
+
+        start_ns, cut_ns, mended_ns, end_ns = await broken(server, sink, stopped)
+    assert known_share(sink, start_ns, end_ns, stale_after_s=900) == 1.0
+    assert [sample.value for sample in told(sink, "online") if cut_ns < sample.time_ns < mended_ns] in ([], [0.0])
+    assert len(told(sink, "break")) == 1
+    assert [mended_ns - cut_ns <= sample.value * SECOND_NS for sample in told(sink, "repair")] == [True]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_break_without_history_leaves_exactly_the_hole_unknown(changed: bool) -> None:
+    """Unknown from the last sign of life to the next value known, whether it changed meanwhile or not."""
+    sink = MemorySink()
+    changes: list[int] = []
+    async with peer("state") as server:
+
+        async def maybe() -> None:
+            if changed:
+                changes.append(await at_work(server, MachineState.NOT_EXECUTING))
+
+        start_ns, cut_ns, mended_ns, end_ns = await broken(server, sink, maybe)
+    (unknown,) = (sample for sample in told(sink, "state") if sample.quality == Quality.BAD)
+    assert cut_ns - SECOND_NS < unknown.time_ns < cut_ns + SECOND_NS // 2
+    again_ns = min(sample.time_ns for sample in told(sink, "state") if sample.time_ns > unknown.time_ns)
+    if changed:
+        assert again_ns == changes[0]
+    else:
+        assert mended_ns < again_ns < end_ns
+    expected = 1 - (again_ns - unknown.time_ns) / (end_ns - start_ns)
+    assert known_share(sink, start_ns, end_ns, stale_after_s=900) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_break_is_told_once_and_a_second_one_does_not_shorten_the_first() -> None:
+    """With a clock given by hand: attempts that fail say nothing new; a break before the filling keeps its start."""
+    now = [100 * SECOND_NS]
+    presence = Presence(60, lambda: now[0])
+    running = Sample(90 * SECOND_NS, MILL, "state", 3.0)
+    series = [(MILL, "state")]
+    assert [(one.metric, one.value) for one in presence.connected([MILL])] == [("online", 1.0)]
+    assert presence.delivered([running], live=True) == []
+    now[0] = 130 * SECOND_NS
+    assert presence.alive([MILL]) == []
+    now[0] = 200 * SECOND_NS
+    lost = presence.lost([MILL], series, "cut")
+    assert [(one.metric, one.time_ns - 130 * SECOND_NS, one.quality) for one in lost] == [
+        ("online", 1, 0),
+        ("break", 1, 0),
+        ("state", 1, 2),
+    ]
+    assert presence.lost([MILL], series, "still cut") == []
+    now[0] = 210 * SECOND_NS
+    repair = presence.connected([MILL])[1]
+    assert (repair.metric, repair.time_ns, repair.value) == ("repair", 210 * SECOND_NS, 80.0)
+    now[0] = 220 * SECOND_NS
+    assert [one.time_ns for one in presence.lost([MILL], series, "cut") if one.metric == "state"] == [lost[2].time_ns]
+    # filled at last: the value in force stands where "unknown" stood
+    (filled,) = presence.filled(MILL, "state")
+    assert (filled.time_ns, filled.value, filled.quality) == (lost[2].time_ns, 3.0, Quality.GOOD)
+
+
+def test_a_clock_behind_ours_does_not_bring_an_old_state_back() -> None:
+    """The machine's clock is 10 s late: what it stamped before our break happened after it, and stays in force."""
+    now = [100 * SECOND_NS]
+    presence = Presence(60, lambda: now[0])
+    presence.connected([MILL])
+    presence.delivered([Sample(80 * SECOND_NS, MILL, "state", 3.0)], live=True)
+    (unknown,) = (one for one in presence.lost([MILL], [(MILL, "state")], "cut") if one.metric == "state")
+    now[0] = 130 * SECOND_NS
+    presence.connected([MILL])
+    presence.delivered([Sample(95 * SECOND_NS, MILL, "state", 2.0)], live=False)
+    (filled,) = presence.filled(MILL, "state")
+    assert (filled.time_ns, filled.value) == (unknown.time_ns, 2.0)
