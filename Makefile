@@ -52,9 +52,10 @@ $(BIN)/uv: requirements/uv.txt
 
 .venv/.demo: requirements/demo.txt pyproject.toml | $(BIN)/uv
 	@test -e .venv/.dev || { $(INSTALL) --require-hashes -r requirements/demo.txt && $(INSTALL) --no-build-isolation --no-deps -e . ; }
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib/python3*/site-packages/asyncua # it is half of the demo's start otherwise
 	@touch $@
 
 .venv/.dev: requirements/dev.txt pyproject.toml | $(BIN)/uv
-	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(INSTALL) --compile-bytecode --require-hashes -r requirements/dev.txt
 	$(INSTALL) --no-build-isolation --no-deps -e .
 	@touch $@ .venv/.demo

@@ -53,6 +53,8 @@ def main() -> int:
         app(standalone_mode=True)
     except (KM0Error, BaseExceptionGroup) as error:
         return _explained(error)
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

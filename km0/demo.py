@@ -11,9 +11,10 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -105,21 +106,24 @@ def _folder(data: Path, ephemeral: bool) -> Iterator[Path]:
 
 
 async def _demonstrate(folder: Path, wanted: Wanted) -> "Account":
-    from km0.account import Lags
-    from km0.app import running
+    from km0.simulated import SimulatedPlant
     from simulators.broker import broker
 
     started = time.monotonic()
-    stop = stop_event()
-    lags = Lags()
     async with AsyncExitStack() as stack:
         mqtt = await asyncio.to_thread(broker, folder / "broker")
         await asyncio.to_thread(mqtt.start)
         stack.callback(mqtt.stop)
         spec = _spec(folder, wanted, mqtt.port)
-        plant = await stack.enter_async_context(_simulated(spec, folder))
-        file = _plant_file(folder, wanted, mqtt.port, plant.ready)
+        plant = await stack.enter_async_context(SimulatedPlant(spec, folder))
+        await asyncio.to_thread(_load)  # while the plant starts in its own process
+        from km0.account import Lags
+        from km0.app import running
+
+        lags = Lags()
+        file = _plant_file(folder, wanted, mqtt.port, await plant.ready())
         platform = await stack.enter_async_context(running(file, on_stored=lags.on_stored))
+        stop = stop_event()  # until here Ctrl-C interrupts, as there is nothing to account for
         err.print(f"the plant is shown at [bold cyan]{platform.address}[/]  (Ctrl-C ends)")
         first_kpi = asyncio.create_task(_first_kpi(platform, started), name="first KPI")
         hurry = await _until_stopped(plant, platform, lags, spec, stop, started, wanted.for_s)
@@ -129,12 +133,10 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account":
         return await _account(folder, platform, lags, first_kpi, HURRY_S if hurry else SETTLE_S)
 
 
-@asynccontextmanager
-async def _simulated(spec: "Spec", folder: Path) -> "AsyncIterator[SimulatedPlant]":
-    from km0.simulated import SimulatedPlant
-
-    async with SimulatedPlant(spec, folder) as plant:
-        yield plant
+def _load() -> None:
+    """Load the libraries that the platform will ask for."""
+    for module in ("km0.account", "km0.app", "dashboards.web.app", "pipeline.stores.duckdb", "asyncua"):
+        import_module(module)
 
 
 def _spec(folder: Path, wanted: Wanted, mqtt_port: int) -> "Spec":

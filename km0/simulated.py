@@ -14,33 +14,35 @@ from typing import Any, Final, Self
 from simulators.spec import Spec
 from telemetry.errors import SourceError
 
-START_S: Final = 20.0
+START_S: Final = 60.0
 STOP_S: Final = 2.0
 
 
 class SimulatedPlant:
-    """Use as an async context manager: entered, its wires are open and `ready` holds their ports."""
+    """Use as an async context manager: entered, it is starting; `ready` returns once its wires are open."""
 
     def __init__(self, spec: Spec, folder: Path) -> None:
         self._spec = spec
         self._folder = folder
+        self._log = folder / "simulation.log"
         self._child: asyncio.subprocess.Process | None = None
-        self.ready: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
         path = self._folder / "simulation.json"
         path.write_text(self._spec.model_dump_json(indent=2), encoding="utf-8")
-        with (self._folder / "simulation.log").open("ab") as log:
+        with self._log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "simulators", str(path),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
             )  # fmt: skip
-        try:
-            self.ready = await asyncio.wait_for(self._event("ready"), START_S)
-        except TimeoutError:
-            self._child.kill()
-            raise SourceError(f"the simulated plant did not start within {START_S:g} s; see {log.name}") from None
         return self
+
+    async def ready(self) -> dict[str, Any]:
+        """Return once its wires are open, with their ports. Raises SourceError when it does not get there."""
+        try:
+            return await asyncio.wait_for(self._event("ready"), START_S)
+        except TimeoutError:
+            raise SourceError(f"the simulated plant did not start within {START_S:g} s; see {self._log}") from None
 
     async def play(self, progress: Callable[[float], None]) -> int:
         """Have the past played; returns the instant [ns] at which the plant went live."""
@@ -56,7 +58,7 @@ class SimulatedPlant:
         """Return never, or raise SourceError when the child ends by itself."""
         assert self._child is not None
         await self._child.wait()
-        raise SourceError(f"the simulated plant ended by itself; see {self._folder / 'simulation.log'}")
+        raise SourceError(f"the simulated plant ended by itself; see {self._log}")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -88,4 +90,4 @@ class SimulatedPlant:
                 raise SourceError(f"the simulated plant: {event['message']}")
             if event["event"] == "progress" and progress is not None:
                 progress(event["done"])
-        raise SourceError(f"the simulated plant ended by itself; see {self._folder / 'simulation.log'}")
+        raise SourceError(f"the simulated plant ended by itself; see {self._log}")

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -55,10 +56,13 @@ async def run(spec: Spec) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
     commands = {"play": asked_to_play.set, "stop": asked_to_stop.set}
-    threading.Thread(target=listen, args=(loop, commands, asked_to_stop.set), daemon=True).start()
+    started = threading.Event()
+    threading.Thread(target=listen, args=(loop, commands, asked_to_stop.set, started), daemon=True).start()
     with Journal(spec.journal) as journal:
         plant = Plant(spec, journal)
-        say("ready", **await plant.start())
+        wires = await plant.start()
+        started.set()
+        say("ready", **wires)
         work = asyncio.create_task(play_and_live(plant, asked_to_play), name="plant")
         stop = asyncio.create_task(asked_to_stop.wait(), name="stop")
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -90,7 +94,9 @@ async def play_and_live(plant: Plant, asked_to_play: asyncio.Event) -> None:
     await plant.live()
 
 
-def listen(loop: asyncio.AbstractEventLoop, commands: dict[str, Any], ended: Any) -> None:
+def listen(
+    loop: asyncio.AbstractEventLoop, commands: dict[str, Any], ended: Callable[[], None], started: threading.Event
+) -> None:
     """Read commands from standard input on a thread of its own: it may be a pipe, a terminal, a file or nothing."""
     waiting = b""
     # os.read and not sys.stdin: a daemon thread in the buffered reader would hold its lock when the process ends.
@@ -102,6 +108,9 @@ def listen(loop: asyncio.AbstractEventLoop, commands: dict[str, Any], ended: Any
                 loop.call_soon_threadsafe(commands[word])
             elif word:
                 say("error", message=f"unknown command {word!r}; there are: {', '.join(commands)}")
+    if not started.is_set():
+        # An OPC UA server takes seconds to start and hears nothing meanwhile; nothing is published that could be lost.
+        os._exit(1)
     with suppress(RuntimeError):  # the loop may be closed already
         loop.call_soon_threadsafe(ended)
 

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -140,20 +140,25 @@ def test_a_second_demo_on_the_same_folder_is_told_so(live: tuple["subprocess.Pop
 
 
 def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
-    """kill -9 while history pours in, three times at different moments; the next run has everything once."""
-    for seconds in (4.0, 6.0, 8.0):
+    """kill -9 while it starts and twice while history pours in; the next run has everything once."""
+    journal = tmp_path / "data" / "journal.jsonl"
+    for published in (0, 5_000, 40_000):
         with demonstrating(tmp_path / "data") as process:
-            time.sleep(seconds)
+            _until(lambda least=published: journal.exists() and journal.read_bytes().count(b"\n") >= least, 60)
             children = _children(process.pid)
             process.kill()
             process.wait(10)
-        deadline = time.monotonic() + 10
-        while any(map(_alive, children)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not [child for child in children if _alive(child)]
-    after = demonstrate(tmp_path / "data", "--for", "25s")
+        _until(lambda old=children: not any(map(_alive, old)), 10)
+    after = demonstrate(tmp_path / "data", "--for", "30s")
     assert after.summary["lost"] == 0
     assert after.summary["stored"] > 80_000
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def _children(pid: int) -> list[int]:
