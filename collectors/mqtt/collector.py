@@ -5,20 +5,24 @@ Invariants:
   reason; or it is counted as not subscribed to, because the plant file no longer asks for its topic.
 - Of a message of which only some readings are good, the good ones are put and the whole is set aside.
 - What gathered while the sink was committing goes in one `put`.
+- Of a retained message without a time of its own, only what holds is news: that it is in force now, UNCERTAIN.
 """
 
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic, time_ns
 from typing import Final
 
 from collectors.mqtt.config import MqttConfig, Tls
 from collectors.mqtt.connecting import SessionSettings
-from collectors.mqtt.decoder import Decoder, Fault, Message, MessageError
-from collectors.mqtt.session import Delivery, Session
+from collectors.mqtt.decoder import Decoder, Fault, Host, Message, MessageError
+from collectors.mqtt.framing import Batch
+from collectors.mqtt.session import Session
 from telemetry.errors import ConfigError, SourceError
+from telemetry.glossary import holds
 from telemetry.health import Component
 from telemetry.plant import Plant
 from telemetry.protocols import Sink
@@ -35,14 +39,25 @@ _FORGET_EVERY_S: Final = 1.0
 """At most so often [s] the broker is asked to drop a subscription: its queued messages still come after that."""
 
 
+_SLICE: Final = 500
+"""Messages decoded before other tasks of the process have their turn: about 3 ms."""
+
+_TICK_S: Final = 0.25
+"""How often [s] a host dialect is asked what came too late."""
+
+_FAREWELL_S: Final = 0.5
+"""How long [s] a collector that is cancelled may take to put what it no longer knows."""
+
+
 class MqttCollector:
     """Collects from one broker what its MqttConfig describes. Raises ConfigError when a secret cannot be read."""
 
     def __init__(self, config: MqttConfig, plant: Plant, component: Component) -> None:
         self._config: Final = config
         self._component: Final = component
-        self._gate: Final = Gate(plant)
+        self._gate: Final = Gate(frozenset(asset.path for asset in plant.assets))
         self._decoders: Final = [(entry.topic_template, entry.decoder()) for entry in config.topics]
+        self._host: Final = next((decoder for _, decoder in self._decoders if isinstance(decoder, Host)), None)
         self._routes: Final[dict[str, Decoder | None]] = {}
         self._forgotten_at = -_FORGET_EVERY_S
         self._settings()  # a secret or certificate that cannot be read stops the start, not the first connection
@@ -58,48 +73,74 @@ class MqttCollector:
         except ConfigError as error:  # files may be replaced while we run, and be incomplete for a moment
             raise SourceError(str(error)) from error
         async with Session(settings, self._component.ok) as session:
-            while True:
-                deliveries = await session.batch()
-                await self._keep(deliveries, sink, session)
-                session.acknowledge(deliveries)
-                self._component.gauge("in_flight", session.in_flight)
+            try:
+                await self._collect(session, sink)
+            except SourceError:
+                await self._put_ended(sink)
+                raise
+            except asyncio.CancelledError:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_FAREWELL_S):
+                        await self._put_ended(sink)
+                raise
+
+    async def _collect(self, session: Session, sink: Sink) -> None:
+        host = self._host
+        while True:
+            batch = await session.batch(None if host is None else _TICK_S)
+            await self._keep(batch, sink, session)
+            session.acknowledge(batch)
+            self._component.gauge("in_flight", session.in_flight)
+            if host is not None:
+                for publication in host.say():
+                    session.publish(publication)
+
+    async def _put_ended(self, sink: Sink) -> None:
+        """Put what a host no longer knows, now that the connection is over."""
+        if self._host is not None:
+            samples, _ = self._sorted(self._host.ended(time_ns()))
+            if samples:
+                await sink.put(samples)
 
     def _settings(self) -> SessionSettings:
         config = self._config
+        opening = config.opening(time_ns()) if self._host is None else self._host.opening(time_ns())
         return SessionSettings(
             host=config.host,
             port=config.effective_port,
             client_id=config.effective_client_id,
-            subscriptions={entry.topic_template.filter: entry.qos for entry in config.topics},
+            subscriptions=config.subscriptions,
             version5=config.protocol == "5",
             username=config.username,
             password=None if config.password is None else config.password.read(),
             tls=None if config.tls is None else _tls_context(config.tls),
             keepalive_s=config.keepalive_s,
-            expiry_s=config.session_expiry_s,
+            expiry_s=config.session_expiry_s if self._host is None else 0,
             max_in_flight=config.max_in_flight,
             max_in_flight_bytes=config.max_in_flight_bytes,
+            websocket=config.websocket,
+            clean_start=self._host is not None,
+            **({} if opening is None else opening._asdict()),
         )
 
-    async def _keep(self, deliveries: Sequence[Delivery], sink: Sink, session: Session) -> None:
+    async def _keep(self, batch: Batch, sink: Sink, session: Session) -> None:
         """Return once every message of the batch is durable, as samples or as a dead letter."""
         samples: list[Sample] = []
         letters: list[tuple[str, str, bytes]] = []
-        counts: Counter[str] = Counter(messages=len(deliveries))
-        for delivery in deliveries:
-            message = delivery.message
-            counts["bytes"] += delivery.size
-            counts["duplicates"] += delivery.duplicate
-            decoder = self._decoder(message.topic)
-            if decoder is None:
-                counts["not_subscribed"] += 1
-                self._forget(message.topic, session)
-                continue
-            errors = self._decode(decoder, message, samples)
-            if errors:
-                counts.update(f"refused_{error.fault.name.lower()}" for error in errors)
-                reason = "; ".join(dict.fromkeys(map(str, errors)))
-                letters.append((f"{self.name}:{message.topic}", reason[:1000], message.payload))
+        counts: Counter[str] = Counter(messages=len(batch.messages), bytes=batch.size, duplicates=batch.duplicates)
+        if self._host is not None:
+            samples, errors = self._sorted(self._host.expire(time_ns()))
+            self._refuse(errors, Message("late", b"", 0), letters, counts)
+        for start in range(0, len(batch.messages), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            for message in batch.messages[start : start + _SLICE]:
+                decoder = self._decoder(message.topic)
+                if decoder is None:
+                    counts["not_subscribed"] += 1
+                    self._forget(message.topic, session)
+                elif errors := self._decode(decoder, message, samples, counts):
+                    self._refuse(errors, message, letters, counts)
         if samples:
             await sink.put(samples)
             self._component.gauge("lag_ms", (time_ns() - samples[-1].time_ns) / 1e6)
@@ -109,9 +150,20 @@ class MqttCollector:
                     group.create_task(sink.set_aside(*letter))
         counts.update(samples=len(samples), dead_letters=len(letters))
         for name, count in counts.items():
-            self._component.count(name, count)
+            if count:
+                self._component.count(name, count)
 
-    def _decode(self, decoder: Decoder, message: Message, samples: list[Sample]) -> list[MessageError]:
+    def _refuse(
+        self, errors: list[MessageError], message: Message, letters: list[tuple[str, str, bytes]], counts: Counter[str]
+    ) -> None:
+        if errors:
+            counts.update(f"refused_{error.fault.name.lower()}" for error in errors)
+            reason = "; ".join(dict.fromkeys(map(str, errors)))
+            letters.append((f"{self.name}:{message.topic}", reason[:1000], message.payload))
+
+    def _decode(
+        self, decoder: Decoder, message: Message, samples: list[Sample], counts: Counter[str]
+    ) -> list[MessageError]:
         """Add the good samples of the message; return why others were refused."""
         try:
             readings = decoder.decode(message)
@@ -119,7 +171,18 @@ class MqttCollector:
             return [error]
         except Exception as error:  # redelivery would turn a decoder's bug into a crash loop
             return [MessageError(Fault.BUG, f"bug in the decoder, please report it: {error!r}")]
-        errors = []
+        good, errors = self._sorted(readings)
+        if message.retained:
+            old = [sample for sample in good if sample.time_ns == sample.received_ns and not holds(sample.metric)]
+            if old:
+                counts["retained_without_time"] += len(old)
+                good = [sample for sample in good if sample not in old]
+        samples += good
+        return errors
+
+    def _sorted(self, readings: Iterable[Sample | MessageError]) -> tuple[list[Sample], list[MessageError]]:
+        """The readings that may be kept, and why the others may not."""
+        samples, errors = [], []
         for reading in readings:
             if isinstance(reading, MessageError):
                 errors.append(reading)
@@ -127,7 +190,7 @@ class MqttCollector:
                 errors.append(MessageError(Fault.GATE, refusal))
             else:
                 samples.append(reading)
-        return errors
+        return samples, errors
 
     def _decoder(self, topic: str) -> Decoder | None:
         """The decoder of the first entry that matches, or None when none does."""

@@ -1,10 +1,12 @@
 """[[collectors]] of kind "mqtt": the broker, the session, and what is said on which topics."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from collectors.mqtt.decoder import Opening, Publication
 from collectors.mqtt.json import JsonTopic
 from collectors.mqtt.value import ValueTopic
 from telemetry.config import Secret, Section
@@ -51,6 +53,21 @@ class MqttConfig(Section):
     username: str | None = Field(None, description="user name at the broker")
     password: Secret | None = Field(None, description="where the password of that user is kept")
     tls: Tls | None = Field(None, description="encrypt, and check who the broker is")
+    websocket: str | None = Field(
+        None,
+        pattern="^/",
+        description='path of the broker\'s WebSocket, such as "/mqtt"; unless given, plain TCP or TLS',
+    )
+    share: str | None = Field(
+        None,
+        pattern=r"^[^/+#\x00]+$",
+        description="name of a group ($share/…) whose collectors split the messages; each then needs its own client_id",
+    )
+    status_topic: str | None = Field(
+        None,
+        pattern=r"^[^+#\x00]+$",
+        description='where we say, retained, {"online": true} while we are connected, and the broker false when not',
+    )
     keepalive_s: int = Field(
         20, ge=1, le=3600, description="a connection that is silent for 1.5 times so long [s] is given up"
     )
@@ -74,7 +91,26 @@ class MqttConfig(Section):
         filters = [entry.topic_template.filter for entry in self.topics]
         if twice := {one for one in filters if filters.count(one) > 1}:
             raise ValueError(f"two entries of `topics` match the same topics {min(twice)!r}: only the first would act")
+        if self.share is not None and self.client_id is None:
+            raise ValueError("`share` is for several collectors at one broker: give each its own `client_id`")
         return self
+
+    @property
+    def subscriptions(self) -> dict[str, int]:
+        """The filters that are subscribed to, and their QoS."""
+        group = "" if self.share is None else f"$share/{self.share}/"
+        return {f"{group}{entry.topic_template.filter}": entry.qos for entry in self.topics}
+
+    def opening(self, now_ns: int) -> Opening | None:
+        """How we say on `status_topic` that we are there; None when we are not asked to."""
+        if self.status_topic is None:
+            return None
+
+        def status(online: bool) -> Publication:
+            said = json.dumps({"online": online, "timestamp": now_ns // 1_000_000}).encode()
+            return Publication(str(self.status_topic), said, qos=1, retain=True)
+
+        return Opening(will=status(False), greeting=status(True), farewell=status(False))
 
     @property
     def effective_port(self) -> int:

@@ -12,6 +12,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from collectors.mqtt.client import FITS, BatchingClient
+from collectors.mqtt.decoder import Publication
+
 CONNECT_S: Final = 5.0
 """Longest time [s] for a step of connecting: each address, TLS, the broker's answer."""
 
@@ -20,7 +23,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a session is made of. `subscriptions` maps filters to QoS."""
+    """What a session is made of.
+
+    `subscriptions` maps filters to QoS; `websocket` is the path of a WebSocket, None for plain TCP or TLS. `will` is
+    published by the broker when we vanish, `greeting` by us once subscribed, `farewell` when we leave in good order.
+    """
 
     host: str
     port: int
@@ -34,6 +41,11 @@ class SessionSettings:
     expiry_s: int
     max_in_flight: int
     max_in_flight_bytes: int
+    websocket: str | None = None
+    clean_start: bool = False
+    will: Publication | None = None
+    greeting: Publication | None = None
+    farewell: Publication | None = None
 
     @property
     def where(self) -> str:
@@ -41,18 +53,24 @@ class SessionSettings:
 
 
 def made_client(settings: SessionSettings) -> paho.Client:
-    """A client that neither retries nor acknowledges by itself, and keeps its session at the broker."""
-    client = paho.Client(
+    """A client that neither retries nor acknowledges by itself."""
+    kind = BatchingClient if FITS else paho.Client
+    client = kind(
         CallbackAPIVersion.VERSION2,
         client_id=settings.client_id,
         protocol=MQTTProtocolVersion.MQTTv5 if settings.version5 else MQTTProtocolVersion.MQTTv311,
-        clean_session=None if settings.version5 else False,
+        clean_session=None if settings.version5 else settings.clean_start,
+        transport="tcp" if settings.websocket is None else "websockets",
         manual_ack=True,
         reconnect_on_failure=False,
     )
     client.connect_timeout = CONNECT_S
     if settings.username is not None:
         client.username_pw_set(settings.username, settings.password)
+    if settings.websocket is not None:
+        client.ws_set_options(path=settings.websocket)
+    if settings.will is not None:
+        client.will_set(*settings.will)
     if settings.tls is not None:
         client.tls_set_context(settings.tls)
     return client
@@ -69,7 +87,7 @@ def connect(client: paho.Client, settings: SessionSettings) -> None:
         settings.host,
         settings.port,
         settings.keepalive_s,
-        clean_start=False if settings.version5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
+        clean_start=settings.clean_start if settings.version5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
         properties=properties,
     )
 

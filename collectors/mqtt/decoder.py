@@ -4,7 +4,7 @@ Everything on this side of it is pure: no socket, no clock, no event loop.
 """
 
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -35,12 +35,23 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """One PUBLISH as it came: what a decoder sees of MQTT.
 
     `retained`: the broker kept it from before we subscribed, so it is old and its arrival says nothing of its time.
+    `properties` are those of MQTT 5, not yet read.
     """
 
     topic: str
     payload: bytes
     received_ns: int
     retained: bool = False
+    properties: bytes = b""
+
+
+class Publication(NamedTuple):
+    """A message that we publish."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
 
 
 class Decoder(Protocol):
@@ -51,3 +62,31 @@ class Decoder(Protocol):
 
         A reading without a time of its own has the time it was received and the quality UNCERTAIN.
         """
+
+
+class Opening(NamedTuple):
+    """What a host application says by existing: see SessionSettings."""
+
+    will: Publication
+    greeting: Publication
+    farewell: Publication
+
+
+@runtime_checkable
+class Host(Decoder, Protocol):
+    """A dialect that remembers what it heard and answers: it needs a connection of its own.
+
+    Whatever is late or lost is only known by the clock, so it is asked again and again: `expire`.
+    """
+
+    def opening(self, now_ns: int) -> Opening:
+        """What to publish around a connection that is about to begin."""
+
+    def expire(self, now_ns: int) -> list[Sample | MessageError]:
+        """What is to be said because nothing came in time."""
+
+    def ended(self, now_ns: int) -> list[Sample | MessageError]:
+        """The connection is over: what is no longer known from when on."""
+
+    def say(self) -> list[Publication]:
+        """What is to be published now; each is given once."""

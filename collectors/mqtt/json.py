@@ -113,6 +113,7 @@ class JsonDecoder:
     """Decodes what a JsonTopic describes."""
 
     def __init__(self, rules: JsonTopic) -> None:
+        self._parse: Final = msgspec.json.Decoder().decode
         self._reader: Final = Reader(rules)
         self._addressing: Final = Addressing(rules)
         self._unit: Final = rules.time_unit
@@ -121,6 +122,14 @@ class JsonDecoder:
         time, quality = _steps(rules.time), _steps(rules.quality)
         self._single: Final = _Field("", _steps(rules.value), time, quality, rules.scale, rules.offset)
         named = rules.metric_template
+        flat = not rules.metrics and named is not None and not named.startswith("/")
+        one = self._single
+        self._flat: Final = flat and not self._readings and len(one.value) == len(one.time) == len(one.quality) == 1
+        self._keys: Final = (
+            (one.value[0][0], one.time[0][0], one.quality[0][0], one.scale, one.offset)
+            if self._flat
+            else ("", "", "", 1.0, 0.0)
+        )
         self._name: Final = _steps(named) if named is not None and named.startswith("/") else None
         self._report: Final = [
             _Field(
@@ -136,10 +145,12 @@ class JsonDecoder:
 
     def decode(self, message: Message) -> list[Sample | MessageError]:
         try:
-            document = msgspec.json.decode(message.payload)
+            document = self._parse(message.payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MessageError(Fault.SYNTAX, f"not JSON: {error}") from None
         asset, metric = self._addressing.of(message.topic)
+        if self._flat and type(document) is dict:
+            return [self._flat_sample(document, asset, metric, message.received_ns)]
         found = _find(document, self._readings)
         if found is _MISSING:
             raise MessageError(Fault.SHAPE, "there is nothing where `readings` points")
@@ -157,6 +168,23 @@ class JsonDecoder:
             except MessageError as refusal:
                 result.append(refusal)
         return result
+
+    def _flat_sample(self, reading: dict[str, object], asset: str, metric: str, arrival_ns: int) -> Sample:
+        """The commonest reading, a number with its time and quality beside it, without a way through pointers.
+
+        Whatever is unusual in it goes the common way, which gives the same: here is speed, there is meaning.
+        """
+        value, time, quality, scale, offset = self._keys
+        number = self._reader.plain_number(metric, reading.get(value))
+        stated = reading.get(quality, "good")
+        known = self._reader.plain_quality(stated) if type(stated) is str else None
+        if number is None or known is None:
+            return self._sample(reading, asset, metric, self._single, arrival_ns)
+        at = reading.get(time)
+        if at is None:
+            return self._sample(reading, asset, metric, self._single, arrival_ns)
+        time_ns = instant_ns(at, self._unit, self._zone)
+        return Sample(time_ns, asset, metric, number * scale + offset, "", known, arrival_ns)
 
     def _reported(self, reading: object, asset: str, arrival_ns: int) -> list[Sample | MessageError]:
         """What a report says; of a metric that it leaves out, nothing."""

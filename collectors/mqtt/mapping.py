@@ -65,9 +65,26 @@ class Reader:
             word_key(word): float(MachineState[name]) for word, name in rules.states.items()
         }
         self._own_states: Final = bool(rules.states)
+        self._plain_qualities: Final[dict[str, int]] = {}
         self._qualities: Final[Mapping[str, int]] = _QUALITIES | {
             word_key(word): Quality[name.upper()] for word, name in rules.qualities.items()
         }
+
+    def plain_number(self, metric: str, raw: object) -> float | None:
+        """A number that needs no reading, of a metric that is one; None says "use `value`", which says the same."""
+        kind = type(raw)
+        if (kind is float or (kind is int and -_EXACT < raw < _EXACT)) and metric in _NUMERIC:  # type: ignore[operator]  # a number
+            return float(raw)  # type: ignore[arg-type]  # a number
+        return None
+
+    def plain_quality(self, word: str) -> int | None:
+        """A quality that was read before, or that `quality` reads; None when it is for `quality` to refuse."""
+        known = self._plain_qualities.get(word)
+        if known is None:
+            known = self._qualities.get(word_key(word))
+            if known is not None and len(self._plain_qualities) < _SPELLINGS:
+                self._plain_qualities[word] = known
+        return known
 
     def value(self, metric: str, raw: object, scale: float, offset: float) -> tuple[float, str, int]:
         """The value, text and quality of a sample of that metric. null says "not known from here on": BAD."""
@@ -115,6 +132,10 @@ class Reader:
             )
         raise MessageError(Fault.VALUE, f"state {text[:60]!r} is not known: add it to `states` of this topic")
 
+
+_NUMERIC: Final = frozenset(name for name, metric in METRICS.items() if metric.kind not in ("word", "state"))
+_EXACT: Final = 2**53
+_SPELLINGS: Final = 100
 
 _WORDY_EVENTS: Final = frozenset({"alarm", "break", "repair"})
 """Events that say what happened in words."""

@@ -19,6 +19,11 @@ _LARGEST: Final = 10**20
 _ISO: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?(?:\s?([Zz]|[+-]\d\d(?::?\d\d)?))?", re.ASCII
 )
+_SECOND: Final = re.compile(r"[0-5]\d\.\d{1,9}Z", re.ASCII)
+_minutes: Final[dict[str, int]] = {}
+"""Start [ns] of minutes in UTC that were read before, by their text up to the second: what most times begin with."""
+
+_MINUTES: Final = 10_000
 _NUMBER: Final = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,7 +36,12 @@ def instant_ns(time: object, unit: TimeUnit = "auto", zone: ZoneInfo | None = No
     magnitude: numbers below 1e11 are seconds, below 1e14 ms, below 1e17 µs, others ns; each of these reads every
     instant of the years 1974 to 5138 right. Raises MessageError.
     """
-    if isinstance(time, int | float) and not isinstance(time, bool):
+    if type(time) is str:
+        start = _minutes.get(time[:17])
+        if start is not None and _SECOND.fullmatch(time, 17):
+            digits = time[20:-1]
+            return start + int(time[17:19]) * SECOND_NS + int(digits) * 10 ** (9 - len(digits))
+    elif isinstance(time, int | float) and not isinstance(time, bool):
         return _epoch_ns(time, unit)
     if not isinstance(time, str):
         raise MessageError(Fault.TIME, f"the time is {_shown(time)}: neither a text nor a number")
@@ -41,6 +51,10 @@ def instant_ns(time: object, unit: TimeUnit = "auto", zone: ZoneInfo | None = No
         if seconds > 59:
             raise MessageError(Fault.TIME, f"the time {time!r} has a second above 59")
         start = _minute_ns(date, minute, offset, zone)
+        if offset == "Z" and second is not None:
+            if len(_minutes) >= _MINUTES:
+                _minutes.clear()
+            _minutes[time[:17]] = start
         return start + seconds * SECOND_NS + (int(fraction[:9].ljust(9, "0")) if fraction else 0)
     if _NUMBER.fullmatch(time):
         return _epoch_ns(Decimal(time), unit)
