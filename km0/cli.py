@@ -35,13 +35,14 @@ def _root(
 
 
 def _mount() -> None:
-    from km0 import check, demo, run
+    from km0 import check, demo, opcua, run
 
     app.command("demo")(demo.demo)
     app.command("run")(run.run)
     app.command("check")(check.check)
     app.command("init")(check.init)
     app.command("glossary")(check.glossary)
+    app.add_typer(opcua.app, name="opcua")
 
 
 _mount()

@@ -70,13 +70,16 @@ class OpcUaConfig(Section):
     )
     certificates: Path = Field(
         Path(".km0/opcua"),
-        description="folder of our own certificate and key, made on first use: own.der is what the server must trust",
+        description="folder of our own certificate and key, made on first use (own.der is what the server must trust), "
+        "and of the servers' certificates: trusted/ and rejected/, see km0 opcua trust",
     )
     server_certificate: Path | None = Field(
-        None, description="the server's certificate (.der or .pem), the only one accepted; required with security"
+        None, description="the server's certificate (.der or .pem), the only one accepted; else those that are trusted"
     )
     user: str | None = Field(None, description="user name; without one the session is anonymous")
     password: Secret | None = Field(None, description="password of that user")
+    user_certificate: Path | None = Field(None, description="certificate (.der or .pem) of a user, instead of a name")
+    user_key: Path | None = Field(None, description="private key (.pem) of that user")
     publishing_ms: float = Field(500.0, ge=10, le=60_000, description="asked-for interval between notifications [ms]")
     sampling_ms: float = Field(
         100.0, ge=0, le=3_600_000, description="asked-for sampling interval [ms]; 0: as fast as the server can"
@@ -114,13 +117,14 @@ class OpcUaConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "OpcUaConfig":
-        if self.security != "None" and self.server_certificate is None:
-            raise ValueError(
-                "server_certificate is missing: without the server's certificate nobody knows whom we talk to; "
-                'export it from the server, or ask for security = "None" by name'
-            )
         if self.password is not None and self.user is None:
             raise ValueError("a password needs a user")
+        if (self.user_certificate is None) != (self.user_key is None):
+            raise ValueError("user_certificate and user_key belong together: give both")
+        if self.user is not None and self.user_certificate is not None:
+            raise ValueError("a user has a password or a certificate: give user, or user_certificate")
+        if self.user_certificate is not None and self.security == "None":
+            raise ValueError("a user's certificate proves nothing without security: choose a policy")
         if self.lifetime_ms < 3 * self.keepalive_ms:
             raise ValueError("lifetime_ms must be at least three times keepalive_ms (OPC 10000-4, 5.14.2)")
         pairs = [(node.asset, node.metric) for node in self.nodes]

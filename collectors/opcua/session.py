@@ -9,7 +9,6 @@ Invariants:
 import asyncio
 import contextlib
 import math
-import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ from typing import Any, Final
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.common.utils import Buffer
-from asyncua.crypto import security_policies, uacrypto
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.ua_binary import struct_from_binary
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from collectors.opcua.config import OpcUaConfig
+from collectors.opcua.security import application_uri, load_user, secure
 from telemetry.errors import SourceError
 
 CLOSING_S: Final = 0.4
@@ -33,11 +32,6 @@ CLOSING_S: Final = 0.4
 _SESSION_TIMEOUT_MS: Final = 60_000
 """A session that died without a word is forgotten by the server after this time [ms]: no storm of dead sessions."""
 
-_POLICIES: Final[dict[str, Any]] = {
-    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
-    "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
-    "Aes256_Sha256_RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
-}
 _BATCH: Final = 1000
 """Most items in one request when the server names no limit of its own."""
 
@@ -116,7 +110,7 @@ class Session:
 async def connect(config: OpcUaConfig, password: str | None) -> AsyncIterator[Session]:
     """An open session with the server, closed on leaving. Raises SourceError."""
     client = Client(config.url, timeout=config.timeout_ms / 1000)
-    client.application_uri = f"urn:{socket.gethostname()}:km0-telemetry"
+    client.application_uri = application_uri()
     client.product_uri = "urn:km0-telemetry"
     client.name = client.description = f"km0-telemetry {config.name}"
     client.session_timeout = _SESSION_TIMEOUT_MS
@@ -127,32 +121,20 @@ async def connect(config: OpcUaConfig, password: str | None) -> AsyncIterator[Se
     try:
         with speaking_with(config.url):
             if config.security != "None":
-                await _secure(client, config)
+                await secure(client, config)
+            if config.user_certificate is not None:
+                await load_user(client, config)
             await client.connect_socket()
             await client.send_hello()
             await client.open_secure_channel()
             await client.create_session()
-            await client.activate_session(username=config.user, password=password)
+            await client.activate_session(config.user, password, client.user_certificate)
         renewal = asyncio.create_task(_renew(client), name=f"{config.name}: secure channel renewal")
         yield Session(client, config.url)
     finally:
         if renewal is not None:
             renewal.cancel()
         await _close(client)
-
-
-async def _secure(client: Client, config: OpcUaConfig) -> None:
-    key, certificate = config.certificates / "own.key.pem", config.certificates / "own.der"
-    await client.setup_self_signed_certificate(key, certificate, host_name=socket.gethostname())
-    key.chmod(0o600)
-    assert config.server_certificate is not None
-    await client.set_security(
-        _POLICIES[config.security],
-        certificate,
-        key,
-        server_certificate=uacrypto.CertProperties(config.server_certificate),
-        mode=ua.MessageSecurityMode.SignAndEncrypt if config.mode == "SignAndEncrypt" else ua.MessageSecurityMode.Sign,
-    )
 
 
 async def _renew(client: Client) -> None:

@@ -103,9 +103,10 @@ class Plant:
         server = self._server
         await server.set_application_uri("urn:km0:test-server")
         uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
-        await setup_self_signed_certificate(
-            Path(key), Path(certificate), "urn:km0:test-server", socket.gethostname(), uses, {}
-        )
+        if not Path(certificate).exists():  # noqa: ASYNC240 - before the server serves anybody
+            await setup_self_signed_certificate(
+                Path(key), Path(certificate), "urn:km0:test-server", socket.gethostname(), uses, {}
+            )
         await server.load_certificate(certificate)
         await server.load_private_key(key)
         policies = ua.SecurityPolicyType

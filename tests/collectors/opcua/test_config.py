@@ -60,7 +60,8 @@ NODE = {"node": "nsu=urn:a;s=x", "metric": "power"}
 @pytest.mark.parametrize(
     ("settings", "node", "advice"),
     [
-        ({"security": "Basic256Sha256"}, NODE, "server_certificate is missing"),
+        ({"user_key": "key.pem"}, NODE, "belong together"),
+        ({"user_key": "key.pem", "user_certificate": "user.der"}, NODE, "proves nothing without security"),
         ({"password": {"env": "P"}}, NODE, "a password needs a user"),
         ({"keepalive_ms": 30_000, "lifetime_ms": 60_000}, NODE, "at least three times keepalive_ms"),
         ({"url": "http://host"}, NODE, "url"),
@@ -86,10 +87,10 @@ def test_two_nodes_for_one_metric_are_refused() -> None:
 
 def test_security_is_the_default() -> None:
     """No security only where somebody wrote "None"."""
-    with pytest.raises(ValidationError, match="server_certificate"):
-        type(config(4840)).model_validate(
-            {"kind": "opcua", "name": "x", "url": "opc.tcp://h:1", "nodes": config(4840).nodes}
-        )
+    plain = type(config(4840)).model_validate(
+        {"kind": "opcua", "name": "x", "url": "opc.tcp://h:1", "nodes": config(4840).nodes}
+    )
+    assert (plain.security, plain.mode) == ("Basic256Sha256", "SignAndEncrypt")
 
 
 def test_build_names_an_unknown_asset_and_a_missing_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,23 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from collectors.opcua.collector import OpcUaCollector
+from collectors.opcua.trust import TrustList
 from telemetry.errors import SourceError
-from telemetry.health import Component
+from telemetry.health import Component, Condition
 from tests.collectors.opcua.peer import METRICS, PLANT, config, peer
+from tests.collectors.opcua.test_collector import collecting, until
 from tests.contracts.memory import MemorySink
 
 POLICIES = [
@@ -63,3 +71,72 @@ async def test_a_wrong_password_and_a_foreign_certificate_are_refused(tmp_path: 
         wrong_server = config(server.port, **ours, server_certificate=str(foreign))
         with pytest.raises(SourceError):
             await OpcUaCollector(wrong_server, PLANT, Component("mill"), password="measure").run(MemorySink())
+
+
+class Authority:
+    """Signs servers' certificates, of any time of validity."""
+
+    def __init__(self) -> None:
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plant authority")])
+        now = datetime.now(UTC)
+        self.certificate = self._signed(self._name, self._key, now - timedelta(days=9), now + timedelta(days=9), [
+            (x509.BasicConstraints(ca=True, path_length=None), True)
+        ])  # fmt: skip
+
+    def write_server(self, key_file: Path, certificate_file: Path, until: datetime) -> None:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("urn:km0:test-server")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mill")])
+        certificate = self._signed(name, key, until - timedelta(days=5), until, [(names, False)])
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        certificate_file.write_bytes(certificate.public_bytes(Encoding.DER))
+
+    def _signed(
+        self,
+        name: x509.Name,
+        key: rsa.RSAPrivateKey,
+        since: datetime,
+        until: datetime,
+        extensions: list[tuple[x509.ExtensionType, bool]],
+    ) -> x509.Certificate:
+        builder = x509.CertificateBuilder(self._name, name, key.public_key(), x509.random_serial_number(), since, until)
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(self._key, hashes.SHA256())
+
+
+async def test_a_server_is_trusted_by_decision_and_an_expired_one_when_it_was_renewed(tmp_path: Path) -> None:
+    """Not trusted, then expired, then renewed by an authority that is trusted: each is said, and data flows at last."""
+    authority, stranger = Authority(), Authority()
+    files = {"certificate": str(tmp_path / "server.der"), "key": str(tmp_path / "server.pem")}
+    key_file, certificate_file = tmp_path / "server.pem", tmp_path / "server.der"
+    ours = tmp_path / "ours"
+    (ours / "trusted").mkdir(parents=True)
+    (ours / "trusted" / "plant.der").write_bytes(authority.certificate.public_bytes(Encoding.DER))
+    now = datetime.now(UTC)
+    stranger.write_server(key_file, certificate_file, now + timedelta(days=1))
+    sink = MemorySink()
+    async with peer(**files) as server:
+        settings = config(server.port, security="Basic256Sha256", certificates=str(ours), user="km0")
+        async with collecting(settings, sink, password="measure") as component:
+            await until(lambda: "is not trusted yet" in component.snapshot()["detail"])
+            assert len(TrustList(ours).rejected()) == 1
+            await server.kill()
+            authority.write_server(key_file, certificate_file, now - timedelta(minutes=1))
+            await server.start()
+            await until(lambda: "expired on" in component.snapshot()["detail"])
+            await server.kill()
+            authority.write_server(key_file, certificate_file, now + timedelta(days=1))
+            await server.start()
+            await until(lambda: component.condition is Condition.OK)
+            await server.write(("power", 7.0, 1))
+            await until(lambda: any(sample.value == 7.0 for sample in sink.samples))
+
+
+async def test_a_policy_that_the_server_does_not_offer_is_said_with_those_it_does(tmp_path: Path) -> None:
+    """Nobody has to guess what to write in the plant file."""
+    async with peer() as server:
+        settings = config(server.port, security="Basic256Sha256", certificates=str(tmp_path))
+        with pytest.raises(SourceError, match="it offers: None None"):
+            await OpcUaCollector(settings, PLANT, Component("mill")).run(MemorySink())
