@@ -7,8 +7,11 @@ Invariants
 - The cursor is written with the values, in one transaction, and only once every window its changes made due is
   written, except open ones: those are recomputed after a restart anyway, as the last stored days tell.
 - Work per step is bounded in windows, and a read in time. What remains is due at the next step.
-- An open window is refreshed when it has aged by 1/1440 of its length, at most every `refresh_s`, and later when there
-  is more to refresh than a step has time for.
+- An open window is refreshed when what it has not seen has reached 1/1440 of its length, at most every `refresh_s`, and
+  later when there is more to refresh than a step has time for. It has not seen the time passed since, nor the stretch
+  of it that samples have changed since: a history poured in is shown as it comes, a live plant costs no more.
+- A window longer than a read (a week, a month) is evaluated at most every LONG_EVERY_NS, so that a backfill is not
+  a month read again at each step; the cursor waits for it.
 """
 
 import asyncio
@@ -28,6 +31,9 @@ from telemetry.samples import SECOND_NS, KpiValue, Span, Window
 DAY_NS: Final = 24 * 3600 * SECOND_NS
 LONGEST_READ_NS: Final = 2 * DAY_NS
 """A read spans no more than this [ns], unless one window does."""
+
+LONG_EVERY_NS: Final = 60 * SECOND_NS
+"""A window longer than LONGEST_READ_NS is evaluated no more often than this [ns]."""
 
 REFRESH_WORK_S: Final = 0.05
 """A step that has taken so long [s] refreshes the open windows of no further asset."""
@@ -57,6 +63,8 @@ class Recompute:
         self._taken: int | None = None  # cursor of the changes taken in; None before the first step
         self._due: dict[str, set[Window]] = {}
         self._open: dict[str, dict[Window, int]] = {}  # not final → when last evaluated [ns]
+        self._unseen: dict[tuple[str, Window], tuple[int, int]] = {}  # of an open one: what changed since [ns]
+        self._long: dict[tuple[str, Window], int] = {}  # long windows → when last evaluated [ns]
         self._reached: dict[str, int] = {}  # windows before this instant [ns] have been made due
         self._heard: dict[str, int] = {}  # newest sample taken in [ns]
         self._metrics: dict[str, set[str]] = {}
@@ -79,19 +87,24 @@ class Recompute:
             values += kpis.evaluate(self._store, self._plant, asset, windows, now, metrics)
             done += [(asset.path, window) for window in windows]
         evaluated = set(done)
-        waiting = sum(
-            (path, window) not in evaluated and window not in self._open.get(path, ())
+        left = [
+            (path, window)
             for path, due in self._due.items()
             for window in due
-        )
+            if (path, window) not in evaluated and window not in self._open.get(path, ())
+        ]
+        waiting = sum(not self._resting(path, window, now) for path, window in left)
         committed = self._store.cursor()
         assert self._taken is not None
-        cursor = committed if waiting else self._taken
+        cursor = committed if left else self._taken
         if values or cursor != committed:
             self._store.write_kpis(values, cursor)
         final = {(value.asset, value.window) for value in values if value.final}
         for path, window in done:
             self._due.get(path, set()).discard(window)
+            self._unseen.pop((path, window), None)
+            if window.end_ns - window.start_ns > LONGEST_READ_NS:
+                self._long[path, window] = now
             opened = self._open.setdefault(path, {})
             if (path, window) in final:
                 opened.pop(window, None)
@@ -158,15 +171,28 @@ class Recompute:
                 self._make_due(asset, self._first[span.asset], now, now)
             metrics.add(span.metric)
             newest[span.asset] = max(newest.get(span.asset, span.last_ns), span.last_ns)
-            start, end = self._dirty(asset, span, now)
-            self._make_due(asset, start, end, now)
+            start, end, reach = self._dirty(asset, span, now)
+            self._make_due(asset, start, end + reach, now)
+            self._note_unseen(span.asset, span.first_ns, min(end, now))
             self._reached.setdefault(span.asset, min(span.first_ns, now))
         for path, last_ns in newest.items():
             self._heard[path] = max(self._heard.get(path, last_ns), last_ns)
         self._taken = changes.cursor
 
-    def _dirty(self, asset: Asset, span: Span, now: int) -> tuple[int, int]:
-        """The instants [ns], inclusive, whose windows a change may have changed."""
+    def _note_unseen(self, path: str, first: int, last: int) -> None:
+        for window in self._open.get(path, ()):
+            start, end = max(first, window.start_ns), min(last, window.end_ns)
+            if start <= end:
+                before = self._unseen.get((path, window), (start, end))
+                self._unseen[path, window] = min(start, before[0]), max(end, before[1])
+
+    def _resting(self, path: str, window: Window, now: int) -> bool:
+        """Whether a long window was evaluated only just."""
+        last = self._long.get((path, window))
+        return last is not None and last <= now < last + LONG_EVERY_NS
+
+    def _dirty(self, asset: Asset, span: Span, now: int) -> tuple[int, int, int]:
+        """The instants [ns], inclusive, that a change may have changed, and how far beyond [ns] it reaches."""
         back, forth = kpis.reach_ns(asset)
         start, end = span.first_ns - back, span.last_ns
         heard = self._heard.get(asset.path)
@@ -176,7 +202,7 @@ class Recompute:
         if kpis.is_input(asset, span.metric) and holds(span.metric):
             following = self._store.next_time(asset.path, span.metric, span.last_ns)
             end = now if following is None else following
-        return start, end + forth
+        return start, end, forth
 
     def _take_time(self, now: int) -> None:
         """Windows begin as time passes."""
@@ -218,7 +244,11 @@ class Recompute:
         refreshed = False
         for asset in order:
             opened = self._open.get(asset.path, {})
-            ready = {window for window in self._due.get(asset.path, ()) if window not in opened}
+            ready = {
+                window
+                for window in self._due.get(asset.path, ())
+                if window not in opened and (all_open or not self._resting(asset.path, window, now))
+            }
             if aged[asset.path] and (all_open or not refreshed or perf_counter() - began < REFRESH_WORK_S):
                 ready |= aged[asset.path].keys()
                 refreshed = True
@@ -232,12 +262,16 @@ class Recompute:
     def _aged(self, asset: Asset, now: int, all_open: bool) -> dict[Window, int]:
         """The open windows to refresh, and when they were last: by 1/1440 of its length a figure moves little."""
         due = self._due.get(asset.path, set())
-        return {
-            window: last
-            for window, last in self._open.get(asset.path, {}).items()
-            if (all_open and (last < now or window in due))
-            or now - last >= max(self._refresh_ns, (window.end_ns - window.start_ns) // 1440)
-        }
+        aged: dict[Window, int] = {}
+        for window, last in self._open.get(asset.path, {}).items():
+            if all_open:
+                if last < now or window in due:
+                    aged[window] = last
+            elif now - last >= self._refresh_ns and not self._resting(asset.path, window, now):
+                first_unseen, last_unseen = self._unseen.get((asset.path, window), (0, 0))
+                if max(now - last, last_unseen - first_unseen) >= (window.end_ns - window.start_ns) // 1440:
+                    aged[window] = last
+        return aged
 
 
 def _groups(windows: list[Window]) -> Iterator[list[Window]]:

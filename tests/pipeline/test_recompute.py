@@ -115,6 +115,53 @@ def test_an_open_window_is_refreshed_when_it_has_aged_and_not_before() -> None:
     assert recompute.step(all_open=True).evaluated == 2
 
 
+def test_a_history_poured_in_is_shown_as_it_comes() -> None:
+    """Half a day arrives in ten seconds: the day is refreshed every 5 s, not once a minute; then it rests again."""
+    store, clock = MemoryStore(), Clock(T0 + 12 * HOUR)
+    store.write([state(0, 3)])
+    recompute = started(store, clock)
+    recompute.step()
+    refreshed: list[float] = []
+    for second in range(1, 21):
+        clock.now_ns += SECOND_NS
+        if second <= 10:
+            store.write(ticks(*range((second - 1) * 72, second * 72, 4)))
+        while recompute.step().waiting:
+            pass
+        [day] = availability(store, "day")
+        refreshed += [] if refreshed and refreshed[-1] == day.denominator else [day.denominator]
+    # at first 10 min until stale; after 5 s heard until 5:56 and known for 10 min more; after 10 s known until now
+    assert refreshed == [600, 366 * 60, 12 * 3600 + 10]
+
+
+def test_samples_of_a_live_plant_do_not_make_long_windows_busy() -> None:
+    """A sample each second, 2 s late, is no more than time passing: the day is evaluated about once a minute."""
+    store, clock = MemoryStore(), Clock(T0 + 30 * MINUTE)
+    store.write([state(0, 3), *ticks(*range(0, 30, 5))])
+    recompute = started(store, clock)
+    recompute.step()
+    days: list[float] = []
+    for second in range(1, 121):
+        clock.now_ns += SECOND_NS
+        store.write([Sample(clock.now_ns - 2 * SECOND_NS, MILL.path, "parts", float(second))])
+        recompute.step()
+        [day] = availability(store, "day")
+        days += [] if days and days[-1] == day.denominator else [day.denominator]
+    assert days == [1800, 1859, 1918]
+
+
+def test_one_late_stop_that_held_for_hours_shows_at_the_next_refresh() -> None:
+    """Stopped since 6 h, and nobody knew: the open day does not wait for its minute."""
+    store, clock = MemoryStore(), Clock(T0 + 8 * HOUR)
+    store.write([state(0, 3), *ticks(*range(0, 480, 5))])
+    recompute = started(store, clock)
+    recompute.step()
+    store.write([state(120, 2)])
+    clock.now_ns += 5 * SECOND_NS
+    recompute.step()
+    assert availability(store, "day")[0].numerator == 2 * 3600
+
+
 def test_a_restart_takes_up_what_was_left_open() -> None:
     """The process dies at half past, comes back after two hours without samples, and finishes the hour."""
     store, clock = MemoryStore(), Clock(T0 + 30 * MINUTE)

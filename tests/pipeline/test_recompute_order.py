@@ -175,7 +175,7 @@ def test_thousands_of_orders_of_arrival(samples: list[Sample], seed: int, restar
 
 def test_forgetting_the_next_sample_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the dirty span cut to the window the sample falls in, the orders above do not end in the batch answer."""
-    monkeypatch.setattr(Recompute, "_dirty", lambda _self, _asset, span, _now: (span.first_ns, span.last_ns))
+    monkeypatch.setattr(Recompute, "_dirty", lambda _self, _asset, span, _now: (span.first_ns, span.last_ns, 0))
     random = Random(3)
     samples = [
         Sample(START + minutes * MINUTE, MILL.path, "state", float(state))
