@@ -1,6 +1,6 @@
 """JSON of irtt (`irtt client -o FILE`): one record per packet, with the direction of a loss where its server knew."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -8,12 +8,16 @@ import numpy as np
 from pipeline.recordings.recording import ANSWERED, LOST, LOST_DOWN, LOST_UP, Recording, checked_length
 from telemetry.errors import DecodeError
 
+_LARGEST: Final = 1e18
 _LOST: Final = {"false": ANSWERED, "true": LOST, "true_up": LOST_UP, "true_down": LOST_DOWN}
 
 
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+
+
 class _Times(msgspec.Struct):
-    wall: int = 0
-    monotonic: int = 0
+    wall: _Int64 = 0
+    monotonic: _Int64 = 0
 
 
 class _Host(msgspec.Struct):
@@ -33,7 +37,7 @@ class _Delay(msgspec.Struct):
 
 
 class _RoundTrip(msgspec.Struct):
-    seqno: int
+    seqno: _Int64
     lost: str = "false"
     timestamps: _Timestamps = msgspec.field(default_factory=_Timestamps)
     delay: _Delay = msgspec.field(default_factory=_Delay)
@@ -104,11 +108,12 @@ def _said(stats: dict[str, Any]) -> dict[str, float]:
         ("downstream_loss_percent", "loss_down_ratio", 100.0),
     ):
         value = stats.get(theirs)
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and abs(value) < _LARGEST:
             said[ours] = value / unit
     times = stats.get("rtt")
     if isinstance(times, dict):
         for name in ("min", "mean", "max", "stddev"):
-            if isinstance(times.get(name), int | float):
-                said[f"rtt_{name}_ms"] = times[name] / 1e6
+            value = times.get(name)
+            if isinstance(value, int | float) and abs(value) < _LARGEST:
+                said[f"rtt_{name}_ms"] = value / 1e6
     return said

@@ -14,13 +14,17 @@ from telemetry.errors import DecodeError
 
 _PACKET: Final = re.compile(
     r"^seq_no=(?P<seq>\d{1,10})\s+(?:(?P<lost>\*LOST\*)|.*?\bdelay=(?P<delay>[-+\d.einfa]+) (?P<unit>[num]?s)"
-    r"(?:\s+\((?P<sync>sync|unsync)(?:, (?:err=|precision )(?P<err>[\d.e+-]+) (?P<errunit>[num]?s))?\))?"
-    r"(?: sent=(?P<sent>[\d.]+) recv=(?P<recv>[\d.]+))?)"
+    r"(?:\s+\((?P<sync>sync|unsync)(?:, (?:err=|precision )(?P<err>\d[\d.e+-]{0,20}) (?P<errunit>[num]?s))?\))?"
+    r"(?: sent=(?P<sent>\d{1,10}\.\d{1,9}) recv=)?)"
 )
 _RAW: Final = re.compile(r"^(\d{1,10}) (\d{20}) ([01]) (\S+) (\d{20}) ([01]) (\S+) (\d{1,3})$")
 _STATISTICS: Final = re.compile(r"^--- owping statistics from (?P<name>\[.*?\]\S* to \[.*?\]\S*) ---")
-_COUNTS: Final = re.compile(r"^(?P<sent>\d+) sent, (?P<lost>\d+) lost \((?P<loss>[\d.]+)%\), (?P<dups>\d+) duplicates")
-_TIMES: Final = re.compile(r"^one-way delay min/median/max = ([\d.-]+)/([\d.-]+)/([\d.-]+) (?P<unit>[num]?s)")
+_COUNTS: Final = re.compile(
+    r"^(?P<sent>\d{1,10}) sent, (?P<lost>\d{1,10}) lost \((?P<loss>\d{1,3}\.?\d{0,9})%\), (?P<dups>\d+) duplicates"
+)
+_TIMES: Final = re.compile(
+    r"^one-way delay min/median/max = (-?\d{1,12}\.?\d{0,9})/\S+?/(-?\d{1,12}\.?\d{0,9}) (?P<unit>[num]?s)"
+)
 _UNIT_MS: Final = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 _NTP: Final = 2_208_988_800
 
@@ -81,7 +85,7 @@ def read(text: str) -> list[Recording]:
             current.said["received"] = float(found["sent"]) - float(found["lost"])
         elif found := _TIMES.match(line):
             scale = _UNIT_MS[found["unit"]]
-            current.said |= {"delay_min_ms": float(found[1]) * scale, "delay_max_ms": float(found[3]) * scale}
+            current.said |= {"delay_min_ms": float(found[1]) * scale, "delay_max_ms": float(found[2]) * scale}
     if not any(session.delays for session in sessions):
         raise DecodeError("it has owping's summary but not its packets: record with `owping -v` or `owping -R`")
     return [_recording(session, up=number == 0) for number, session in enumerate(sessions) if session.delays]
@@ -91,19 +95,20 @@ def _verbose(session: _Session, found: re.Match[str]) -> None:
     if found["lost"]:
         session.packet(int(found["seq"]), np.nan, None, None)
         return
-    error = None
-    if found["sync"] == "sync" and found["err"]:
-        error = float(found["err"]) * _UNIT_MS[found["errunit"]]
+    known = found["sync"] == "sync" and found["err"]
     try:
+        error = float(found["err"]) * _UNIT_MS[found["errunit"]] if known else None
         delay = float(found["delay"]) * _UNIT_MS[found["unit"]]
     except ValueError:
-        raise DecodeError(f"not a delay: {found['delay']!r}") from None
+        raise DecodeError(f"not a delay and its error: {found['delay']!r}, {found['err']!r}") from None
     sent = int(float(found["sent"]) * 1e9) if found["sent"] else None
     session.packet(int(found["seq"]), delay, error, sent)
 
 
 def _raw(session: _Session, found: re.Match[str]) -> None:
     sent, received = int(found[2]), int(found[5])
+    if max(sent, received) >= 1 << 64:
+        raise DecodeError(f"not a time: {max(sent, received)}")
     if received == 0:
         session.packet(int(found[1]), np.nan, None, _unix_ns(sent))
         return

@@ -13,14 +13,16 @@ from pipeline.recordings.recording import ANSWERED, LOST, Ints, Recording, check
 from telemetry.errors import DecodeError
 
 _ANSWER: Final = re.compile(
-    r"^(?:\[(?P<at>\d+\.\d+)\] )?\d+ bytes from .*?\b(?:icmp_)?seq=(?P<seq>\d{1,9})\b.*?"
-    r"\btime(?P<sign>[=<])(?P<time>\d+(?:\.\d+)?) ?ms(?P<rest>.*)$"
+    r"^(?:\[(?P<at>[0-4]?\d{1,9}\.\d{1,9})\] )?\d+ bytes from .*?\b(?:icmp_)?seq=(?P<seq>\d{1,9})\b.*?"
+    r"\btime(?P<sign>[=<])(?P<time>\d{1,12}(?:\.\d{1,9})?) ?ms(?P<rest>.*)$"
 )
 _SUMMARY: Final = re.compile(
     r"^(?P<sent>\d{1,12}) packets transmitted, (?P<received>\d{1,12})(?: packets)? received"
-    r"(?:.*?(?P<loss>\d+(?:\.\d+)?)% packet loss)?"
+    r"(?:.*?(?P<loss>\d{1,3}(?:\.\d{1,9})?)% packet loss)?"
 )
-_TIMES: Final = re.compile(r"^(?:rtt|round-trip) min/avg/max(?:/(?:mdev|stddev))? = ([\d./]+) ms")
+_TIMES: Final = re.compile(
+    r"^(?:rtt|round-trip) min/avg/max(?:/(?:mdev|stddev))? = (\d{1,12}\.\d{1,9}(?:/\d{1,12}\.\d{1,9}){2,3}) ms"
+)
 _HEADER: Final = re.compile(r"^PING ", re.MULTILINE)
 _WRAP: Final = 65_536
 
@@ -57,7 +59,7 @@ def read(text: str) -> list[Recording]:
                 said["loss_ratio"] = float(found["loss"]) / 100
         elif found := _TIMES.match(line):
             bsd = line.startswith("round-trip")
-            values = [float(value) for value in found[1].split("/") if value]
+            values = [float(value) for value in found[1].split("/")]
             said |= dict(zip(("rtt_min_ms", "rtt_mean_ms", "rtt_max_ms", "rtt_stddev_ms"), values, strict=False))
     if not numbers and "sent" not in said:
         raise DecodeError("it has neither an answer nor a summary of ping")

@@ -1,5 +1,6 @@
 """One recorded measurement as columns, whatever tool wrote it down."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -15,6 +16,8 @@ ANSWERED: Final = 0
 LOST: Final = 1
 LOST_UP: Final = 2
 LOST_DOWN: Final = 3
+
+LONGEST_MS: Final = 1e12
 
 MOST_PACKETS: Final = 50_000_000
 """More packets than this in one recording is a damaged sequence number, not a measurement."""
@@ -46,6 +49,19 @@ class Recording:
     said: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What the file cannot tell, in sentences."""
+
+    def __post_init__(self) -> None:
+        for delay in (self.rtt_ms, self.up_ms, self.down_ms):
+            if np.abs(delay[~np.isnan(delay)]).max(initial=0.0) > LONGEST_MS:
+                raise DecodeError("a delay in it is longer than thirty years")
+        if (
+            self.sent_ns is not None
+            and self.sent_ns.size
+            and int(self.sent_ns.max()) - int(self.sent_ns.min()) > 10**18
+        ):
+            raise DecodeError("its times lie more than thirty years apart")
+        if not all(math.isfinite(figure) for figure in (*self.said.values(), self.error_ms or 0.0)):
+            raise DecodeError("a figure of its summary is infinite")
 
 
 def unwrapped(numbers: list[int], wrap: int) -> list[int]:

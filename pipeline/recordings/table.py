@@ -25,6 +25,7 @@ _NAMES: Final = {
     "rtt": ("rtt", "round_trip", "round_trip_time", "latency", "delay"),
 }  # fmt: skip
 _UNIT_NS: Final = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_LONGEST: Final = 40
 _NOTHING: Final = ("", "nan", "null", "none", "na", "lost", "-", "inf")
 
 
@@ -75,6 +76,13 @@ def _number(cell: str, meaning: str, unit_ns: int | None, place: str, delimiter:
     """A cell [ns], or the number of a packet."""
     if cell.lower() in _NOTHING:
         return None
+    value = _parsed(cell[:_LONGEST], meaning, unit_ns, place, delimiter)
+    if abs(value) > 1 << 62:
+        raise DecodeError(f"{place}: {cell[:_LONGEST]!r} is too large")
+    return value
+
+
+def _parsed(cell: str, meaning: str, unit_ns: int | None, place: str, delimiter: str) -> int:
     if delimiter == ";":
         cell = cell.replace(",", ".")
     try:
@@ -91,7 +99,7 @@ def _number(cell: str, meaning: str, unit_ns: int | None, place: str, delimiter:
             return int(whole) * unit_ns + (sign * int(fraction) * unit_ns // 10 ** len(fraction) if fraction else 0)
         return round(float(cell) * unit_ns)
     except (ValueError, OverflowError):
-        raise DecodeError(f"{place}: {cell[:40]!r} is not a number or an ISO 8601 time") from None
+        raise DecodeError(f"{place}: {cell!r} is not a number or an ISO 8601 time") from None
 
 
 def _unit_of(value: int, place: str) -> int:
@@ -137,8 +145,8 @@ def _recording(cells: dict[str, Floats], first_ns: int) -> Recording:
 def _spread(cells: dict[str, Floats]) -> int:
     """Put every packet at its number, so that one without a line is missed; how many lines repeat a number."""
     number = cells.pop("sequence")
-    if np.isnan(number).any():
-        raise DecodeError("a line has no sequence number")
+    if number.size == 0 or np.isnan(number).any():
+        raise DecodeError("a line has no sequence number, or there is no line")
     kept, first = np.unique(number.astype(np.int64), return_index=True)
     packets = checked_length(int(kept[-1] - kept[0]) + 1 if kept.size else 0)
     for name, values in cells.items():
