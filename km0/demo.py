@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 
 HISTORY_NS: Final = 24 * 3600 * SECOND_NS
 REPLAYED: Final = "km0/replay/recorded/machine-1"
-CLEAN: Final = "ended-well"
-"""This file in the folder says that all that was published in the last run is stored."""
-UNSURE_NS: Final = 600 * SECOND_NS
-"""After a run that was killed, so much [ns] is published again: what waited in the OPC UA server died with it."""
+BEGUN: Final = "demo.json"
+"""This file in the folder says when the lives of its machines began, and their seed."""
+HISTORY_READ_S: Final = 7 * 24 * 3600.0
+"""How far back [s] the OPC UA server's own history is read when a folder is used again: what waited in its queues when
+a run was killed died with them, and only its history still has it."""
 CONNECT_S: Final = 30.0
 SETTLE_S: Final = 15.0
 HURRY_S: Final = 1.2
@@ -72,12 +73,12 @@ def demo(
 ) -> None:
     """Show the whole platform on simulated machines and a simulated 5G link: prints the page's address; Ctrl-C ends."""
     configure_logs("warning")
-    wanted = Wanted(replay, shift, seed, port, None if ends_after is None else duration_s(ends_after))
+    wanted = Wanted(replay, shift, seed, port, None if ends_after is None else duration_s(ends_after), summary)
     if replay is not None and not replay.is_file():
         raise ConfigError(f"{replay}: no such file; --replay takes an MTConnect SHDR recording")
     with _folder(data, ephemeral) as folder:
         account = asyncio.run(_demonstrate(folder, wanted))
-    if summary:
+    if account is not None:
         out.print(json.dumps(account.as_json()), markup=False)
 
 
@@ -90,6 +91,7 @@ class Wanted:
     seed: int
     port: int
     for_s: float | None
+    summary: bool
 
 
 @contextmanager
@@ -105,7 +107,7 @@ def _folder(data: Path, ephemeral: bool) -> Iterator[Path]:
     yield data.resolve()
 
 
-async def _demonstrate(folder: Path, wanted: Wanted) -> "Account":
+async def _demonstrate(folder: Path, wanted: Wanted) -> "Account | None":
     from km0.simulated import SimulatedPlant
     from simulators.broker import broker
 
@@ -114,6 +116,7 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account":
         mqtt = await asyncio.to_thread(broker, folder / "broker")
         await asyncio.to_thread(mqtt.start)
         stack.callback(mqtt.stop)
+        used_before = (folder / BEGUN).exists()
         spec = _spec(folder, wanted, mqtt.port)
         plant = await stack.enter_async_context(SimulatedPlant(spec, folder))
         await asyncio.to_thread(_load)  # while the plant starts in its own process
@@ -121,7 +124,7 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account":
         from km0.app import running
 
         lags = Lags()
-        file = _plant_file(folder, wanted, mqtt.port, await plant.ready())
+        file = _plant_file(folder, wanted, mqtt.port, await plant.ready(), used_before=used_before)
         platform = await stack.enter_async_context(running(file, on_stored=lags.on_stored))
         stop = stop_event()  # until here Ctrl-C interrupts, as there is nothing to account for
         err.print(f"the plant is shown at [bold cyan]{platform.address}[/]  (Ctrl-C ends)")
@@ -130,6 +133,8 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account":
         first_kpi.cancel()
         with contextlib.suppress(SourceError, TimeoutError):
             await asyncio.wait_for(plant.stop(), HURRY_S if hurry else SETTLE_S)
+        if not wanted.summary:
+            return None
         return await _account(folder, platform, lags, first_kpi, HURRY_S if hurry else SETTLE_S)
 
 
@@ -145,17 +150,13 @@ def _spec(folder: Path, wanted: Wanted, mqtt_port: int) -> "Spec":
     from simulators.spec import MqttSpec, OpcUaSpec, ReplaySpec, Spec, UdpSpec
 
     now_ns = time.time_ns()
-    begun = folder / "demo.json"
+    begun = folder / BEGUN
     if begun.exists():
         life: dict[str, int] = json.loads(begun.read_text(encoding="utf-8"))
     else:
         life = {"seed": wanted.seed, "epoch_ns": (now_ns - HISTORY_NS) // 10**6 * 10**6}
         begun.write_text(json.dumps(life), encoding="utf-8")
-    clean = folder / CLEAN
     reached_ns = read_journal(folder / "journal.jsonl").reached_ns or life["epoch_ns"]
-    if not clean.exists():
-        reached_ns = max(reached_ns - UNSURE_NS, life["epoch_ns"])
-    clean.unlink(missing_ok=True)
     replay = None
     if wanted.replay is not None:
         replay = ReplaySpec(path=wanted.replay.resolve(), asset=REPLAYED, ends_at_ns=now_ns if wanted.shift else None)
@@ -172,12 +173,16 @@ def _spec(folder: Path, wanted: Wanted, mqtt_port: int) -> "Spec":
     )
 
 
-def _plant_file(folder: Path, wanted: Wanted, mqtt_port: int, ready: dict[str, Any]) -> PlantFile:
+def _plant_file(folder: Path, wanted: Wanted, mqtt_port: int, ready: dict[str, Any], *, used_before: bool) -> PlantFile:
     """The demonstrator's plant file, with the addresses of this run and all files in the folder."""
     file = load(sample_file(), PlantFile)
     addresses: dict[str, dict[str, Any]] = {
         "mqtt": {"port": mqtt_port},
-        "opcua": {"url": ready["opcua_url"], "certificates": folder / "certificates"},
+        "opcua": {
+            "url": ready["opcua_url"],
+            "certificates": folder / "certificates",
+            "history_s": HISTORY_READ_S if used_before else 0.0,
+        },
         "probe": {"port": ready["link_port"]},
     }
     plant = file.plant
@@ -279,8 +284,6 @@ async def _account(
         if stored == published or time.monotonic() > deadline:
             break
         await asyncio.sleep(0.1)
-    if stored == published:
-        (folder / CLEAN).touch()
     drain = platform.health.component("drain")
     held = sum(series.samples for series in await asyncio.to_thread(platform.store.inventory))
     return Account(
