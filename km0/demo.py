@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from km0.console import configure_logs, err, out
 from km0.plantfile import PlantFile, sample_file
 from km0.run import stop_event
+from pipeline.stores.duckdb_config import DuckDbConfig
 from telemetry.config import load
 from telemetry.errors import ConfigError, SourceError
 from telemetry.health import Condition
@@ -125,7 +126,7 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account | None":
 
         lags = Lags()
         file = _plant_file(folder, wanted, mqtt.port, await plant.ready(), used_before=used_before)
-        platform = await stack.enter_async_context(running(file, on_stored=lags.on_stored))
+        platform = await stack.enter_async_context(running(file, on_stored=lags.on_stored, count_held=True))
         stop = stop_event()  # until here Ctrl-C interrupts, as there is nothing to account for
         err.print(f"the plant is shown at [bold cyan]{platform.address}[/]  (Ctrl-C ends)")
         first_kpi = asyncio.create_task(_first_kpi(platform, started), name="first KPI")
@@ -195,7 +196,7 @@ def _plant_file(folder: Path, wanted: Wanted, mqtt_port: int, ready: dict[str, A
             "plant": plant,
             "collectors": tuple(c.model_copy(update=addresses[c.kind]) for c in file.collectors),
             "spool": file.spool.model_copy(update={"path": folder / file.spool.path}),
-            "store": file.store.model_copy(update={"path": folder / file.store.path}),
+            "store": DuckDbConfig(kind="duckdb", path=folder / "km0.duckdb"),
             "web": file.web.model_copy(update={"port": wanted.port or _free_port(file.web.port)}),
         }
     )
