@@ -35,20 +35,26 @@ class Platform:
     collectors: Sequence[Component]
     """The health of each collector."""
     held_at_start: int
-    """Identities that the store held before anything ran."""
+    """Identities that the store held before anything ran; 0 unless they were to be counted."""
     address: str | None
     """Where the web app is reached; None without a [web] section."""
 
 
 @asynccontextmanager
 async def running(
-    file: PlantFile, *, on_stored: Callable[[Sequence[Sample], int], None] | None = None
+    file: PlantFile,
+    *,
+    on_stored: Callable[[Sequence[Sample], int], None] | None = None,
+    count_held: bool = False,
 ) -> AsyncIterator[Platform]:
-    """Run the platform while the context is open. Raises ConfigError when a file, port or folder cannot be had."""
+    """Run the platform while the context is open. Raises ConfigError when a file, port or folder cannot be had.
+
+    `count_held`: count first what the store holds; else nothing is asked of it, for it may be down, and samples wait.
+    """
     health = Health()
     store = await asyncio.to_thread(file.store.open)
     try:
-        held = sum(series.samples for series in await asyncio.to_thread(store.inventory))
+        held = sum(series.samples for series in await asyncio.to_thread(store.inventory)) if count_held else 0
         async with (
             Spool(
                 file.spool.path,

@@ -1,8 +1,13 @@
 """Where samples and KPI values are kept. To add a store, add its section to the union."""
 
-from pipeline.stores.duckdb_config import DuckDbConfig
+from typing import Annotated
 
-StoreConfig = DuckDbConfig
+from pydantic import Field
+
+from pipeline.stores.duckdb_config import DuckDbConfig
+from pipeline.stores.influxdb_config import InfluxDbConfig
+
+StoreConfig = Annotated[DuckDbConfig | InfluxDbConfig, Field(discriminator="kind")]
 """The union, on `kind`, of the sections that can be [store]; each has `open() -> Store`."""
 
-__all__ = ["DuckDbConfig", "StoreConfig"]
+__all__ = ["DuckDbConfig", "InfluxDbConfig", "StoreConfig"]

@@ -1,0 +1,123 @@
+"""KPI values in InfluxDB: measurement "kpi", tagged by asset, kpi and window, at the start of the window.
+
+Fields: value, numerator, denominator, coverage [0…1], samples, seconds (length of the window [s]), end [ns], final,
+unknown. InfluxDB has no NaN: a figure that is not known is not written, and `unknown` tells which (1 value,
+2 numerator, 4 denominator, 8 coverage), whatever an earlier write left there. Show values where unknown = 0.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pipeline.stores.influxdb_rows import table
+from pipeline.stores.influxdb_schema import literal, tags_of, where
+from pipeline.stores.influxdb_server import InfluxServer
+from pipeline.stores.influxdb_writing import store
+from pipeline.stores.lineprotocol import UnwritableError, Value, line, series
+from telemetry.errors import StoreError
+from telemetry.samples import SECOND_NS, KpiValue, Window
+
+_NAME: Final = "kpi"
+_STATE: Final = "km0_state"
+_FIGURES: Final = ("value", "numerator", "denominator", "coverage")
+_HOUR_NS: Final = 3600 * SECOND_NS
+
+_LONGEST_NS: Final = {
+    "minute": _HOUR_NS // 60,
+    "hour": _HOUR_NS,
+    "shift": 30 * _HOUR_NS,
+    "day": 25 * _HOUR_NS,
+    "week": 170 * _HOUR_NS,
+    "month": 32 * 24 * _HOUR_NS,
+}
+"""No window of these kinds is longer [ns], so none that began longer before the time asked for can reach into it."""
+
+
+class KpiBucket:
+    """Reads and writes KPI values and the cursor that belongs to them."""
+
+    def __init__(self, server: InfluxServer, bucket: str) -> None:
+        self._server: Final = server
+        self._bucket: Final = bucket
+        self._cursor: int | None = None
+
+    def write(self, values: Sequence[KpiValue], cursor: int) -> None:
+        """The values, then the cursor: whoever dies in between computes these values again. Raises StoreError."""
+        held = self.cursor()
+        if refused := store(self._server, self._bucket, [f"{_line(value)}\n" for value in values]):
+            raise StoreError(f"InfluxDB refuses {len(refused)} KPI values: {next(iter(refused.values()))}")
+        if cursor != held or not values:
+            # One point per day, replaced through the day; a bucket with retention takes no older one.
+            day_ns = self._server.now_ns() // (24 * _HOUR_NS) * 24 * _HOUR_NS
+            self._server.write(self._bucket, f"{line(_STATE, [('cursor', cursor)], day_ns)}\n".encode())
+            self._cursor = cursor
+
+    def cursor(self) -> int:
+        """Of the last write; asked from the server once, because one process computes. Raises StoreError."""
+        if self._cursor is None:
+            [found] = self._server.ask(self._bucket, [f'SELECT last("cursor") FROM "{_STATE}"'])  # noqa: S608  # a constant
+            self._cursor = found[0]["values"][0][1] if found else 0
+        return self._cursor
+
+    def read(self, asset: str, kpi: str, window: Window) -> list[KpiValue]:
+        """The values whose windows overlap `window`, in time order. Raises StoreError."""
+        try:
+            selected = f'FROM "{_NAME}" WHERE {where(asset)} AND "kpi" = {literal(kpi)}'
+        except UnwritableError:
+            return []
+        statements = []
+        for kind, longest_ns in _LONGEST_NS.items():
+            if window.kind in ("interval", kind):
+                low = max(window.start_ns - longest_ns, -(2**63) + 2)
+                statements.append(f'"window" = {literal(kind)} AND time >= {low}')
+        if not statements or window.kind == "interval":
+            others = [f'"window" != {literal(kind)}' for kind in _LONGEST_NS]
+            statements.append(
+                " AND ".join(others) if window.kind == "interval" else f'"window" = {literal(window.kind)}'
+            )
+        columns = ", ".join(f'"{name}"' for name in (*_FIGURES, "samples", "end", "final", "unknown", "window"))
+        end_ns = min(window.end_ns, 2**63 - 2)
+        found = self._server.ask(
+            self._bucket,
+            [f"SELECT {columns} {selected} AND {statement} AND time < {end_ns}" for statement in statements],
+        )
+        values = [_value(asset, kpi, row) for result in found for series in result for row in table(series)]
+        kept = [value for value in values if window.overlaps(value.start_ns, value.end_ns)]
+        return sorted(kept, key=lambda value: (value.start_ns, value.end_ns, value.kind))
+
+
+def _line(value: KpiValue) -> str:
+    tags = sorted([*tags_of(value.asset), ("kpi", value.kpi), ("window", value.kind)])
+    figures = [getattr(value, name) for name in _FIGURES]
+    unknown = sum(1 << bit for bit, figure in enumerate(figures) if math.isnan(figure))
+    fields: list[tuple[str, Value]] = [
+        (name, float(figure)) for name, figure in zip(_FIGURES, figures, strict=True) if not math.isnan(figure)
+    ]
+    fields += [
+        ("end", value.end_ns),
+        ("final", value.final),
+        ("samples", value.samples),
+        ("seconds", value.window.seconds),
+        ("unknown", unknown),
+    ]
+    return line(series(_NAME, tags), fields, value.start_ns)
+
+
+def _value(asset: str, kpi: str, row: dict[str, Any]) -> KpiValue:
+    value, numerator, denominator, coverage = (
+        math.nan if row["unknown"] & (1 << bit) or row[name] is None else float(row[name])
+        for bit, name in enumerate(_FIGURES)
+    )
+    return KpiValue(
+        asset,
+        kpi,
+        row["window"],
+        row["time"],
+        row["end"],
+        value,
+        numerator,
+        denominator,
+        coverage,
+        row["samples"],
+        row["final"],
+    )

@@ -1,0 +1,96 @@
+"""A real influxd on 127.0.0.1, that a test may stop, kill, limit and start again on the same data."""
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+from pipeline.stores import InfluxDbConfig
+from tests.support import free_port, require_program
+
+DATABASES = ("km0", "km0_kpi", "km0_journal")
+
+
+@dataclass
+class Influxd:
+    """Debian's influxd (1.6.7). `settings` are INFLUXDB_… variables without that beginning."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    settings: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        program = require_program("influxd", "influxdb")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "META_DIR": str(self.folder / "meta"),
+            "DATA_DIR": str(self.folder / "data"),
+            "DATA_WAL_DIR": str(self.folder / "wal"),
+            "HTTP_BIND_ADDRESS": f"127.0.0.1:{self.port}",
+            "BIND_ADDRESS": f"127.0.0.1:{free_port()}",
+            "REPORTING_DISABLED": "true",
+            "HTTP_LOG_ENABLED": "false",
+            "MONITOR_STORE_ENABLED": "false",
+            "LOGGING_LEVEL": "warn",
+        } | self.settings
+        config = self.folder / "influxdb.conf"
+        config.write_text("")
+        with (self.folder / "influxd.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [program, "-config", str(config)],
+                env={"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+                | {f"INFLUXDB_{name}": value for name, value in settings.items()},
+                stdout=log,
+                stderr=log,
+            )
+        self.wait()
+
+    def wait(self, seconds: float = 30.0) -> None:
+        """Return once it answers."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                urlopen(f"{self.url}/ping", timeout=1).close()  # noqa: S310  # http, to ourselves
+            except (URLError, OSError):
+                time.sleep(0.02)
+            else:
+                return
+        raise TimeoutError(f"influxd does not answer at {self.url}: see {self.folder / 'influxd.log'}")
+
+    def stop(self) -> None:
+        self._end(kill=False)
+
+    def kill(self) -> None:
+        self._end(kill=True)
+
+    def _end(self, *, kill: bool) -> None:
+        if self.process is not None:
+            (self.process.kill if kill else self.process.terminate)()
+            self.process.wait(30)
+            self.process = None
+
+    def run(self, *statements: str, database: str = "") -> list[dict[str, object]]:
+        """Results of InfluxQL statements."""
+        body = urlencode({"q": "; ".join(statements), "db": database, "epoch": "ns"}).encode()
+        with urlopen(f"{self.url}/query", body, timeout=30) as answer:  # noqa: S310  # http, to ourselves
+            results: list[dict[str, object]] = json.loads(answer.read())["results"]
+        assert not [result for result in results if "error" in result], results
+        return results
+
+    def databases(self, prefix: str = "") -> InfluxDbConfig:
+        """A section whose three databases have just been made, empty."""
+        names = [f"{prefix}{name}" for name in DATABASES]
+        self.run(*(f'DROP DATABASE "{name}"; CREATE DATABASE "{name}"' for name in names))
+        return InfluxDbConfig(
+            url=self.url, bucket=names[0], kpi_bucket=names[1], journal_bucket=names[2], writer="test"
+        )

@@ -1,0 +1,73 @@
+"""Line protocol against the official corpus, which nobody here wrote."""
+
+import base64
+import json
+import math
+from typing import Any
+
+import pytest
+
+from pipeline.stores.lineprotocol import UnwritableError, block, key, line, number, quoted, series, string
+from tests.support import shared_data
+
+TYPES = {"float": float, "int": int, "uint": int, "string": str, "bool": bool}
+
+
+def corpus(part: str) -> list[dict[str, Any]]:
+    vectors: list[dict[str, Any]] = json.loads(shared_data("lineprotocol/corpus_subset.json").read_text())[part]
+    return vectors
+
+
+def plain(text: str | dict[str, str]) -> str:
+    return base64.b64decode(text["binary"]).decode() if isinstance(text, dict) else text
+
+
+def encoded(point: dict[str, Any]) -> str:
+    fields = [(field["key"], TYPES[kind](value)) for field in point["fields"] for kind, value in field["value"].items()]
+    return line(series(point["name"], [(tag["key"], tag["value"]) for tag in point["tags"]]), fields, point["time"])
+
+
+def test_every_point_of_the_corpus_is_written_byte_for_byte() -> None:
+    """115 points with every escape, type and extreme; where the reference refuses, so do we."""
+    vectors = corpus("encode")
+    for vector in vectors:
+        point, expected = vector["input"]["point"], vector["output"]
+        if "error" in expected:
+            with pytest.raises(UnwritableError):
+                encoded(point)
+        else:
+            assert encoded(point) == plain(expected["result"])
+    assert len(vectors) == 115
+
+
+def test_a_block_is_the_same_lines_as_one_at_a_time() -> None:
+    """The columns of the hot path and the corpus-tested line differ in nothing but how a float is written."""
+    lead = series("machine", [("asset", "mill 1"), ("line", "a,b=c")])
+    columns = [(key("load"), ["1.5", "2.5"]), (key("load_quality"), "0i"), (key("note"), [quoted('a "b"'), '""'])]
+    assert block(lead, columns, [5, 6]) == [
+        line(lead, [("load", 1.5), ("load_quality", 0), ("note", 'a "b"')], 5) + "\n",
+        line(lead, [("load", 2.5), ("load_quality", 0), ("note", "")], 6) + "\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.0, "0"), (-0.0, "-0"), (1.0, "1"), (1e-4, "0.0001"), (1e-5, "1e-05"), (999999.0, "999999"), (1e6, "1e+06"),
+     (-6632243.0, "-6.632243e+06"), (0.1 + 0.2, "0.30000000000000004"), (5e-324, "5e-324")],
+)  # fmt: skip
+def test_floats_are_written_as_go_does(value: float, expected: str) -> None:
+    """strconv.FormatFloat(x, 'g', -1, 64)."""
+    assert number(value) == expected
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_cannot_be_written(value: float) -> None:
+    """InfluxDB has no NaN and no infinity."""
+    with pytest.raises(UnwritableError):
+        number(value)
+
+
+def test_a_line_break_in_a_string() -> None:
+    """The reference escapes it; influxd gives that back as two characters, so the store writes it as it is."""
+    assert string("a\nb") == '"a\\nb"'
+    assert quoted('a\n"\\') == '"a\n\\"\\\\"'
