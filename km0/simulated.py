@@ -44,10 +44,17 @@ class SimulatedPlant:
         except TimeoutError:
             raise SourceError(f"the simulated plant did not start within {START_S:g} s; see {self._log}") from None
 
-    async def play(self, progress: Callable[[float], None]) -> int:
-        """Have the past played; returns the instant [ns] at which the plant went live."""
+    async def play(self, progress: Callable[[float], None], on_fault: Callable[[str], None] | None = None) -> int:
+        """Have the past played; returns the instant [ns] at which the plant went live. `on_fault` is told which fault
+        of a wire its owner is to make."""
         self._tell("play")
-        return int((await self._event("live", progress))["at_ns"])
+        return int((await self._event("live", progress, on_fault))["at_ns"])
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._child is not None
+        return self._child.pid
 
     async def stop(self) -> dict[str, Any]:
         """Have it stop; returns its last words: how much it published and what was left unacknowledged."""
@@ -78,7 +85,12 @@ class SimulatedPlant:
         assert self._child.stdin is not None
         self._child.stdin.write(f"{word}\n".encode())
 
-    async def _event(self, wanted: str, progress: Callable[[float], None] | None = None) -> dict[str, Any]:
+    async def _event(
+        self,
+        wanted: str,
+        progress: Callable[[float], None] | None = None,
+        on_fault: Callable[[str], None] | None = None,
+    ) -> dict[str, Any]:
         """The next event of that name. Raises SourceError with the child's own words when it ends or fails first."""
         assert self._child is not None
         assert self._child.stdout is not None
@@ -90,4 +102,6 @@ class SimulatedPlant:
                 raise SourceError(f"the simulated plant: {event['message']}")
             if event["event"] == "progress" and progress is not None:
                 progress(event["done"])
+            if event["event"] == "fault" and on_fault is not None:
+                on_fault(event["kind"])
         raise SourceError(f"the simulated plant ended by itself; see {self._log}")

@@ -2,7 +2,8 @@
 
 It writes one JSON object per line on standard output: {"event": "ready", "link_port"?, "reflector_port"?,
 "opcua_url"?, "opcua_port"?} once its wires are open; {"event": "progress", "done", "published"} while it plays the
-past, ten times a second at most; {"event": "live", "at_ns", "published"}; {"event": "stopped", "published",
+past, ten times a second at most; {"event": "live", "at_ns", "published"}; {"event": "fault", "kind"} when the parent is
+to break a wire; {"event": "stopped", "published",
 "unacknowledged"}; {"event": "error", "message"} and a code other than 0 when it cannot go on (2: the spec is wrong).
 It reads commands from standard input, one a line: `play`, `stop`. The end of its input, SIGTERM and SIGINT stop it too.
 """
@@ -63,7 +64,7 @@ async def run(spec: Spec) -> None:
         wires = await plant.start()
         started.set()
         say("ready", **wires)
-        work = asyncio.create_task(play_and_live(plant, asked_to_play), name="plant")
+        work = asyncio.create_task(play_and_live(plant, asked_to_play, spec.until_ns), name="plant")
         stop = asyncio.create_task(asked_to_stop.wait(), name="stop")
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -77,7 +78,7 @@ async def run(spec: Spec) -> None:
         say("stopped", published=plant.published, unacknowledged=left)
 
 
-async def play_and_live(plant: Plant, asked_to_play: asyncio.Event) -> None:
+async def play_and_live(plant: Plant, asked_to_play: asyncio.Event, until_ns: int | None) -> None:
     """The past once it is asked for, then the present."""
     await asked_to_play.wait()
     told_at = 0.0
@@ -88,10 +89,12 @@ async def play_and_live(plant: Plant, asked_to_play: asyncio.Event) -> None:
             told_at = time.monotonic()
             say("progress", done=round(done, 4), published=plant.published)
 
-    await plant.play(progress)
-    say("live", at_ns=time.time_ns(), published=plant.published)
+    await plant.play(progress, lambda fault: say("fault", kind=fault))
+    say("live", at_ns=until_ns or time.time_ns(), published=plant.published)
     plant.write_truth()
-    await plant.live()
+    if until_ns is None:
+        await plant.live()
+    await asyncio.Event().wait()  # the wires stay open: what was missed is still asked for
 
 
 def listen(

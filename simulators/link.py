@@ -13,18 +13,28 @@ from typing import Final
 from simulators.machine import NS_PER_MS
 from simulators.timeline import Event
 
+_DISTURBED_NS: Final = 5 * 10**9
+"""How long [ns] a change of cell is felt."""
+
 PROBE_METRICS: Final = frozenset({"rtt", "rtt_lost"})
 
 
 @dataclass(frozen=True, slots=True)
 class LinkModel:
-    """One link: radio figures and probes every so many [s]; `floor_ms`: shortest round trip [ms]."""
+    """One link: radio figures and probes every so many [s]; `floor_ms`: shortest round trip [ms].
+
+    `fading_db` [dB]: how far the radio wanders between two figures; `handover`: how likely a bad radio changes the
+    cell; `handover_loss`: how likely a probe is lost in the five seconds after that.
+    """
 
     path: str
     radio_s: float = 10.0
     probe_s: float = 5.0
     floor_ms: float = 8.5
     cells: tuple[str, ...] = ("gnb-1/cell-2", "gnb-1/cell-3")
+    fading_db: float = 1.1
+    handover: float = 0.15
+    handover_loss: float = 0.0
 
 
 def link_events(model: LinkModel, seed: int, born_ns: int) -> Iterator[Event]:
@@ -40,6 +50,7 @@ class _Link:
         self._fading = 0.0
         """How far the radio is from its usual quality [dB]; positive is worse."""
         self._cell = 0
+        self._handed_ns = -_DISTURBED_NS
         self._last: dict[str, float | str] = {}
 
     def run(self) -> Iterator[Event]:
@@ -56,8 +67,9 @@ class _Link:
 
     def _radio(self) -> Iterator[Event]:
         random = self._random
-        self._fading = 0.97 * self._fading + random.gauss(0.0, 1.1)
-        if self._fading > 10.0 and random.random() < 0.15:
+        self._fading = 0.97 * self._fading + random.gauss(0.0, self._model.fading_db)
+        if self._fading > 10.0 and random.random() < self._model.handover:
+            self._handed_ns = self._now
             self._cell = (self._cell + 1) % len(self._model.cells)
             self._fading -= 8.0
         sinr = 19.0 - 1.3 * self._fading + random.gauss(0.0, 1.0)
@@ -79,6 +91,9 @@ class _Link:
         random = self._random
         trouble = max(0.0, self._fading)
         if random.random() < 0.0004 + 0.00025 * trouble * trouble:
+            return self._now, "rtt_lost", 1
+        disturbed = self._now - self._handed_ns < _DISTURBED_NS
+        if disturbed and self._model.handover_loss and random.random() < self._model.handover_loss:
             return self._now, "rtt_lost", 1
         queueing = random.expovariate(1.0 / (2.2 + 0.45 * trouble))
         resent = 8.0 * (random.random() < 0.02 + 0.012 * trouble)

@@ -6,10 +6,10 @@ executing time. All times are whole milliseconds; two turns never share an insta
 """
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from simulators.work_calendar import WorkCalendar
 from telemetry.glossary import MachineState
@@ -49,6 +49,20 @@ class Product:
     scrap: float = 0.0
 
 
+Loss = Literal["breakdown", "operation", "tool_change", "adjustment", "inspection", "changeover", "upkeep", "induced"]
+"""What NF E60-182 calls a stop: the author of a machine says so, nobody derives it from words."""
+
+_BY_STATE: Final[dict[MachineState, Loss]] = {
+    MachineState.NOT_AVAILABLE: "operation",
+    MachineState.OUT_OF_SERVICE: "breakdown",
+    MachineState.NOT_EXECUTING: "operation",
+    MachineState.SETUP: "changeover",
+    MachineState.STARVED: "induced",
+    MachineState.BLOCKED: "induced",
+    MachineState.MAINTENANCE: "upkeep",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Hazard:
     """Something that stops the machine: breakdown, micro-stop, starving … whatever its state and reason say.
@@ -63,6 +77,8 @@ class Hazard:
     lasts: Duration
     shape: float = 1.0
     spoils: float = 0.0
+    loss: Loss | None = None
+    """By its state unless given."""
 
     def due_in_ms(self, random: Random) -> int:
         return max(1, round(1000 * random.weibullvariate(self.every_s, self.shape)))
@@ -79,7 +95,11 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class MachineModel:
-    """All that makes one machine what it is. `slow_orders`: how much slower [share] an order may run, at most."""
+    """All that makes one machine what it is. `slow_orders`: how much slower [share] an order may run, at most.
+
+    `takes_from` is the machine whose good parts it works on, with room for `buffer` parts between them.
+    `tells_reasons`: whether its wire has words for reasons; without them a stop is what its state says.
+    """
 
     path: str
     products: tuple[Product, ...]
@@ -89,6 +109,18 @@ class MachineModel:
     calendar: WorkCalendar
     slow_orders: float = 0.1
     jitter: float = 0.01
+    micro_stop_s: float = 120.0
+    takes_from: str | None = None
+    buffer: int = 20
+    tells_reasons: bool = True
+
+    def loss(self, turn: "Turn") -> Loss:
+        """What NF E60-182 calls the stop that this turn begins."""
+        if self.tells_reasons:
+            for hazard in self.hazards:
+                if (hazard.reason, hazard.state) == (turn.reason, turn.state) and hazard.loss is not None:
+                    return hazard.loss
+        return _BY_STATE[turn.state]
 
 
 class Turn(NamedTuple):
@@ -117,13 +149,55 @@ class Made(NamedTuple):
 Fact = Turn | Change | Made
 
 
-def facts(model: MachineModel, seed: int, born_ms: int) -> Iterator[Fact]:
-    """The life of a machine from its birth on [ms since the epoch]; it begins with a Change and a Turn."""
-    return _Life(model, Random(f"{seed}/{model.path}/process"), born_ms).run()
+class Supply:
+    """The room between two machines: when the n-th good part was made, and when the n-th part was taken [ms].
+
+    `live_maker` and `live_taker` live the one or the other on by a fact, for whoever waits for it.
+    """
+
+    def __init__(
+        self, maker: str, taker: str, room: int, live_maker: Callable[[], None], live_taker: Callable[[], None]
+    ) -> None:
+        self.maker: Final = maker
+        self.taker: Final = taker
+        self._room = room
+        self._live_maker = live_maker
+        self._live_taker = live_taker
+        self.made_ms: Final[list[int]] = []
+        self.taken_ms: Final[list[int]] = []
+
+    def comes_ms(self) -> int:
+        """When the next part to be taken was, or will be, there."""
+        while len(self.made_ms) <= len(self.taken_ms):
+            self._live_maker()
+        return self.made_ms[len(self.taken_ms)]
+
+    def leaves_ms(self) -> int | None:
+        """When there was, or will be, room for the next part; None: there always was."""
+        number = len(self.made_ms) - self._room
+        if number < 0:
+            return None
+        while len(self.taken_ms) <= number:
+            self._live_taker()
+        return self.taken_ms[number]
+
+
+def facts(
+    model: MachineModel, seed: int, born_ms: int, *, before: Supply | None = None, after: Supply | None = None
+) -> Iterator[Fact]:
+    """The life of a machine from its birth on [ms since the epoch]; it begins with a Change and a Turn.
+
+    `before` and `after` are the rooms between it and its neighbours in a line.
+    """
+    return _Life(model, Random(f"{seed}/{model.path}/process"), born_ms, before, after).run()
 
 
 class _Life:
-    def __init__(self, model: MachineModel, random: Random, born_ms: int) -> None:
+    def __init__(
+        self, model: MachineModel, random: Random, born_ms: int, before: Supply | None, after: Supply | None
+    ) -> None:
+        self._before = before
+        self._after = after
         self._model = model
         self._random = random
         self._now = born_ms
@@ -150,6 +224,7 @@ class _Life:
         for _ in range(random.randint(*product.batch)):
             left = max(1, round(1000 * product.cycle_s * slow * (1.0 + self._model.jitter * random.gauss(0.0, 1.0))))
             spoiled = random.random() < product.scrap
+            yield from self._wait_for_neighbours()
             while left > 0:
                 due = min(self._due, default=self._executed + left)
                 run = min(left, due - self._executed)
@@ -161,7 +236,23 @@ class _Life:
                 left -= run
                 if self._executed == due and left > 0:
                     spoiled |= yield from self._strike(self._due.index(due))
+            if self._after is not None and not spoiled:
+                self._after.made_ms.append(self._now)
             yield Made(self._now, product.name, not spoiled)
+
+    def _wait_for_neighbours(self) -> Iterator[Fact]:
+        """Nothing is begun before there is room for it and something to begin it with."""
+        if self._after is not None:
+            room_ms = self._after.leaves_ms()
+            if room_ms is not None and room_ms > self._now:
+                yield from self._spend(MachineState.BLOCKED, f"waits for {_name(self._after.taker)}", until_ms=room_ms)
+        if self._before is not None:
+            comes_ms = self._before.comes_ms()
+            if comes_ms > self._now:
+                yield from self._spend(
+                    MachineState.STARVED, f"waits for {_name(self._before.maker)}", until_ms=comes_ms
+                )
+            self._before.taken_ms.append(self._now)
 
     def _strike(self, number: int) -> Generator[Fact, None, bool]:
         """What is due strikes; whether it spoiled the part in work is returned."""
@@ -170,9 +261,9 @@ class _Life:
         self._due[number] = self._executed + hazard.due_in_ms(self._random)
         return self._random.random() < hazard.spoils
 
-    def _spend(self, state: MachineState, reason: str, ms: int) -> Iterator[Fact]:
-        """Be in a state for so much working time, standing still in the breaks between."""
-        while ms > 0:
+    def _spend(self, state: MachineState, reason: str, ms: int = 0, *, until_ms: int | None = None) -> Iterator[Fact]:
+        """Be in a state for so much working time, or until an instant, standing still in the breaks between."""
+        while ms > 0 or (until_ms is not None and self._now < until_ms):
             if self._now >= self._work_end:
                 start, self._work_end = next(self._working)
                 if start > self._now:
@@ -183,6 +274,11 @@ class _Life:
             if self._shown != (state, reason):
                 self._shown = state, reason
                 yield Turn(self._now, state, reason)
-            step = min(ms, self._work_end - self._now)
+            wanted = ms if until_ms is None else max(0, until_ms - self._now)
+            step = min(wanted, self._work_end - self._now)
             self._now += step
             ms -= step
+
+
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]

@@ -70,12 +70,12 @@ class MqttPublisher:
             raise SourceError(f"no MQTT broker answers at {host}:{port} within {timeout_s:g} s") from None
         self._raise_refusal()
 
-    async def publish(self, message: Message) -> None:
+    async def publish(self, message: Message, *, retain: bool = False) -> None:
         """Hand a message to the wire; waits while the window is full. Raises SourceError when the broker refuses us."""
         await self._room.acquire()
         self._raise_refusal()
         self._idle.clear()
-        self._send(message)
+        self._send(message, retain=retain)
 
     async def settled(self) -> None:
         """Return once everything handed in is acknowledged."""
@@ -90,8 +90,8 @@ class MqttPublisher:
         await asyncio.to_thread(self._client.loop_stop)
         return len(self._under_way)
 
-    def _send(self, message: Message) -> None:
-        info: MQTTMessageInfo = self._client.publish(message.topic, message.payload, qos=1)
+    def _send(self, message: Message, *, retain: bool) -> None:
+        info: MQTTMessageInfo = self._client.publish(message.topic, message.payload, qos=1, retain=retain)
         # NO_CONN is no failure: paho keeps the message and sends it after the next CONNACK.
         assert info.rc in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN), info.rc
         self._under_way[info.mid] = message

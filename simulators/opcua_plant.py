@@ -51,17 +51,28 @@ _TYPES: Final = {
 class OpcUaPlant:
     """One server for some machines. `retell` gives a fresh stream of an asset's events from its birth, for HistoryRead.
 
-    `metrics` are the variables of each asset; port 0 takes a free one.
+    `metrics` are the variables of each asset; port 0 takes a free one. `lived`: its present is ours; else its past is
+    played, and its history ends with what was played.
     """
 
     def __init__(
-        self, port: int, metrics: Mapping[str, Sequence[str]], retell: Callable[[str], Iterator[Event]]
+        self,
+        port: int,
+        metrics: Mapping[str, Sequence[str]],
+        retell: Callable[[str], Iterator[Event]],
+        *,
+        lived: bool = True,
     ) -> None:
         self.port: Final = port or free_port()
         self._metrics = metrics
+        self._retell = retell
+        self._lived = lived
         self._nodes: dict[tuple[str, str], ua.NodeId] = {}
-        self._history = _ProcessHistory(retell)
+        self._written: dict[tuple[str, str], tuple[int, Value]] = {}
+        self._reached: dict[str, int] = {}
+        self._history = _ProcessHistory(retell, self._present_ns)
         self._server = Server()
+        self._foreign_namespaces = 0
 
     @property
     def url(self) -> str:
@@ -82,6 +93,18 @@ class OpcUaPlant:
 
     async def stop(self) -> None:
         await self._server.stop()
+
+    async def restart(self, *, renumbered: bool = False) -> None:
+        """Stop and start again, as after a power cut: sessions, subscriptions and what waited in them are gone; the
+        history is not. `renumbered`: namespaces registered before ours move its index."""
+        await self._server.stop()
+        self._nodes.clear()
+        self._history = _ProcessHistory(self._retell, self._present_ns)
+        self._server = Server()
+        self._foreign_namespaces += renumbered
+        await self.start()
+        for (asset, metric), (time_ns, value) in self._written.items():
+            await self._set(asset, metric, time_ns, value)
 
     async def write(self, asset: str, events: Iterable[Event]) -> None:
         """Write values with their source times, in order; waits while clients' queues are full."""
@@ -106,6 +129,8 @@ class OpcUaPlant:
         return not waiting
 
     async def _build(self) -> None:
+        for number in range(self._foreign_namespaces):
+            await self._server.register_namespace(f"urn:km0:simulators:other-{number}")
         index = await self._server.register_namespace(NAMESPACE)
         folders: dict[str, Node] = {
             "": await self._server.nodes.objects.add_folder(_id("", index), _name("Plant", index))
@@ -133,7 +158,13 @@ class OpcUaPlant:
         waiting = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadWaitingForInitialData)))
         await self._server.write_attribute_value(variable.nodeid, waiting)
 
+    def _present_ns(self, asset: str) -> int:
+        """Until when [ns] the history of an asset goes: to now, or where its past is played, to what was played."""
+        return time.time_ns() if self._lived else self._reached.get(asset, 0)
+
     async def _set(self, asset: str, metric: str, time_ns: int, value: Value) -> None:
+        self._written[asset, metric] = time_ns, value
+        self._reached[asset] = max(time_ns, self._reached.get(asset, 0))
         await self._server.write_attribute_value(self._nodes[asset, metric], _data_value(metric, time_ns, value))
 
     # asyncua has no public view of the values waiting for its clients; these are its own tables, read only.
@@ -171,8 +202,9 @@ class OpcUaPlant:
 class _ProcessHistory(HistoryDict):
     """HistoryRead answered by living the machine's life again: nothing is stored, so nothing can be missing."""
 
-    def __init__(self, retell: Callable[[str], Iterator[Event]]) -> None:
+    def __init__(self, retell: Callable[[str], Iterator[Event]], present_ns: Callable[[str], int]) -> None:
         super().__init__()
+        self._present_ns = present_ns
         self._retell = retell
         self._series: dict[ua.NodeId, tuple[str, str]] = {}
         self._told: dict[str, tuple[Timeline, dict[str, list[ua.DataValue]]]] = {}
@@ -188,16 +220,15 @@ class _ProcessHistory(HistoryDict):
             return [], None
         asset, metric = self._series[node_id]
         self._datachanges[node_id] = self._until_now(asset).setdefault(metric, [])
-        now = datetime.now(UTC).replace(tzinfo=end.tzinfo) if end is not None else None
-        if end is not None and now is not None and end > now:
-            end = now
+        if end is not None:
+            end = min(end, datetime.now(UTC).replace(tzinfo=end.tzinfo))
         return await super().read_node_history(node_id, start, end, nb_values)
 
     def _until_now(self, asset: str) -> dict[str, list[ua.DataValue]]:
         if asset not in self._told:
             self._told[asset] = Timeline(self._retell(asset)), {}
         timeline, values = self._told[asset]
-        for time_ns, metric, value in timeline.until(time.time_ns()):
+        for time_ns, metric, value in timeline.until(self._present_ns(asset) + 1):
             values.setdefault(metric, []).append(_data_value(metric, time_ns, value))
         return values
 

@@ -6,23 +6,26 @@ machines are does not depend on when, how fast or in how many runs they are play
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from simulators.demo import LINK, MACHINES
+from simulators.disturbance import Disturbance, ToMessages
 from simulators.echo_reflector import EchoReflector
+from simulators.faults import WIRE_FAULTS, Done, Fault
 from simulators.journal import Journal
 from simulators.link import PROBE_METRICS, link_events
+from simulators.lives import lives
 from simulators.mqtt_plant import MqttPublisher
 from simulators.payloads import Message, report_messages, value_messages
 from simulators.radio_path import LinkConfig
 from simulators.replay import replay
 from simulators.spec import Spec
-from simulators.timeline import Event, Timeline, machine_events
+from simulators.timeline import Event, Timeline, told
 from simulators.truth import Truth
 from simulators.udp_link import UdpLink
 from telemetry.errors import SourceError
@@ -33,11 +36,15 @@ if TYPE_CHECKING:
 CHUNK_NS: Final = 600 * 10**9
 """History is played in steps of so much plant time [ns]."""
 
+FINE_NS: Final = 60 * 10**9
+"""With faults in smaller steps [ns]: a message that is lost is then not a whole batch of ten minutes."""
+
 _MARK_NS: Final = 10**9
 _FAR_NS: Final = 1 << 62
 _CLOSE_S: Final = 0.5
 
-Send = Callable[[list[Event]], Awaitable[None]]
+Send = Callable[[list[Event], int], Awaitable[None]]
+"""Sends the events of an asset, and what else is due before that instant [ns]."""
 
 
 @dataclass(slots=True)
@@ -60,8 +67,14 @@ class Plant:
         self._opcua: OpcUaPlant | None = None
         self._link: UdpLink | None = None
         self._reflector: EchoReflector | None = None
-        machines = [MACHINES[path][0] for path in spec.assets if path in MACHINES]
-        self.truth: Final = Truth(machines, spec.seed, spec.epoch_ns, [LINK] if LINK.path in spec.assets else [])
+        scenario, played = spec.scenario, {asset.path: asset for asset in spec.played}
+        self._played = played
+        self._machines = {path: model for path, model in scenario.models.items() if path in played}
+        self._links = {path: model for path, model in scenario.link_models.items() if path in played}
+        self._disturbed: dict[str, Disturbance] = {}
+        self._asked: set[int] = set()
+        self.done: Final = Done()
+        self.truth: Final = Truth(self._machines.values(), spec.seed, spec.epoch_ns, self._links.values())
 
     @property
     def published(self) -> int:
@@ -81,16 +94,21 @@ class Plant:
         if self._spec.opcua:
             from simulators.opcua_plant import OpcUaPlant  # asyncua takes a second to import: only where it is used
 
-            machines = {path: _variables(path) for path in self._spec.assets if _speaks(path) == "opcua"}
-            self._opcua = OpcUaPlant(self._spec.opcua.port, machines, self._life)
+            machines = {
+                path: (*_VARIABLES, model.gauge.metric)
+                for path, model in self._machines.items()
+                if self._played[path].kind == "opcua"
+            }
+            self._opcua = OpcUaPlant(self._spec.opcua.port, machines, self._life, lived=self._spec.until_ns is None)
             await self._opcua.start()
             ports |= {"opcua_url": self._opcua.url, "opcua_port": self._opcua.port}
-        for path in self._spec.assets:
+        for path in self._played:
             await self._open(path)
         return ports
 
-    async def play(self, progress: Callable[[float], None]) -> None:
-        """Publish the replay and the past, as fast as the wires take it. `progress` hears the share done [0…1].
+    async def play(self, progress: Callable[[float], None], ask: Callable[[str], None] | None = None) -> None:
+        """Publish the replay and the past, as fast as the wires take it. `progress` hears the share done [0…1], `ask`
+        is given the faults that only the parent can make: a broker that restarts, a process that stands still.
 
         Raises SourceError when the OPC UA client that the spec waits for does not come.
         """
@@ -100,11 +118,25 @@ class Plant:
         if self._spec.replay and self._mqtt:
             told = self._spec.replay
             await replay(told.path, told.asset, self._mqtt.publish, ends_at_ns=told.ends_at_ns)
-        begin_ns = self._cursor_ns
-        while (now_ns := self._now_ns()) - self._cursor_ns > _MARK_NS:
-            await self._advance(min(self._cursor_ns + CHUNK_NS, now_ns))
+        for disturbed in self._disturbed.values():
+            for message in disturbed.leftovers():
+                await self._mqtt_publish(message, retain=True)
+        begin_ns, began_s = self._cursor_ns, time.monotonic()
+        step_ns = FINE_NS if self._spec.scenario.faults else CHUNK_NS
+        while (end_ns := self._past_ends_ns) - self._cursor_ns > (0 if self._spec.until_ns else _MARK_NS):
+            await self._advance(min(self._cursor_ns + step_ns, end_ns))
+            await self._break_wires(ask)
+            if self._spec.speed:
+                due_s = began_s + (self._cursor_ns - begin_ns) / 1e9 / self._spec.speed
+                await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             await self._reached()
-            progress((self._cursor_ns - begin_ns) / (self._now_ns() - begin_ns))
+            progress((self._cursor_ns - begin_ns) / (self._past_ends_ns - begin_ns))
+        for disturbed in self._disturbed.values():
+            for message in disturbed.rest():
+                await self._mqtt_publish(message)
+        await self._reached()
+        if self._spec.disturbances:
+            self._spec.disturbances.write_text(json.dumps(asdict(self.done)), encoding="utf-8")
         if self._link:
             self._probed_from_ns = self._cursor_ns
 
@@ -140,16 +172,39 @@ class Plant:
         if self._spec.truth:
             self.truth.write(self._spec.truth, self._spec.starts_at_ns, self._cursor_ns)
 
+    @property
+    def _past_ends_ns(self) -> int:
+        return self._now_ns() if self._spec.until_ns is None else self._spec.until_ns
+
+    async def _break_wires(self, ask: Callable[[str], None] | None) -> None:
+        """Make the faults of servers and brokers whose time has come."""
+        for number, fault in enumerate(self._spec.scenario.faults):
+            if fault.kind not in WIRE_FAULTS or number in self._asked:
+                continue
+            if fault.window_ns(self._spec.epoch_ns)[0] < self._cursor_ns:
+                self._asked.add(number)
+                if fault.kind in ("server-restart", "renumbered"):
+                    if self._opcua:
+                        await self._opcua.restart(renumbered=fault.kind == "renumbered")
+                elif ask is not None:
+                    ask(fault.kind)
+
     def _life(self, path: str) -> Iterator[Event]:
-        if path == LINK.path:
-            return link_events(LINK, self._spec.seed, self._spec.epoch_ns)
-        return machine_events(MACHINES[path][0], self._spec.seed, self._spec.epoch_ns)
+        seed, born_ns = self._spec.seed, self._spec.epoch_ns
+        if path in self._links:
+            return link_events(self._links[path], seed, born_ns)
+        return told(lives(self._machines, path, seed, born_ns), self._machines[path], seed, born_ns)
 
     async def _open(self, path: str) -> None:
         timeline = Timeline(self._life(path))
         past = timeline.until(self._cursor_ns)
-        if _speaks(path) != "opcua":
-            to_messages = report_messages if _speaks(path) == "printer" else value_messages
+        asset = self._played[path]
+        if asset.kind != "opcua":
+            to_messages = report_messages if asset.kind == "printer" else value_messages
+            faults = _concerning(self._spec.scenario.faults, asset.kind)
+            if faults:
+                one = Disturbance(path, faults, self._spec.epoch_ns, self._spec.seed, to_messages, self.done)
+                self._disturbed[path] = one
             self._assets[path] = _Asset(timeline, partial(self._publish, to_messages, path))
             return
         # A variable has its value in force before anyone looks; what happens at this very instant is news.
@@ -163,8 +218,9 @@ class Plant:
         """Publish every event before `end_ns`."""
         async with asyncio.TaskGroup() as wires:
             for asset in self._assets.values():
-                if events := asset.timeline.until(end_ns):
-                    wires.create_task(_send(asset, events))
+                events = asset.timeline.until(end_ns)
+                if events or self._disturbed:
+                    wires.create_task(_send(asset, events, end_ns))
         self._cursor_ns = max(self._cursor_ns, end_ns)
 
     async def _reached(self) -> None:
@@ -172,30 +228,38 @@ class Plant:
             await self._mqtt.settled()
         self._journal.reached(self._cursor_ns)
 
-    async def _write(self, path: str, events: list[Event]) -> None:
+    async def _write(self, path: str, events: list[Event], _until_ns: int = 0) -> None:
         assert self._opcua
         await self._opcua.write(path, events)
         self._journal.add(path, events)
 
-    async def _publish(
-        self, to_messages: Callable[[str, list[Event]], list[Message]], path: str, events: list[Event]
-    ) -> None:
-        assert self._mqtt
+    async def _publish(self, to_messages: ToMessages, path: str, events: list[Event], until_ns: int) -> None:
         wanted = [event for event in events if event[0] < self._probed_from_ns or event[1] not in PROBE_METRICS]
-        for message in to_messages(path, wanted):
-            await self._mqtt.publish(message)
+        disturbed = self._disturbed.get(path)
+        for message in disturbed.messages(wanted, until_ns) if disturbed else to_messages(path, wanted):
+            await self._mqtt_publish(message)
+
+    async def _mqtt_publish(self, message: Message, *, retain: bool = False) -> None:
+        assert self._mqtt
+        await self._mqtt.publish(message, retain=retain)
 
     def _accepted(self, message: Message) -> None:
         self._journal.add(message.asset, message.events)
 
 
-async def _send(asset: _Asset, events: list[Event]) -> None:
-    await asset.send(events)
+async def _send(asset: _Asset, events: list[Event], until_ns: int) -> None:
+    await asset.send(events, until_ns)
 
 
-def _speaks(path: str) -> str:
-    return MACHINES[path][1] if path in MACHINES else "mqtt"
+def _concerning(faults: tuple[Fault, ...], kind: str) -> list[Fault]:
+    """The faults of messages that a device of this kind can have: a report has no word for silence or another year."""
+    unable = ("silence", "leftovers") if kind == "printer" else ()
+    counts = kind != "link"
+    return [
+        fault
+        for fault in faults
+        if fault.kind not in (*WIRE_FAULTS, *unable) and (counts or fault.kind not in ("counter-reset", "leftovers"))
+    ]
 
 
-def _variables(path: str) -> tuple[str, ...]:
-    return ("state", "reason", "product", "parts", "parts_good", MACHINES[path][0].gauge.metric)
+_VARIABLES: Final = ("state", "reason", "product", "parts", "parts_good")

@@ -155,6 +155,4 @@ def histogram_rows(lines: Sequence[str]) -> tuple[tuple[float, float, float], ..
     """Rows for `Direction.histogram` from lines "lower edge [ms], weight", by counts or shares; the last line only
     closes the row before it."""
     edges = [tuple(float(cell) for cell in line.split()[:2]) for line in lines if line.strip()]
-    return tuple(
-        (lower, upper, weight) for (lower, weight), (upper, _) in pairwise(edges) if weight > 0
-    )
+    return tuple((lower, upper, weight) for (lower, weight), (upper, _) in pairwise(edges) if weight > 0)

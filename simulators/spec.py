@@ -5,7 +5,9 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from simulators.demo import ASSETS, LINK, MACHINES
+from simulators import SimulatedAsset
+from simulators.demo import DEMONSTRATOR
+from simulators.scenario import Scenario
 from telemetry.config import Section
 from telemetry.errors import ConfigError
 from telemetry.plant import AssetPath
@@ -49,12 +51,18 @@ class ReplaySpec(Section):
 class Spec(Section):
     """One run of the plant. The same seed and epoch give the same lives, whenever and however often they are played."""
 
+    scenario: Scenario = Field(DEMONSTRATOR, description="the plant; its own seed, start and hours are not used here")
     seed: int = Field(description="all chance comes from it")
     epoch_ns: int = Field(gt=0, description="when the lives of the machines began [ns since 1970], whole milliseconds")
     resume_from_ns: int | None = Field(
         None, description="nothing before this instant [ns] is published (it was, in an earlier run); else the epoch"
     )
-    assets: tuple[AssetPath, ...] = Field(ASSETS, description="which assets of the demonstrator take part")
+    until_ns: int | None = Field(
+        None,
+        description="the past ends at this instant [ns] and there is no present; else it ends now and goes on live",
+    )
+    speed: float = Field(0.0, ge=0, description="how fast the past is played [plant s per s]; 0: as fast as it goes")
+    assets: tuple[AssetPath, ...] | None = Field(None, description="which assets take part; unless given, all")
     mqtt: MqttSpec | None = Field(None, description="needed by the assets that speak MQTT, and by a replay")
     opcua: OpcUaSpec | None = Field(None, description="needed by the assets that speak OPC UA")
     link: UdpSpec | None = Field(
@@ -62,6 +70,9 @@ class Spec(Section):
     )
     replay: ReplaySpec | None = Field(None, description="a recorded machine to play")
     journal: Path | None = Field(None, description="file that every published identity is appended to")
+    disturbances: Path | None = Field(
+        None, description="file for what faults did to the messages, written when the past is played"
+    )
     truth: Path | None = Field(
         None, description="file for the truth of this run, written when live begins and at the end"
     )
@@ -73,26 +84,27 @@ class Spec(Section):
             raise ValueError(f"{value} ns is no whole millisecond; the machines' clocks have no finer ticks")
         return value
 
-    @field_validator("assets")
-    @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for path in value:
-            if path not in ASSETS:
-                close = difflib.get_close_matches(path, ASSETS, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(ASSETS)}"
-                raise ValueError(f"no simulated asset {path!r}{hint}")
-        return value
-
     @model_validator(mode="after")
     def _wired(self) -> "Spec":
+        there = [asset.path for asset in self.scenario.assets]
+        for path in self.assets or ():
+            if path not in there:
+                close = difflib.get_close_matches(path, there, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(there)}"
+                raise ValueError(f"no simulated asset {path!r}{hint}")
         if self.resume_from_ns is not None and self.resume_from_ns < self.epoch_ns:
             raise ValueError("resume_from_ns is before epoch_ns: the machines were not born yet")
-        wires = {MACHINES[path][1] for path in self.assets if path in MACHINES}
-        if "opcua" in wires and self.opcua is None:
+        kinds = {asset.kind for asset in self.played}
+        if "opcua" in kinds and self.opcua is None:
             raise ValueError("these assets speak OPC UA: `opcua` is needed")
-        if self.mqtt is None and (wires - {"opcua"} or LINK.path in self.assets or self.replay is not None):
+        if self.mqtt is None and (kinds - {"opcua"} or self.replay is not None):
             raise ValueError("these assets speak MQTT: `mqtt` is needed, with the port of the broker")
         return self
+
+    @property
+    def played(self) -> "tuple[SimulatedAsset, ...]":
+        """The assets that take part."""
+        return tuple(a for a in self.scenario.assets if self.assets is None or a.path in self.assets)
 
     @property
     def starts_at_ns(self) -> int:

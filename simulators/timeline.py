@@ -19,7 +19,12 @@ GAUGE_DECIMALS: Final = 1
 
 def machine_events(model: MachineModel, seed: int, born_ns: int) -> Iterator[Event]:
     """All that a machine reports from birth on, for ever: state, reason, product, parts, parts_good, its gauge."""
-    return _merged(facts(model, seed, born_ns // NS_PER_MS), model, Random(f"{seed}/{model.path}/gauge"), born_ns)
+    return told(facts(model, seed, born_ns // NS_PER_MS), model, seed, born_ns)
+
+
+def told(life: Iterator[Fact], model: MachineModel, seed: int, born_ns: int) -> Iterator[Event]:
+    """What a machine reports of a life, which may be one in a line of machines."""
+    return _merged(life, model, Random(f"{seed}/{model.path}/gauge"), born_ns)
 
 
 def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: int) -> Iterator[Event]:

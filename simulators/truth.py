@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from simulators.link import LinkModel, link_events
-from simulators.machine import NS_PER_MS, Fact, MachineModel, Made, Turn, facts
+from simulators.lives import lives
+from simulators.machine import NS_PER_MS, Fact, MachineModel, Made, Turn
 from simulators.timeline import Event, Timeline
 from telemetry.glossary import MachineState
 
@@ -42,6 +43,8 @@ class MachineTruth:
     """Good parts, by product (NPB)."""
     cycle_s: dict[str, Fraction]
     """Reference cycle time tCR [s], by product."""
+    losses: dict[str, Fraction]
+    """Time of the stops inside tR [s], by what NF E60-182 calls them; with executing time it sums to tR."""
 
     @property
     def parts(self) -> int:
@@ -95,6 +98,7 @@ class MachineTruth:
             "end_ns": self.end_ns,
             "required_s": float(self.required_s),
             "seconds": {state.name: float(seconds) for state, seconds in sorted(self.seconds.items())},
+            "losses": {loss: float(seconds) for loss, seconds in sorted(self.losses.items())},
             "parts": self.parts,
             "parts_good": self.parts_good,
             "by_product": {p: {"parts": n, "parts_good": self.good.get(p, 0)} for p, n in sorted(self.made.items())},
@@ -176,7 +180,7 @@ class Truth:
         self._seed = seed
         self._models = {model.path: model for model in machines}
         self._links = {link.path: link for link in links}
-        self._lived = {path: _Lived(facts(model, seed, born_ns // NS_PER_MS)) for path, model in self._models.items()}
+        self._lived = {path: _Lived(lives(self._models, path, seed, born_ns)) for path in self._models}
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -205,7 +209,31 @@ class Truth:
             dict(made),
             {product: count for product, count in good.items() if count},
             {product.name: Fraction(str(product.cycle_s)) for product in model.products},
+            self._losses(model, start_ms, end_ms, required),
         )
+
+    def _losses(
+        self, model: MachineModel, start_ms: int, end_ms: int, required: list[tuple[int, int]]
+    ) -> dict[str, Fraction]:
+        """Stops by cause. One that lasts less than the model's limit, from its last execution to its next, breaks in
+        between included, is a micro-stop where it is a breakdown or has no cause of its own."""
+        limit_ms = round(model.micro_stop_s * 1000)
+        turns = self._lived[model.path].turns(max(start_ms - limit_ms, self._born_ns // NS_PER_MS), end_ms + limit_ms)
+        ends = [turn.at_ms for turn in turns[1:]] + [end_ms + limit_ms]
+        total = Counter[str]()
+        stop: list[tuple[str, int, int]] = []
+        for turn, until_ms in [*zip(turns, ends, strict=True), (None, 0)]:
+            if turn is not None and turn.state is not MachineState.EXECUTING:
+                stop.append((model.loss(turn), turn.at_ms, until_ms))
+                continue
+            short = bool(stop) and stop[-1][2] - stop[0][1] < limit_ms
+            for loss, from_ms, to_ms in stop:
+                name = "micro_stop" if short and loss in ("breakdown", "operation") else loss
+                total[name] += sum(
+                    max(0, min(to_ms * NS_PER_MS, close) - max(from_ms * NS_PER_MS, open_)) for open_, close in required
+                )
+            stop = []
+        return {loss: Fraction(ns, 10**9) for loss, ns in total.items() if ns}
 
     def link(self, asset: str, start_ns: int, end_ns: int) -> LinkTruth:
         """The router's probes of a link. Raises as `machine`."""

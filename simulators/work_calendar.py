@@ -15,13 +15,16 @@ from zoneinfo import ZoneInfo
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 24 * 60 * MINUTE_MS
 
-Turns = tuple[tuple[int, int], ...]
-"""Daily stretches [minutes after midnight on the wall, start included, end not]; past midnight when end <= start."""
+Turns = tuple[tuple[int, int] | tuple[int, int, tuple[int, ...]], ...]
+"""Stretches [minutes after midnight on the wall, start included, end not]; past midnight when end <= start. A third
+item names the weekdays they begin on (0: Monday); without it, every day."""
+
+_EVERY_DAY: Final = tuple(range(7))
 
 
 @dataclass(frozen=True, slots=True)
 class WorkCalendar:
-    """Every day the same `shifts`, less the `breaks`, on the wall clock of `zone` (an IANA name)."""
+    """The `shifts` of the week, less the `breaks`, on the wall clock of `zone` (an IANA name)."""
 
     zone: str
     shifts: Turns
@@ -31,7 +34,8 @@ class WorkCalendar:
         """Whether machines work at an instant [ms since the epoch]."""
         wall = datetime.fromtimestamp(instant_ms // 1000, UTC).astimezone(ZoneInfo(self.zone))
         minute = wall.hour * 60 + wall.minute
-        return _inside(minute, self.shifts) and not _inside(minute, self.breaks)
+        day = wall.weekday()
+        return _inside(day, minute, self.shifts) and not _inside(day, minute, self.breaks)
 
     def stretches(self, start_ms: int) -> Iterator[tuple[int, int]]:
         """Working time from an instant on, for ever: [start, end) [ms], in order; two may touch."""
@@ -52,8 +56,15 @@ class WorkCalendar:
         return found
 
 
-def _inside(minute: int, turns: Turns) -> bool:
-    return any(start <= minute < end if start < end else minute >= start or minute < end for start, end in turns)
+def _inside(day: int, minute: int, turns: Turns) -> bool:
+    for start, end, *rest in turns:
+        days = rest[0] if rest else _EVERY_DAY
+        if start < end:
+            if day in days and start <= minute < end:
+                return True
+        elif (day in days and minute >= start) or ((day - 1) % 7 in days and minute < end):
+            return True  # past midnight it belongs to the day it began on
+    return False
 
 
 @lru_cache(maxsize=1024)

@@ -147,3 +147,13 @@ def test_the_hour_that_comes_twice_is_worked_twice() -> None:
     for noon_ms, hours in ((1_792_843_200_000, 9), (1_774_699_200_000, 7), (1_795_003_200_000, 8)):
         stretches = night.working(noon_ms, noon_ms + 24 * 3600 * 1000)
         assert sum(end - start for start, end in stretches) == hours * 3_600_000
+
+
+def test_a_calendar_of_weekdays_leaves_the_weekend_free() -> None:
+    """A night shift of Friday that ends on Saturday belongs to Friday: Saturday 04:59 works, Saturday 05:00 does not,
+    and Monday 00:00 does not either, because Sunday has no shift."""
+    nights = WorkCalendar("UTC", ((21 * 60, 5 * 60, (0, 1, 2, 3, 4)),))
+    friday_ms = 1_794_528_000_000  # 2026-11-13, a Friday
+    at = {minute: nights.works_at(friday_ms + minute * 60_000) for minute in (20 * 60 + 59, 21 * 60, 1739, 1740, 2880)}
+    assert at == {20 * 60 + 59: False, 21 * 60: True, 1739: True, 1740: False, 2880: False}
+    assert not nights.works_at(friday_ms + 3 * 86_400_000)

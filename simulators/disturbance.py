@@ -1,0 +1,172 @@
+"""Faulty MQTT devices: events and messages on their way to the wire, made late, double, garbled or lost.
+
+Invariants. Decisions are drawn from (seed, asset) in the order of its messages, so the same scenario is disturbed in
+the same way at any speed. Events stay in the order of their life inside a message; held messages are released in the
+order in which they are due.
+"""
+
+import heapq
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Final
+
+from simulators.faults import Done, Fault
+from simulators.payloads import Message, value_object
+from simulators.timeline import Event, Value
+from telemetry.glossary import METRICS
+
+ToMessages = Callable[[str, list[Event]], list[Message]]
+
+_GARBAGE: Final = (b"", b"{", b'{"value": "', b"\xff\xfe\x00\x01", b'{"value": {"a": 1}, "time": 5}', b"[[[[[[", b"nan")
+_COUNTERS: Final = ("parts", "parts_good", "parts_scrap")
+_YEAR_NS: Final = 365 * 86_400 * 10**9
+
+
+class Disturbance:
+    """The faults of one asset. `messages` makes of its events what really leaves the device, up to `until_ns`."""
+
+    def __init__(
+        self, asset: str, faults: Iterable[Fault], starts_ns: int, seed: int, to_messages: ToMessages, done: Done
+    ) -> None:
+        self._asset = asset
+        self._starts_ns = starts_ns
+        self._faults = [fault for fault in faults if fault.asset in (None, asset)]
+        self._random = Random(f"{seed}/{asset}/wire")
+        self._to_messages = to_messages
+        self._done = done
+        self._held: list[tuple[int, int, Message]] = []
+        self._order = 0
+        self._in_force: dict[str, Value] = {}
+        self._passed: dict[str, int] = {}
+        self._base: dict[str, float] = {}
+        self._resets = sorted(fault.window_ns(starts_ns)[0] for fault in self._faults if fault.kind == "counter-reset")
+        self._silences = [fault.window_ns(starts_ns) for fault in self._faults if fault.kind == "silence"]
+        self._told: set[int] = set()
+        self._until_ns = starts_ns
+
+    def leftovers(self) -> list[Message]:
+        """What the broker still retains of another year, and of a machine that is gone."""
+        if not any(fault.kind == "leftovers" for fault in self._faults):
+            return []
+        old_ns = self._starts_ns - _YEAR_NS
+        found = [
+            _one(self._asset, "state", old_ns, 3),
+            _one(self._asset, "parts", old_ns, 40_000),
+            Message(f"{self._asset}-gone/state", _one(self._asset, "state", old_ns, 3).payload, self._asset, ()),
+        ]
+        self._done.leftovers += 1
+        return found
+
+    def messages(self, events: list[Event], until_ns: int) -> list[Message]:
+        """What leaves the device, in the order in which it leaves."""
+        told, marks = self._changed(events, until_ns)
+        leaving: list[Message] = list(marks)
+        for message in self._to_messages(self._asset, told):
+            leaving += self._fate(message)
+        while self._held and self._held[0][0] < until_ns:
+            leaving.append(heapq.heappop(self._held)[2])
+        if any(fault.kind == "reordered" and fault.active(until_ns - 1 - self._starts_ns) for fault in self._faults):
+            self._random.shuffle(leaving)
+        return leaving
+
+    def rest(self) -> list[Message]:
+        """What is still held, at the end."""
+        rest = [message for _, _, message in sorted(self._held)]
+        self._held = []
+        return rest
+
+    # events
+
+    def _changed(self, events: list[Event], until_ns: int) -> tuple[list[Event], list[Message]]:
+        """The events as a device with a wrong clock, a reset counter or a cut cable tells them; and its last words."""
+        marks: list[Message] = []
+        told: list[Event] = []
+        before = dict(self._in_force)
+        for start, end in self._silences:
+            if start < until_ns and start not in self._told:
+                self._told.add(start)
+                known = before | {m: v for t, m, v in events if t < start}
+                held = {metric: value for metric, value in known.items() if METRICS[metric].holds}
+                marks += [_one(self._asset, metric, start, value, "bad") for metric, value in held.items()]
+            if end <= until_ns and start in self._told and end not in self._told:
+                self._told.add(end)
+                known = before | {m: v for t, m, v in events if t < end}
+                told += [(end, m, self._counted(end, m, v, v)) for m, v in known.items() if METRICS[m].holds]
+        for at in self._resets:
+            if self._until_ns <= at < until_ns:
+                told += [(at, metric, 0) for metric in _COUNTERS if metric in before]
+        self._until_ns = until_ns
+        for time_ns, metric, value in events:
+            previous = self._in_force.get(metric, 0)
+            self._in_force[metric] = value
+            if any(start <= time_ns < end for start, end in self._silences):
+                continue
+            told.append((time_ns + self._skew_ns(time_ns), metric, self._counted(time_ns, metric, value, previous)))
+        unique = {(time_ns, metric): value for time_ns, metric, value in told}
+        return sorted((time_ns, metric, value) for (time_ns, metric), value in unique.items()), marks
+
+    def _skew_ns(self, time_ns: int) -> int:
+        since = time_ns - self._starts_ns
+        by_s = sum(fault.by_s for fault in self._faults if fault.kind == "skew" and fault.active(since))
+        return round(by_s * 1000) * 10**6
+
+    def _counted(self, time_ns: int, metric: str, value: Value, previous: Value) -> Value:
+        """A counter as it stands after its resets."""
+        if metric not in _COUNTERS or isinstance(value, str) or isinstance(previous, str):
+            return value
+        passed = bisect_right(self._resets, time_ns)
+        if passed > self._passed.get(metric, 0):
+            self._passed[metric] = passed
+            self._base[metric] = previous
+        return value - self._base.get(metric, 0)
+
+    # messages
+
+    def _fate(self, message: Message) -> list[Message]:
+        at_ns = message.events[0][0] - self._starts_ns if message.events else 0
+        leaving = [message]
+        for fault in self._faults:
+            if not fault.active(at_ns):
+                continue
+            hit = self._random.random() < fault.share
+            if fault.kind == "lost" and hit:
+                self._done.withheld += [(message.asset, metric, time_ns) for time_ns, metric, _ in message.events]
+                return []
+            if fault.kind == "duplicated" and hit:
+                leaving.append(message)
+                self._done.duplicated += 1
+            elif fault.kind == "garbage" and hit:
+                leaving.append(Message(message.topic, self._random.choice(_GARBAGE), message.asset, ()))
+                self._done.garbage += 1
+            elif fault.kind == "type-change":
+                leaving = [_in_quotes(one) for one in leaving]
+            elif fault.kind == "late":
+                self._order += 1
+                due_ns = fault.window_ns(self._starts_ns)[1]
+                heapq.heappush(self._held, (due_ns, self._order, message))
+                return []
+        return leaving
+
+
+def _one(asset: str, metric: str, time_ns: int, value: Value, quality: str | None = None) -> Message:
+    payload = json.dumps(value_object(time_ns, value, quality)).encode()
+    return Message(f"{asset}/{metric}", payload, asset, ((time_ns, metric, value),))
+
+
+def _in_quotes(message: Message) -> Message:
+    """The same message from a device that has begun to send its numbers as text."""
+
+    def quoted(told: object, key: str) -> object:
+        if isinstance(told, list):
+            return [quoted(one, key) for one in told]
+        if isinstance(told, dict):
+            return {name: quoted(value, name) for name, value in told.items()}
+        number = isinstance(told, int | float) and not isinstance(told, bool) and key not in ("ts", "time")
+        return str(told) if number else told
+
+    if not message.payload.startswith((b"{", b"[")):
+        return message
+    payload = json.dumps(quoted(json.loads(message.payload), ""), separators=(",", ":")).encode()
+    return message._replace(payload=payload)
