@@ -207,12 +207,12 @@ async def test_loss_by_direction_over_a_link() -> None:
         handover_s=0,
     )
     with serving() as server, UdpLink(lossy, 17, ("127.0.0.1", server.address[1])) as link:
-        async with probing(link.port, interval_ms=3, timeout_ms=100, reflector="stateful") as (sink, component):
-            await sink.until(samples=1000)
+        async with probing(link.port, interval_ms=3, timeout_ms=500, reflector="stateful") as (sink, component):
+            await sink.until(samples=1200)
         truth = link.truth()
     # Up to an answered packet so long ago that whatever was sent before it has its outcome.
     answered_ns = sorted(sample.time_ns for sample in sink.samples if sample.metric == "rtt")
-    end_ns = next(time_ns for time_ns in reversed(answered_ns) if time_ns < answered_ns[-1] - 300_000_000)
+    end_ns = next(time_ns for time_ns in reversed(answered_ns) if time_ns < answered_ns[-1] - 700_000_000)
     told = {sample.time_ns: sample.text for sample in sink.samples if sample.metric == "rtt_lost"}
     ways = [text for time_ns, text in told.items() if time_ns < end_ns]
     gone = {passage.way: 0 for passage in truth.passages}
