@@ -103,15 +103,14 @@ class InfluxServer:
     def ask(self, bucket: str, statements: Sequence[str]) -> list[list[dict[str, Any]]]:
         """Of each InfluxQL statement its series, as InfluxDB gives them in JSON: tags, columns, values. StoreError."""
         answer = self._query(bucket, "; ".join(statements), "application/json")
-        try:
-            results = json.loads(answer)["results"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"InfluxDB at {self._config.url} answers what is no InfluxQL result: {error}") from error
         found: list[list[dict[str, Any]]] = [[] for _ in statements]
-        for result in results:
-            if "error" in result:
-                raise _trouble(str(result["error"]), bucket)
-            found[result.get("statement_id", 0)] += result.get("series", [])
+        try:
+            for result in json.loads(answer)["results"]:
+                if "error" in result:
+                    raise _trouble(str(result["error"]), bucket)
+                found[result.get("statement_id", 0)] += result.get("series", [])
+        except (ValueError, LookupError, TypeError) as error:
+            raise StoreError(f"InfluxDB at {self._config.url} answers what is no InfluxQL result: {error}") from error
         return found
 
     def ask_csv(self, bucket: str, statement: str) -> bytes:
@@ -146,8 +145,9 @@ class InfluxServer:
         self, method: str, path: str, fields: dict[str, str], headers: dict[str, str], body: bytes | None
     ) -> urllib3.BaseHTTPResponse:
         url = f"{self._config.url}{path}?{urlencode(fields)}"
+        headers |= self._authorization()
         try:
-            answer = self._pool.request(method, url, body=body, headers=headers | self._authorization())
+            answer = self._pool.request(method, url, body=body, headers=headers)
         except urllib3.exceptions.HTTPError as error:
             with self._lock:
                 self._version = None
@@ -158,7 +158,7 @@ class InfluxServer:
     def _authorization(self) -> dict[str, str]:
         if not self._token:
             return {}
-        if self._version is not None and self._version.major == 1:
+        if self.version.major == 1:
             return dict(urllib3.make_headers(basic_auth=self._token))
         return {"Authorization": f"Token {self._token}"}
 
@@ -208,7 +208,7 @@ def _raise_query(status: int, headers: Mapping[str, str], body: bytes, bucket: s
         )
     if status == 404:
         raise _trouble(message, bucket)
-    if status in (429, 503):
+    if status in (429, 502, 503, 504):
         raise StoreError(f"InfluxDB is busy ({status}: {message})", retry_after_s=_retry_after(headers))
     if _LIMIT.search(message):
         raise StoreError(f"InfluxDB is full: {message}: raise that limit in its configuration")
