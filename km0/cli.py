@@ -35,13 +35,16 @@ def _root(
 
 
 def _mount() -> None:
-    from km0 import check, demo, opcua, run
+    from km0 import check, demo, latency, opcua, probe, run
 
     app.command("demo")(demo.demo)
     app.command("run")(run.run)
     app.command("check")(check.check)
     app.command("init")(check.init)
     app.command("glossary")(check.glossary)
+    app.command("latency")(latency.latency)
+    app.command("probe")(probe.probe)
+    app.command("reflect")(probe.reflect)
     app.add_typer(opcua.app, name="opcua")
 
 
