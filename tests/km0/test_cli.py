@@ -59,7 +59,8 @@ def test_check_of_no_file_says_how_to_get_one(tmp_path: Path) -> None:
 
 def test_two_collectors_of_one_name_are_refused(tmp_path: Path) -> None:
     """Health and logs tell collectors apart by name."""
-    section = '[[collectors]]\nkind = "mqtt"\nname = "a"\nhost = "h"\n'
+    topics = 'topics = [{ dialect = "json", topic = "{asset}/{metric}" }]\n'
+    section = '[[collectors]]\nkind = "mqtt"\nname = "a"\nhost = "h"\n' + topics
     (tmp_path / "plant.toml").write_text(section + section)
     answer = km0("check", cwd=tmp_path)
     assert answer.returncode == 2
