@@ -12,6 +12,17 @@ from telemetry.config import Section, TimeOfDay
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
+StateName = Literal[
+    "NOT_AVAILABLE", "OUT_OF_SERVICE", "NOT_EXECUTING", "EXECUTING", "SETUP", "STARVED", "BLOCKED", "MAINTENANCE"
+]
+"""The names of glossary.MachineState, as the plant file writes them."""
+
+CategoryName = Literal[
+    "running", "breakdown", "operation", "tool_change", "adjustment", "inspection", "changeover", "upkeep",
+    "micro_stop", "induced", "planned",
+]  # fmt: skip
+"""What a stretch of required time is spent on (docs/kpis.md); "planned" takes it out of required time."""
+
 AssetPath = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*){1,5}$", max_length=200)]
 """ISA-95 path, "site/area/line/asset": lower case, digits, ". _ -"."""
 
@@ -54,6 +65,12 @@ class Asset(Section):
     )
     micro_stop_s: float = Field(120.0, ge=0, description="stops shorter than this [s] are micro-stops")
     stale_after_s: float = Field(900.0, gt=0, description="without any sample for so long [s], the state is unknown")
+    state_categories: dict[StateName, CategoryName] = Field(
+        {}, description='what a state counts as, where it is not the usual: { MAINTENANCE = "breakdown" }'
+    )
+    reason_categories: dict[str, CategoryName] = Field(
+        {}, description='what a reason counts as, in the words of the machine: { "bourrage" = "breakdown" }'
+    )
     target_trs: float | None = Field(None, gt=0, le=1, description="target TRS, 0 to 1")
     hourly_cost: float | None = Field(None, ge=0, description="cost of one lost hour [€]")
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from math import isnan, nan
 from typing import Any, Final, Literal
 
-from pipeline.kpis import link, machine
+from pipeline.kpis import iso22400, link, machine
 from pipeline.kpis.link import Probes
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import Category
 from telemetry.samples import Ratio
 
-PER_MACHINE: Final = ("hour", "shift", "day")
+PER_MACHINE: Final = ("hour", "shift", "day", "week", "month")
 PER_LINK: Final = ("minute", "hour", "day")
 
 
@@ -183,6 +183,53 @@ CATALOGUE: Final[tuple[Kpi, ...]] = (
         "running time inside required time", "temps de fonctionnement",
     ),
     *(_stop(category) for category in _STOPS),
+    _machine(
+        "setup_time", "s", _seconds(iso22400.aust), f"{_ISO} AUST", "changeover, adjustment and tool change",
+        "temps de préparation",
+    ),
+    _machine(
+        "processing_time", "s", _seconds(iso22400.aupt), f"{_ISO} AUPT = AUST + APT", "set-up and production time",
+        "temps de traitement",
+    ),
+    _machine(
+        "delay_time", "s", _seconds(iso22400.adet), f"{_ISO} ADET", "own stops that are no set-up",
+        "temps de retard",
+    ),
+    _machine(
+        "down_time", "s", _seconds(iso22400.adot), f"{_ISO} ADOT", "waiting for transport or in a queue",
+        "temps d'attente",
+    ),
+    _machine(
+        "busy_time", "s", _seconds(iso22400.aubt), f"{_ISO} AUBT = AUPT + ADET", "executing an order, with its delays",
+        "temps d'occupation",
+    ),
+    _machine(
+        "allocation_efficiency", "", iso22400.allocation_efficiency, f"{_ISO} Allocation efficiency = AUBT/PBT",
+        "share of planned busy time spent on orders", "efficacité d'allocation",
+    ),
+    _machine(
+        "utilization_efficiency", "", iso22400.utilization_efficiency, f"{_ISO} Utilization efficiency = APT/AUBT",
+        "share of busy time that adds value", "efficacité d'utilisation",
+    ),
+    _machine(
+        "technical_efficiency", "", iso22400.technical_efficiency, f"{_ISO} Technical efficiency = APT/(APT + ADET)",
+        "production time against own delays", "efficacité technique",
+    ),
+    _machine(
+        "setup_ratio", "", iso22400.setup_ratio, f"{_ISO} Setup ratio = AUST/AUPT", "set-up share of processing",
+        "part de préparation",
+    ),
+    _machine(
+        "scrap_ratio", "", iso22400.scrap_ratio, f"{_ISO} Scrap ratio = SQ/PQ", "parts that are not good ÷ all parts",
+        "taux de rebut",
+    ),
+    _machine(
+        "mtbf", "s", iso22400.mtbf, f"{_ISO} MTBF, n = FE", "operating time per breakdown",
+        "temps moyen entre pannes",
+    ),
+    _machine(
+        "mttr", "s", iso22400.mttr, f"{_ISO} MTTR, n = FE", "breakdown time per breakdown", "temps moyen de réparation",
+    ),
     _link("rtt_p50", "ms", _percentile(0.50), "RFC 2681, RFC 7679 4.2", "median round-trip time", "RTT médian"),
     _link(
         "rtt_p95", "ms", _percentile(0.95), "RFC 2681, RFC 7679 4.2",

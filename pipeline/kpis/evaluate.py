@@ -1,6 +1,7 @@
 """The catalogue applied: which windows an asset has, what a sample in one of them can change, and their KPI values."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Final
 
 from pipeline.kpis import machine
@@ -11,7 +12,7 @@ from pipeline.kpis.machine import MachineHistory
 from telemetry import calendar
 from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
-from telemetry.samples import SECOND_NS, KpiValue, Series, Window
+from telemetry.samples import SECOND_NS, KpiValue, Window
 
 _ROWS: Final[dict[str, tuple[Kpi, ...]]] = {
     kind: tuple(kpi for kpi in CATALOGUE if kpi.of == kind) for kind in ("machine", "link", "platform")
@@ -67,6 +68,10 @@ def windows(plant: Plant, asset: Asset, span: Window) -> list[Window]:
         found += [shift for _, shift in calendar.turns(span, shifts, zone)]
     if "day" in kinds:
         found += calendar.days(span, zone)
+    if "week" in kinds:
+        found += calendar.weeks(span, zone)
+    if "month" in kinds:
+        found += calendar.months(span, zone)
     return found
 
 
@@ -82,19 +87,24 @@ def evaluate(
         return []
     span = Window(min(window.start_ns for window in due), max(window.end_ns for window in due))
 
-    def read(metric: str, window: Window) -> Series:
-        return store.read(asset.path, metric, window)
-
     history: MachineHistory | LinkHistory
     if asset.kind == "machine":
-        history = MachineHistory(asset, plant.calendar(asset.path), plant.zone, span, now_ns, read, metrics)
+        history = history_of(store, plant, asset, span, now_ns, metrics)
     else:
-        history = LinkHistory(span, now_ns, read)
+        history = LinkHistory(span, now_ns, partial(store.read, asset.path))
     values: list[KpiValue] = []
     for window in due:
         model, final = history.over(window), history.final(window)
         values += [_value(asset, kpi, window, kpi.compute(model), final) for kpi in rows if window.kind in kpi.per]
     return values
+
+
+def history_of(
+    store: Store, plant: Plant, asset: Asset, span: Window, now_ns: int, metrics: Collection[str]
+) -> MachineHistory:
+    """The timeline of a machine over a span, from one read of its inputs."""
+    read = partial(store.read, asset.path)
+    return MachineHistory(asset, plant.calendar(asset.path), plant.zone, span, now_ns, read, metrics)
 
 
 def _value(asset: Asset, kpi: Kpi, window: Window, figure: Figure, final: bool) -> KpiValue:

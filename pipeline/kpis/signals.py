@@ -62,15 +62,19 @@ def increments(series: Series, rollover: float | None = None) -> Numbers:
 
     The first row is a baseline (a read begins with the value in force, so the increment of the first row inside a
     window is there), and so is a row after one that says nothing (BAD). A counter that fell was reset: it has counted
-    its new value since, nothing is lost. A counter that is known to roll over at `rollover` (the count it never
-    shows, 65536 for 16 bits) has counted through it instead. Messages lost on the way cost nothing: the next value
-    makes up for them.
+    its new value since, nothing is lost. But one that fell to more than half of what it showed was corrected by hand
+    (1,000 → 995): nothing was made, and what was counted too much stays counted where it was; a reset that has
+    caught up more than half within one message would be taken for that. A counter that is known to roll over at
+    `rollover` (the count it never shows, 65536 for 16 bits) has counted through it instead. Messages lost on the way
+    cost nothing: the next value makes up for them.
     """
     if len(series) == 0:
         return np.zeros(0)
     grown = np.zeros(len(series))
     grown[1:] = np.diff(series.values)
-    after_reset = series.values if rollover is None else grown + rollover
+    before = np.concatenate((series.values[:1], series.values[:-1]))
+    corrected = series.values > before / 2
+    after_reset = np.where(corrected, 0.0, series.values) if rollover is None else grown + rollover
     grown = np.where(grown < 0, after_reset, grown)
     told = trusted(series)
     usable = told.copy()

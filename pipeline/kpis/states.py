@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from telemetry.glossary import MachineState
+from telemetry.plant import Asset
 
 
 class Category(StrEnum):
@@ -87,9 +88,19 @@ REASON: Final[dict[str, Category]] = {
 """Words as machines and operators write them, in lower case, with spaces for "_". PLANNED takes time out of tR."""
 
 
-def category_of(state: MachineState, reason: str) -> Category:
-    """The category of a state for a reason. A reason speaks of a stop: it cannot make a running machine stop."""
-    by_state = STATE[state]
+def category_of(state: MachineState, reason: str, asset: Asset | None = None) -> Category:
+    """The category of a state for a reason. A reason speaks of a stop: it cannot make a running machine stop.
+
+    The asset's own tables (`state_categories`, `reason_categories` in the plant file) come before those above.
+    """
+    own_states = asset.state_categories.items() if asset else ()
+    own_reasons = {_key(word): name for word, name in asset.reason_categories.items()} if asset else {}
+    by_state = next((Category(name) for one, name in own_states if one == state.name), STATE[state])
     if by_state is Category.RUNNING:
         return by_state
-    return REASON.get(reason.strip().lower().replace("_", " "), by_state)
+    word = _key(reason)
+    return Category(own_reasons[word]) if word in own_reasons else REASON.get(word, by_state)
+
+
+def _key(word: str) -> str:
+    return word.strip().lower().replace("_", " ")

@@ -110,9 +110,10 @@ def test_an_open_window_is_refreshed_when_it_has_aged_and_not_before() -> None:
     for seconds, evaluated in ((2, 0), (3, 1), (5, 1), (50, 2)):
         clock.now_ns += seconds * SECOND_NS
         assert recompute.step().evaluated == evaluated
+    assert recompute.step(all_open=True).evaluated == 2  # week and month, of which a minute is no 1/1440
     assert recompute.step(all_open=True).evaluated == 0
     clock.now_ns += SECOND_NS
-    assert recompute.step(all_open=True).evaluated == 2
+    assert recompute.step(all_open=True).evaluated == 4
 
 
 def test_a_history_poured_in_is_shown_as_it_comes() -> None:

@@ -42,6 +42,7 @@ def machine_samples() -> st.SearchStrategy[list[Sample]]:
         st.tuples(st.just("state"), st.sampled_from([0, 1, 2, 3, 3, 3, 4, 5, 7])),
         st.tuples(st.sampled_from(counters), st.integers(0, 40)),
         st.tuples(st.just("power"), st.integers(0, 9)),
+        st.tuples(st.just("online"), st.integers(0, 1)),
     )
     word = st.one_of(
         st.tuples(st.just("product"), st.sampled_from(["a", "b", "x", ""])),

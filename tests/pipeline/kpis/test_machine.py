@@ -2,22 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from zoneinfo import ZoneInfo
+from typing import get_args
 
-import numpy as np
 import pytest
 
 from pipeline.kpis.machine import MachineHistory
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import Category
-from telemetry.glossary import MachineState, holds
-from telemetry.plant import Asset, CalendarConfig, Turn
+from telemetry.glossary import MachineState
+from telemetry.plant import Asset, CalendarConfig, CategoryName, StateName, Turn
 from telemetry.samples import SECOND_NS, Series, Window
+from tests.pipeline.kpis.timeline import HOUR, MINUTE, PARIS, reader
 
-MINUTE = 60 * SECOND_NS
-HOUR = 60 * MINUTE
 RUN, IDLE, DOWN = MachineState.EXECUTING, MachineState.NOT_EXECUTING, MachineState.OUT_OF_SERVICE
-PARIS = ZoneInfo("Europe/Paris")
 MILL = Asset(path="km0/a/mill", name="mill", cycle_s={"gear": 60.0, "cover": 120.0}, stale_after_s=7200)
 GEAR = Series.of((-HOUR, 0, "gear"))
 
@@ -30,15 +27,7 @@ def over(
     calendar: CalendarConfig | None = None,
     now_ns: int = 100 * HOUR,
 ) -> Oee:
-    def read(metric: str, asked: Window) -> Series:
-        found = series.get(metric, Series.empty())
-        low = int(np.searchsorted(found.times_ns, asked.start_ns, "left"))
-        high = int(np.searchsorted(found.times_ns, asked.end_ns, "left"))
-        low = max(0, low - 1) if holds(metric) else low
-        part = slice(low, high)
-        return Series(found.times_ns[part], found.values[part], found.quality[part], found.texts[part])
-
-    return MachineHistory(asset, calendar, PARIS, window, now_ns, read, series.keys()).over(window)
+    return MachineHistory(asset, calendar, PARIS, window, now_ns, reader(series), series.keys()).over(window)
 
 
 def bad(series: Series, *rows: int) -> Series:
@@ -265,3 +254,58 @@ def test_set_up_is_not_held_against_a_machine_by_nee() -> None:
     }
     oee = over(series)
     assert (oee.trs.value, oee.nee.value) == (0.5, 1.0)
+
+
+def test_after_a_break_of_the_connection_nothing_is_known_until_the_next_sample() -> None:
+    """Broken at 10 min while running, mended at 20: ten minutes unknown, and the count across them is not sure."""
+    series = {
+        **HOURFUL,
+        "state": Series.of((-HOUR, RUN)),
+        "online": Series.of((-HOUR, 1), (10 * MINUTE, 0), (20 * MINUTE, 1)),
+        "parts": Series.of((-MINUTE, 0), (9 * MINUTE, 9), (21 * MINUTE, 20), (58 * MINUTE, 50)),
+        "parts_good": Series.of((-MINUTE, 0), (9 * MINUTE, 9), (21 * MINUTE, 20), (58 * MINUTE, 50)),
+    }
+    oee = over(series)
+    assert (oee.known, oee.unknown, oee.running) == (3000, 600, 3000)
+    assert (oee.net, oee.made_all) == ((9 + 30) * 60, 50)
+
+
+def test_samples_filled_in_later_end_a_break_where_they_begin() -> None:
+    """The machine kept its samples: from 12 min on it is known that it had stopped, and from 15 min that it ran."""
+    series = {
+        "state": Series.of((-HOUR, RUN), (12 * MINUTE, IDLE), (15 * MINUTE, RUN)),
+        "online": Series.of((-HOUR, 1), (10 * MINUTE, 0), (20 * MINUTE, 1)),
+    }
+    oee = over(series)
+    assert (oee.known, oee.running, oee.stops[Category.OPERATION]) == (58 * 60, 55 * 60, 3 * 60)
+
+
+def test_a_state_that_is_told_at_the_instant_of_a_break_is_known() -> None:
+    """A collector that knows that it missed nothing states the value in force again at the break."""
+    series = {
+        "state": Series.of((-HOUR, RUN), (10 * MINUTE, RUN)),
+        "online": Series.of((-HOUR, 1), (10 * MINUTE, 0), (20 * MINUTE, 1)),
+    }
+    assert over(series).known == 3600
+
+
+def test_a_break_that_began_long_before_the_window_still_holds() -> None:
+    """Broken for ten days, in power at the start of what is read; nothing came since."""
+    series = {"state": Series.of((-300 * HOUR, RUN)), "online": Series.of((-240 * HOUR, 0), (30 * MINUTE, 1))}
+    assert over(series).known == 1800
+
+
+def test_the_plant_file_may_say_what_a_state_or_a_reason_counts_as() -> None:
+    """Maintenance counts as breakdown on this machine, "Bourrage" as an induced stop; elsewhere nothing changes."""
+    own = MILL.model_copy(
+        update={"state_categories": {"MAINTENANCE": "breakdown"}, "reason_categories": {"Bourrage": "induced"}}
+    )
+    series = {
+        "state": Series.of((-HOUR, MachineState.MAINTENANCE), (20 * MINUTE, IDLE), (40 * MINUTE, RUN)),
+        "reason": Series.of((20 * MINUTE, 0, "bourrage"), (40 * MINUTE, 0, "")),
+    }
+    assert (over(series).stops[Category.UPKEEP], over(series).stops[Category.OPERATION]) == (1200, 1200)
+    changed = over(series, asset=own).stops
+    assert (changed[Category.BREAKDOWN], changed[Category.INDUCED]) == (1200, 1200)
+    assert set(get_args(CategoryName)) == {category.value for category in Category}
+    assert list(get_args(StateName)) == [state.name for state in MachineState]

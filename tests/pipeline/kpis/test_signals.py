@@ -20,11 +20,13 @@ def with_quality(series: Series, *quality: int) -> Series:
         ([7, 12], [0, 5]),  # four messages lost: nothing is
         ([7, 9, 3, 4], [0, 2, 3, 1]),  # reset, and three were made before the next message
         ([7, 9, 0, 1], [0, 2, 0, 1]),
+        ([998, 1000, 995, 996], [0, 2, 0, 1]),  # corrected by hand: not 995 parts
+        ([998, 1000, 500, 501], [0, 2, 500, 1]),  # half of it: a reset
         ([7, np.nan, 9, 10], [0, 0, 0, 1]),
     ],
 )
 def test_a_counter_counts_across_resets_and_lost_messages(values: list[float], expected: list[float]) -> None:
-    """The first value is a baseline; a fall is a reset to zero; not a number is not known."""
+    """The first value is a baseline; a fall is a reset to zero, unless small; not a number is not known."""
     assert signals.increments(Series.of(*enumerate(values))).tolist() == expected
 
 

@@ -1,0 +1,50 @@
+"""Where nobody can tell what a machine did: silence, and a broken connection.
+
+A silence is longer than `stale_after_s` without any sample; the values in force hold for that long into it. A break is
+told by `online` = 0 (or BAD): from that instant on nothing is known, until the next sample of an input. Samples that
+are filled in later, from a server's history or a device's buffer, are inputs too: they end the break where they begin.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from pipeline.kpis import signals
+from telemetry.intervals import Instants, Intervals, none
+from telemetry.samples import Series, Window
+
+Read = Callable[[str, Window], Series]
+"""Reads a metric of the machine over a window, beginning with the value in force for one that holds."""
+
+
+def silences(inputs: Sequence[Instants], seen: Window, limit_ns: int, read: Read, others: Sequence[str]) -> Intervals:
+    """Where no metric says anything for longer than the limit. The other metrics, which may be large, are read only
+    where the inputs are silent."""
+    alive = _merged(inputs)
+    silent = signals.silences(alive, seen.start_ns, seen.end_ns, limit_ns)
+    if not len(silent) or not others:
+        return silent
+    quiet = Window(int(silent[0, 0]), int(silent[-1, 1]))
+    alive = _merged([alive, *(read(metric, quiet).times_ns for metric in others)])
+    return signals.silences(alive, seen.start_ns, seen.end_ns, limit_ns)
+
+
+def breaks(series: Mapping[str, Series], seen: Window) -> Intervals:
+    """Where the connection was broken: from each `online` that is not 1 to the next sample, of `online` itself later,
+    of any other input at that instant or later. A break that began before `seen` is cut to it."""
+    online = series["online"]
+    away = np.flatnonzero(~signals.trusted(online) | (online.values < 1))
+    if not len(away):
+        return none()
+    start = online.times_ns[away]
+    end = np.append(online.times_ns, seen.end_ns)[away + 1]
+    for metric, one in series.items():
+        if metric != "online":
+            following = np.searchsorted(one.times_ns, start, "left")
+            end = np.minimum(end, np.append(one.times_ns, seen.end_ns)[following])
+    found = np.column_stack((start, end)).clip(seen.start_ns, seen.end_ns)
+    return found[found[:, 1] > found[:, 0]]
+
+
+def _merged(parts: Sequence[Instants]) -> Instants:
+    return np.sort(np.concatenate((np.empty(0, np.int64), *parts)), kind="stable")

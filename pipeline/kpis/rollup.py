@@ -1,0 +1,97 @@
+"""Figures of a line, a cell, a site, an order or any interval: sums of times and parts, never means of ratios.
+
+An Oee is made of sums, so the Oee of several machines, or of one machine over several stretches, is their sum; every
+figure of the catalogue is then taken from it as from one machine's. Required time of two machines is twice the hours:
+a line's TRS is weighted by how long each machine was required.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
+from math import isnan, nan
+from typing import Any, Final
+
+from pipeline.kpis.evaluate import history_of
+from pipeline.kpis.machine import MachineHistory
+from pipeline.kpis.oee import Oee
+from pipeline.kpis.states import Category
+from telemetry.plant import Asset, Plant
+from telemetry.protocols import Store
+from telemetry.samples import Window
+
+_SUMMED: Final = tuple(
+    one.name for one in fields(Oee) if one.type in (float, int) and not one.name.endswith("_coverage")
+)
+
+
+def summed(parts: Sequence[Oee]) -> Oee:
+    """The Oee of all parts together, which must share a convention. Coverage of counters is weighted by time.
+
+    Raises ValueError when there are none, or when conventions differ.
+    """
+    if len({part.convention for part in parts}) != 1:
+        raise ValueError("only figures of one convention can be added, and at least one")
+    total = sum(part.total for part in parts)
+    causes: dict[Category, float] = {}
+    for part in parts:
+        for category, length in part.stops.items():
+            causes[category] = causes.get(category, 0.0) + length
+
+    def weighted(name: str) -> float:
+        return sum(getattr(part, name) * part.total for part in parts) / total if total else 0.0
+
+    def added(name: str) -> float:
+        known = [value for value in (getattr(part, name) for part in parts) if not isnan(value)]
+        return sum(known) if known else nan
+
+    sums: dict[str, Any] = {name: added(name) for name in _SUMMED}
+    return replace(
+        parts[0],
+        **sums,
+        stops=causes,
+        made_coverage=weighted("made_coverage"),
+        good_coverage=weighted("good_coverage"),
+        findings=tuple(dict.fromkeys(finding for part in parts for finding in part.findings)),
+    )
+
+
+def members(plant: Plant, path: str) -> list[Asset]:
+    """The machines at or below a path: one machine, a line, a cell, an area or a site."""
+    return [asset for asset in plant.assets if asset.kind == "machine" and f"{asset.path}/".startswith(f"{path}/")]
+
+
+def history(
+    store: Store, plant: Plant, asset: Asset, window: Window, now_ns: int, metrics: Collection[str] | None = None
+) -> MachineHistory:
+    """The timeline of a machine over any interval. `metrics`: all that the store holds of it, if known already."""
+    if metrics is None:
+        metrics = {sample.metric for sample in store.latest(asset.path)}
+    return history_of(store, plant, asset, window, now_ns, metrics)
+
+
+def over(store: Store, plant: Plant, path: str, window: Window, now_ns: int) -> Oee:
+    """The Oee of a machine, line, cell or site over any interval. Raises ValueError when no machine is there."""
+    machines = members(plant, path)
+    if not machines:
+        raise ValueError(f"there is no machine at or below {path!r}")
+    return summed([history(store, plant, asset, window, now_ns).over(window) for asset in machines])
+
+
+def orders(store: Store, asset: str, window: Window, now_ns: int) -> list[tuple[str, Window]]:
+    """The orders of a machine that were executed within the window, whole in their start, cut at its end and at now.
+
+    An order lasts from the sample that names it to the one that names another, or none.
+    """
+    series = store.read(asset, "order", window)
+    names = series.texts.tolist()
+    end_ns = max(window.start_ns, min(window.end_ns, now_ns))
+    found: list[tuple[str, Window]] = []
+    for index, (name, time_ns) in enumerate(zip(names, series.times_ns.tolist(), strict=True)):
+        if index and name == names[index - 1]:
+            continue
+        following = next(
+            (int(series.times_ns[later]) for later in range(index + 1, len(names)) if names[later] != name),
+            end_ns,
+        )
+        if name and series.quality[index] != 2 and time_ns < following:
+            found.append((name, Window(time_ns, following, "order")))
+    return found
