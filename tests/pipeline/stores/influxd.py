@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,8 @@ class Influxd:
     folder: Path
     port: int = field(default_factory=free_port)
     settings: dict[str, str] = field(default_factory=dict)
+    unprivileged: bool = False
+    """Run it as nobody, when we are root: for tests of what it may not do."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,6 +49,9 @@ class Influxd:
         } | self.settings
         config = self.folder / "influxdb.conf"
         config.write_text("")
+        user = "nobody" if self.unprivileged and os.geteuid() == 0 else None
+        if user is not None:
+            self._give_to(user)
         with (self.folder / "influxd.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [program, "-config", str(config)],
@@ -52,8 +59,16 @@ class Influxd:
                 | {f"INFLUXDB_{name}": value for name, value in settings.items()},
                 stdout=log,
                 stderr=log,
+                user=user,
             )
         self.wait()
+
+    def _give_to(self, user: str) -> None:
+        for path in [self.folder, *self.folder.rglob("*")]:
+            shutil.chown(path, user)
+        for parent in self.folder.parents:
+            if parent.stat().st_uid == 0 and str(parent).startswith(tempfile.gettempdir() + "/pytest-of-"):
+                parent.chmod(0o755)
 
     def wait(self, seconds: float = 30.0) -> None:
         """Return once it answers."""
@@ -79,10 +94,12 @@ class Influxd:
             self.process.wait(30)
             self.process = None
 
-    def run(self, *statements: str, database: str = "") -> list[dict[str, object]]:
+    def run(self, *statements: str, database: str = "", user: str = "") -> list[dict[str, object]]:
         """Results of InfluxQL statements."""
-        body = urlencode({"q": "; ".join(statements), "db": database, "epoch": "ns"}).encode()
-        with urlopen(f"{self.url}/query", body, timeout=30) as answer:  # noqa: S310  # http, to ourselves
+        asked = {"q": "; ".join(statements), "db": database, "epoch": "ns"}
+        name, _, password = user.partition(":")
+        rights = f"?{urlencode({'u': name, 'p': password})}" if user else ""
+        with urlopen(f"{self.url}/query{rights}", urlencode(asked).encode(), timeout=30) as answer:  # noqa: S310  # http, to ourselves
             results: list[dict[str, object]] = json.loads(answer.read())["results"]
         assert not [result for result in results if "error" in result], results
         return results

@@ -99,9 +99,13 @@ def test_a_full_database_takes_nothing_for_the_moment(own: Influxd, setting: str
     config = own.databases()
     batch = [at(n, n, asset=f"km0/machine-{n}") for n in range(10)]
     store = InfluxDbStore(config)
-    with pytest.raises(StoreError, match="limit"):
+
+    def write_one_by_one() -> None:
         for sample in batch:
             store.write([sample])
+
+    with pytest.raises(StoreError, match="limit"):
+        write_one_by_one()
     own.stop()
     own.settings[f"DATA_{setting}"] = "1000"
     own.start()
