@@ -21,6 +21,11 @@ class NodeAddress:
     kind: str
     identifier: str
 
+    def __str__(self) -> str:
+        if self.uri == STANDARD:
+            return f"{self.kind}={self.identifier}"
+        return f"nsu={self.uri.replace('%', '%25').replace(';', '%3B')};{self.kind}={self.identifier}"
+
     def within(self, namespaces: Sequence[str]) -> str | None:
         """The address in one session, "ns=3;s=…", given the server's namespace array; None: the URI is not in it."""
         if self.uri not in namespaces:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Coroutine, Iterable
 from time import time_ns
 from typing import Any, Final
 
-from collectors.opcua.address import parse
 from collectors.opcua.config import OpcUaConfig
 from collectors.opcua.history import NoHistoryError, read_raw
+from collectors.opcua.machines import Reader
 from collectors.opcua.presence import Presence
 from collectors.opcua.session import Session, connect
+from collectors.opcua.sources import Sources
 from collectors.opcua.subscription import Subscription
-from collectors.opcua.values import OVERFLOW, NodeValues
+from collectors.opcua.values import OVERFLOW
 from collectors.opcua.wire import Publication, Reading
 from telemetry.errors import DecodeError, SourceError
 from telemetry.health import Component
@@ -54,8 +55,7 @@ class OpcUaCollector:
         self._retry_s = retry_s
         self._now_ns = now_ns
         gate = Gate(plant, now_ns)
-        self._addresses: Final = [parse(node.node) for node in config.nodes]
-        self._values: Final = [NodeValues(node, gate) for node in config.nodes]
+        self._sources: Final = Sources(config, gate)
         self._latest: Final[dict[int, int]] = {}
         """Newest source time delivered [ns], by handle; a node's handle is its place in the configuration."""
         self._holes: Final[dict[int, int]] = {}
@@ -64,9 +64,8 @@ class OpcUaCollector:
         self._refused: dict[int, str] = {}
         self._without_history = ""
         self._presence: Final = Presence(config.online_s, now_ns)
-        self._assets: Final = tuple(dict.fromkeys(node.asset for node in config.nodes))
         if config.history_s:
-            self._holes.update(dict.fromkeys(range(len(self._values)), now_ns() - round(config.history_s * SECOND_NS)))
+            self._holes.update(dict.fromkeys(range(len(self._sources)), now_ns() - round(config.history_s * SECOND_NS)))
 
     @property
     def name(self) -> str:
@@ -77,8 +76,8 @@ class OpcUaCollector:
         try:
             await self._connected(sink)
         except SourceError as error:
-            states = dict.fromkeys((one.asset, one.metric) for one in self._values if one.holds_state)
-            await self._keep(sink, self._presence.lost(self._assets, states, str(error)), [], None)
+            states = dict.fromkeys((one.asset, one.metric) for one in self._readers() if one.holds_state)
+            await self._keep(sink, self._presence.lost(self._sources.assets, states, str(error)), [], None)
             raise
 
     async def _connected(self, sink: Sink) -> None:
@@ -89,7 +88,7 @@ class OpcUaCollector:
             resolved: dict[int, str] = {}
             try:
                 await self._follow(session, subscription, resolved)
-                await self._keep(sink, self._presence.connected(self._assets), [], subscription)
+                await self._keep(sink, self._presence.connected(self._sources.assets), [], subscription)
                 tasks = (
                     self._deliver(subscription, sink),
                     self._retry_refused(session, subscription, resolved),
@@ -102,40 +101,46 @@ class OpcUaCollector:
     async def _follow(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
         """Subscribe to every node not followed yet; `resolved` gets those that the server took."""
         namespaces = await session.namespaces()
+        await self._sources.discover(session, namespaces)
         wanted, refused = {}, {}
-        for handle, address in enumerate(self._addresses):
+        for handle, source in enumerate(self._sources):
             if handle in resolved:
                 continue
-            node = address.within(namespaces)
+            node = source.address.within(namespaces)
             if node is None:
-                refused[handle] = f"the server has no namespace {address.uri}"
+                refused[handle] = f"the server has no namespace {source.address.uri}"
             else:
                 wanted[handle] = node
         # Known before the first value can arrive, so that a hole found in it can be filled.
         resolved.update(wanted)
-        for handle, reason in (await subscription.follow(wanted)).items():
+        for handle, reason in (await subscription.follow(wanted, self._sources.events)).items():
             refused[handle] = reason
             del resolved[handle]
         self._refused = refused
         self._report(subscription)
         self._hole_opened.set()
 
+    def _readers(self) -> list[Reader]:
+        return [source.reader for source in self._sources]
+
     def _report(self, subscription: Subscription) -> None:
-        nodes, refused = self._config.nodes, self._refused
+        nodes, refused = self._sources, self._refused
         self._component.gauge("nodes", len(nodes) - len(refused))
         self._component.gauge("bad_nodes", len(refused))
         self._component.gauge("short_queues", len(subscription.short_queues))
         detail = f"{len(nodes) - len(refused)} of {len(nodes)} nodes"
         for handle, reason in list(refused.items())[:3]:
-            detail += f"; {nodes[handle].node}: {reason}"
+            detail += f"; {nodes[handle].label}: {reason}"
         for handle, size in list(subscription.short_queues.items())[:1]:
-            detail += f"; the server queues only {size} values of {nodes[handle].node}: lower publishing_ms"
+            detail += f"; the server queues only {size} values of {nodes[handle].label}: lower publishing_ms"
+        for name, reason in self._sources.missing.items():
+            detail += f"; machine {name!r} was not found: {reason}"
         if self._without_history:
             detail += f"; what was missed is not in the server's history: {self._without_history}"
         self._component.ok(detail)
 
     async def _retry_refused(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
-        while len(resolved) < len(self._addresses):
+        while len(resolved) < len(self._sources) or self._sources.missing:
             await asyncio.sleep(self._retry_s)
             with contextlib.suppress(SourceError):  # a server that is gone is noticed, and said, by its silence
                 await self._follow(session, subscription, resolved)
@@ -149,7 +154,7 @@ class OpcUaCollector:
                 self._component.count("missing_messages", subscription.missing - missing)
                 missing = subscription.missing
                 self._open_holes(self._latest)
-            samples = self._presence.alive(self._assets)
+            samples = self._presence.alive(self._sources.assets)
             aside: list[tuple[str, bytes]] = []
             for publication in publications:
                 for handle, reading in publication.readings:
@@ -169,21 +174,22 @@ class OpcUaCollector:
         *,
         live: bool = True,
     ) -> None:
-        if not 0 <= handle < len(self._values):
+        if not 0 <= handle < len(self._sources):
             aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
             return
+        reader = self._sources[handle].reader
         if reading.status & OVERFLOW:
             self._component.count("overflows")
             self._open_holes((handle,))
         try:
-            found = self._values[handle].samples(reading, received_ns)
+            found = reader.samples(reading, received_ns)
         except DecodeError as error:
-            aside.append((f"{self._config.nodes[handle].node}: {error}", repr(reading).encode("utf-8", "replace")))
+            aside.append((f"{self._sources[handle].label}: {error}", repr(reading).encode("utf-8", "replace")))
             return
         if not found:
             return
         samples += found
-        if self._values[handle].holds_state:
+        if reader.holds_state:
             samples += self._presence.delivered(found, live=live)
         if reading.source_ns > self._latest.get(handle, 0):
             self._latest[handle] = reading.source_ns
@@ -235,14 +241,15 @@ class OpcUaCollector:
                 try:
                     await self._fill(session, handle, resolved[handle], start_ns, sink)
                     filled = True
-                    values = self._values[handle]
+                    values = self._sources[handle].reader
                     await self._keep(sink, self._presence.filled(values.asset, values.metric), [], None)
                     self._component.count("holes_filled")
                 except NoHistoryError as error:
                     filled = True
                     self._component.count("holes_left")
-                    self._presence.left(self._values[handle].asset, self._values[handle].metric)
-                    self._without_history = f"{self._config.nodes[handle].node}: {error}"
+                    reader = self._sources[handle].reader
+                    self._presence.left(reader.asset, reader.metric)
+                    self._without_history = f"{self._sources[handle].label}: {error}"
                     self._report(subscription)
                 except SourceError:
                     # Tried again, unless the server is gone altogether; then its silence says so.

@@ -56,6 +56,15 @@ class OpcUaNode(Section):
         return value
 
 
+class OpcUaMachine(Section):
+    """A machine that conforms to a companion specification: it is browsed, no list of nodes is needed."""
+
+    asset: AssetPath = Field(description="path of the asset it is")
+    machine: str = Field(
+        "", description="its name on the server, or its node; not needed where the server has one machine alone"
+    )
+
+
 class OpcUaConfig(Section):
     """[[collectors]] kind = "opcua": one OPC UA server and the nodes that are followed on it."""
 
@@ -113,10 +122,15 @@ class OpcUaConfig(Section):
         "for one that nobody hears; 0: never, nor when it breaks",
     )
     timeout_ms: float = Field(4_000.0, ge=100, le=120_000, description="longest wait for an answer [ms]")
-    nodes: tuple[OpcUaNode, ...] = Field(min_length=1, description="what is followed")
+    machines: tuple[OpcUaMachine, ...] = Field(
+        (), description="machines of Machinery, MachineTool or PackML, found by browsing: km0 discover opcua URL"
+    )
+    nodes: tuple[OpcUaNode, ...] = Field((), description="nodes that are followed besides, or instead")
 
     @model_validator(mode="after")
     def _consistent(self) -> "OpcUaConfig":
+        if not self.nodes and not self.machines:
+            raise ValueError("nothing to follow: give nodes, or machines (km0 discover opcua URL finds them)")
         if self.password is not None and self.user is None:
             raise ValueError("a password needs a user")
         if (self.user_certificate is None) != (self.user_key is None):
@@ -135,11 +149,13 @@ class OpcUaConfig(Section):
 
     def build(self, plant: Plant, health: Health) -> Collector:
         """The collector. Raises ConfigError for an unknown asset, a secret not there, asyncua not installed."""
-        for node in self.nodes:
-            if node.asset not in plant:
-                close = difflib.get_close_matches(node.asset, [asset.path for asset in plant.assets], n=1)
+        wanted = [(f"node {node.node!r}", node.asset) for node in self.nodes]
+        wanted += [(f"machine {machine.machine!r}", machine.asset) for machine in self.machines]
+        for what, path in wanted:
+            if path not in plant:
+                close = difflib.get_close_matches(path, [asset.path for asset in plant.assets], n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise ConfigError(f"collector {self.name!r}, node {node.node!r}: unknown asset {node.asset!r}{hint}")
+                raise ConfigError(f"collector {self.name!r}, {what}: unknown asset {path!r}{hint}")
         password = self.password.read() if self.password is not None else None
         try:
             from collectors.opcua.collector import OpcUaCollector  # asyncua only where it is used

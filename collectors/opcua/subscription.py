@@ -8,7 +8,7 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from asyncua import ua
@@ -16,6 +16,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
 from collectors.opcua.config import OpcUaConfig
+from collectors.opcua.events import event_filter
 from collectors.opcua.session import Session, counts
 from collectors.opcua.wire import Publication, publication
 from telemetry.errors import DecodeError, SourceError
@@ -50,6 +51,7 @@ class Subscription:
         self.missing = 0
         """Notification messages that never came: gaps in the sequence numbers."""
         self._unfiltered: set[int] = set()
+        self._events: Container[int] = ()
         self._answers: list[asyncio.Task[Publication | None]] = []
         self._in_flight = IN_FLIGHT
         self._expected = 1
@@ -70,14 +72,20 @@ class Subscription:
         answer = await session.ask(request, ua.CreateSubscriptionResponse)
         return cls(session, config, answer.Parameters, limits.monitored_items)
 
-    async def follow(self, nodes: Mapping[int, str]) -> dict[int, str]:
-        """Make items for nodes ("ns=3;s=…") by client handle; returns why some were refused. Raises SourceError."""
+    async def follow(self, nodes: Mapping[int, str], events: Container[int] = ()) -> dict[int, str]:
+        """Make items for nodes ("ns=3;s=…") by client handle; returns why some were refused. Raises SourceError.
+
+        Of the handles in `events` the events are followed, not the value.
+        """
+        self._events = events
         refused: dict[int, str] = {}
         handles = list(nodes)
         for start in range(0, len(handles), self._batch):
             for handle, result in await self._create_items(nodes, handles[start : start + self._batch]):
                 if not result.StatusCode.is_good():
                     refused[handle] = result.StatusCode.name
+                    continue
+                if handle in events:
                     continue
                 sampling_ms = result.RevisedSamplingInterval
                 enough = 2 * counts(sampling_ms, self.publishing_ms) if sampling_ms > 0 else 2
@@ -124,7 +132,11 @@ class Subscription:
         asked.SamplingInterval = config.sampling_ms
         asked.QueueSize = max(config.queue_size, 4 * counts(max(config.sampling_ms, 1.0), self.publishing_ms))
         asked.DiscardOldest = config.discard == "oldest"
-        if config.report == "time" and handle not in self._unfiltered:
+        if handle in self._events:
+            item.ItemToMonitor.AttributeId = AttributeIds.EventNotifier
+            asked.SamplingInterval = 0.0
+            asked.Filter = event_filter()
+        elif config.report == "time" and handle not in self._unfiltered:
             asked.Filter = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
         return item
 

@@ -13,7 +13,6 @@ from telemetry.validity import Gate
 OVERFLOW: Final = 0x80
 """Bit of a StatusCode: values before this one were dropped from the server's queue (OPC 10000-4, 7.39)."""
 
-_WAITING: Final = 0x8032_0000
 _TEXTUAL: Final = ("alarm", "break", "repair")
 """Events whose content is a text."""
 
@@ -21,6 +20,14 @@ _TEXTUAL: Final = ("alarm", "break", "repair")
 def trust(status: int) -> Quality:
     """The severity bits of a StatusCode; the reserved fourth severity is as bad as bad."""
     return Quality(min(status >> 30, 2))
+
+
+def timed(reading: Reading, received_ns: int) -> tuple[int, Quality]:
+    """The time [ns] and trust of a reading. Without a source's time the server's stands in, else ours: uncertain."""
+    quality = trust(reading.status)
+    if reading.source_ns:
+        return reading.source_ns, quality
+    return reading.server_ns or received_ns, max(quality, Quality.UNCERTAIN)
 
 
 class NodeValues:
@@ -49,14 +56,10 @@ class NodeValues:
         The source's time is the sample's. Where it is missing the server's stands in, else ours, and the quality is
         uncertain: such a time tells when the value was seen, not when it became true.
         """
-        quality = trust(reading.status)
-        time_ns = reading.source_ns
-        if not time_ns:
-            time_ns = reading.server_ns or received_ns
-            quality = max(quality, Quality.UNCERTAIN)
+        time_ns, quality = timed(reading, received_ns)
         if quality is Quality.BAD:
             # A first "no value yet" bears the time of asking: kept, it would hide the older value that comes next.
-            if reading.status & 0xFFFF_0000 == _WAITING:
+            if reading.waiting:
                 return None
             value, text = 0.0, ""
         else:

@@ -8,7 +8,8 @@ Invariants:
 - whatever the bytes are, the outcome is a value or a DecodeError.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any, Final
@@ -21,7 +22,7 @@ from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary, variant
 from telemetry.errors import DecodeError
 
 _TICKS_1601_TO_1970: Final = 116_444_736_000_000_000
-_DATA_CHANGE, _STATUS_CHANGE, _HISTORY_DATA, _HISTORY_MODIFIED = 811, 820, 658, 664
+_DATA_CHANGE, _EVENTS, _STATUS_CHANGE, _HISTORY_DATA, _HISTORY_MODIFIED = 811, 916, 820, 658, 664
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +32,11 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     status: int
     source_ns: int
     server_ns: int
+
+    @property
+    def waiting(self) -> bool:
+        """BadWaitingForInitialData: there is no value yet."""
+        return self.status & 0xFFFF_0000 == 0x8032_0000
 
 
 @dataclass(slots=True)
@@ -79,18 +85,22 @@ _TICKS, _ = _unpacker("<q")
 
 def publication(body: bytes) -> Publication:
     """A PublishResponse. DecodeError when not even its envelope can be read; a broken notification is in `broken`."""
-    try:
+    with _decoding("a PublishResponse"):
         return _publication(body)
-    except Exception as error:  # foreign bytes: whatever the decoder trips over is the sender's fault
-        raise DecodeError(f"not a PublishResponse: {error}") from error
 
 
 def history(body: bytes) -> list[HistoryPage]:
     """A HistoryReadResponse to ReadRaw. DecodeError when it cannot be read."""
-    try:
+    with _decoding("a HistoryReadResponse"):
         return _history(body)
-    except Exception as error:  # as above
-        raise DecodeError(f"not a HistoryReadResponse: {error}") from error
+
+
+@contextlib.contextmanager
+def _decoding(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # foreign bytes: whatever the decoder trips over is the sender's fault
+        raise DecodeError(f"not {what}: {error}") from error
 
 
 def _publication(body: bytes) -> Publication:
@@ -104,11 +114,13 @@ def _publication(body: bytes) -> Publication:
     for _ in range(count):
         found.carries_data = True
         kind, start, at = _extension(body, at)
-        if kind == _DATA_CHANGE:
+        if kind in _NOTIFICATIONS:
+            what, decode = _NOTIFICATIONS[kind]
             try:
-                _data_changes(body[start:at], found.readings)
-            except Exception as error:  # as above; kept whole, so that it can be looked at
-                found.broken.append((f"not a DataChangeNotification: {error}", body[start:at]))
+                with _decoding(what):
+                    decode(body[start:at], found.readings)
+            except DecodeError as error:  # kept whole, so that it can be looked at
+                found.broken.append((str(error), body[start:at]))
         elif kind == _STATUS_CHANGE:
             found.ended = _UINT(body, start)[0]
         else:
@@ -164,6 +176,18 @@ def _data_changes(body: bytes, readings: list[tuple[int, Reading]]) -> None:
         handle, mask = _ITEM(body, at)
         reading, at = _data_value(body, at + 5, mask)
         readings.append((handle, reading))
+
+
+def _events(body: bytes, readings: list[tuple[int, Reading]]) -> None:
+    """Events are rare and of any content: the library decodes them. An event's fields are its reading's value."""
+    events = struct_from_binary(ua.EventNotificationList, Buffer(body)).Events
+    readings += [(int(event.ClientHandle), Reading(list(event.EventFields), 0, 0, 0)) for event in events]
+
+
+_NOTIFICATIONS: Final = {
+    _DATA_CHANGE: ("a DataChangeNotification", _data_changes),
+    _EVENTS: ("an EventNotificationList", _events),
+}
 
 
 def _data_value(body: bytes, at: int, mask: int) -> tuple[Reading, int]:

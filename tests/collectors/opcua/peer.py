@@ -31,7 +31,9 @@ METRICS = ("parts", "spindle_load", "power", "temperature", "energy", "feed_over
 
 def config(port: int, *nodes: dict[str, Any], **settings: Any) -> OpcUaConfig:
     """A configuration for the test server; by default it follows the nodes named as METRICS."""
-    chosen = nodes or tuple({"node": f"nsu={URI};s={metric}", "metric": metric} for metric in METRICS)
+    chosen = nodes or settings.pop("nodes", None)
+    if chosen is None:
+        chosen = tuple({"node": f"nsu={URI};s={metric}", "metric": metric} for metric in METRICS)
     section = {
         "kind": "opcua",
         "name": "mill",

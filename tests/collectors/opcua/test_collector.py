@@ -13,6 +13,7 @@ from collectors.opcua.config import OpcUaConfig
 from collectors.retry import keep_running
 from telemetry.errors import SourceError
 from telemetry.health import Component, Condition
+from telemetry.plant import Plant
 from telemetry.samples import Quality
 from tests.collectors.opcua.peer import METRICS, MILL, PLANT, T0_MS, URI, Wire, config, peer
 from tests.contracts.memory import MemorySink
@@ -22,10 +23,12 @@ WAITING_FOR_INITIAL_DATA = 0x8032_0000
 
 
 @contextlib.asynccontextmanager
-async def collecting(settings: OpcUaConfig, sink: MemorySink, **extra: Any) -> AsyncIterator[Component]:
+async def collecting(
+    settings: OpcUaConfig, sink: MemorySink, plant: Plant = PLANT, **extra: Any
+) -> AsyncIterator[Component]:
     """The collector under the retry loop, with waits cut short."""
     component = Component("mill")
-    collector = OpcUaCollector(settings, PLANT, component, **extra)
+    collector = OpcUaCollector(settings, plant, component, **extra)
     task = asyncio.create_task(
         keep_running(collector, sink, component, sleep=lambda _: asyncio.sleep(0.05)), name="collecting"
     )
@@ -37,7 +40,7 @@ async def collecting(settings: OpcUaConfig, sink: MemorySink, **extra: Any) -> A
             await task
 
 
-async def until(reached: Any, seconds: float = 10.0) -> None:
+async def until(reached: Any, seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not reached():  # noqa: ASYNC110 - what is waited for is another process's doing
             await asyncio.sleep(0.01)

@@ -139,9 +139,12 @@ def test_one_broken_notification_leaves_the_others() -> None:
     """What cannot be decoded is kept whole with its reason; the values before and after it are delivered."""
     good = changes(ua.DataValue(ua.Variant(1.0, ua.VariantType.Double)))
     bad = ua.ExtensionObject(ua.FourByteNodeId(811), b"\x01\x00\x00\x00\x05\x00")
-    found = publication(answer(good, bad, ua.EventNotificationList(), good))
+    found = publication(answer(good, bad, ua.EventNotificationList(), ua.StatusChangeNotification(), good))
     assert [reading.value for _, reading in found.readings] == [1.0, 1.0]
-    assert [raw[:4] for _, raw in found.broken] == [b"\x01\x00\x00\x00", b"\x00\x00\x00\x00"]
+    assert [raw for _, raw in found.broken] == [b"\x01\x00\x00\x00\x05\x00"]
+    stranger = publication(answer(good, ua.ReadRequest(), good))
+    assert [reading.value for _, reading in stranger.readings] == [1.0, 1.0]
+    assert ["unexpected type" in reason for reason, _ in stranger.broken] == [True]
 
 
 @given(st.lists(data_values(), max_size=3), st.data())

@@ -1,0 +1,166 @@
+"""What the standards' states mean in the glossary: tables and pure functions, nothing of the wire.
+
+OPC 40001-1 (Machinery) 1.03, OPC 40501-1 (MachineTool) 1.02, PackML (ISA-TR88.00.02-2022, OPC 30050 1.01).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from collectors.opcua.blend import UnknownError
+from telemetry.errors import DecodeError
+from telemetry.glossary import MachineState
+
+ITEM_STATE: Final = {"NotAvailable": 0, "OutOfService": 1, "NotExecuting": 2, "Executing": 3}
+"""MachineryItemState by browse name → StateNumber, OPC 40001-1; the glossary's 0…3 are the same numbers."""
+
+OPERATION_MODE: Final = {"None": 0, "Maintenance": 1, "Setup": 2, "Processing": 3}
+"""MachineryOperationMode by browse name → StateNumber. MachineTool's own sub-type has other nodes, the same names."""
+
+PROGRAM_STATE: Final = {"Initializing": 0, "Running": 1, "Ended": 2, "Interrupted": 3, "Aborted": 4}
+"""ProductionStateMachine, OPC 40501-1."""
+
+PACKML_STATE: Final = {
+    name: number
+    for number, name in enumerate(
+        (
+            *("Undefined", "Clearing", "Stopped", "Starting", "Idle", "Suspended", "Execute", "Stopping", "Aborting"),
+            *("Aborted", "Holding", "Held", "Unholding", "Suspending", "Unsuspending", "Resetting", "Completing"),
+            *("Complete", "Running", "Cleared"),
+        )
+    )
+} | {"Completed": 17}
+"""ISA-TR88.00.02; 18 and 19 are the super-states that OPC UA adds."""
+
+_TOOL_MODE: Final = {2: "Setup", 4: "Maintenance"}
+"""MachineOperationMode (the enumeration `OperationMode` of a machine tool): Setup, Service."""
+
+_PACKML_MODE: Final = {2: "Maintenance", 3: "Setup"}
+"""Unit modes Maintenance and Manual; 4…31 are the user's own and say nothing."""
+
+_COLORS: Final = ("off", "red", "green", "blue", "yellow", "purple", "cyan", "white")
+
+
+def number(value: Any) -> float:
+    """A plain number. Raises DecodeError."""
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    raise DecodeError(f"a {type(value).__name__} where a number stands in the companion specification")
+
+
+def state(parts: Mapping[str, Any]) -> tuple[float, str] | None:
+    """The state of a machine from whatever of its parts is known: item state, else PackML, else its program."""
+    if "item_state" in parts:
+        return float(_with_mode(MachineState(_certain(parts["item_state"])), _mode(parts))), ""
+    if "packml_base" in parts or "packml_execute" in parts or "packml_machine" in parts:
+        return float(_with_mode(_packml(parts), _mode(parts))), ""
+    if "program_state" in parts:
+        running = _certain(parts["program_state"]) == PROGRAM_STATE["Running"]
+        found = MachineState.EXECUTING if running else MachineState.NOT_EXECUTING
+        return float(_with_mode(found, _mode(parts))), ""
+    return None
+
+
+def _certain(value: Any) -> int:
+    if value is None:
+        raise UnknownError
+    return int(value)
+
+
+def _mode(parts: Mapping[str, Any]) -> str:
+    names = {number: name for name, number in OPERATION_MODE.items()}
+    found = names.get(parts.get("operation_mode") or 0, "None")
+    if found == "None":
+        found = _TOOL_MODE.get(int(parts.get("tool_mode") or 0), "None")
+    if found == "None":
+        found = _PACKML_MODE.get(int(parts.get("packml_mode") or 0), "None")
+    return found
+
+
+def _with_mode(found: MachineState, mode: str) -> MachineState:
+    """A machine that executes in setup is being set up; one at rest in maintenance is being maintained (annex C)."""
+    if mode == "Setup" and found in (MachineState.EXECUTING, MachineState.NOT_EXECUTING):
+        return MachineState.SETUP
+    if mode == "Maintenance":
+        return MachineState.MAINTENANCE
+    return found
+
+
+def packml_number(parts: Mapping[str, Any]) -> int:
+    """The innermost PackML state in force: Execute inside Running inside Cleared. Raises UnknownError."""
+    base = parts.get("packml_base", PACKML_STATE["Cleared"])
+    if base is None:
+        raise UnknownError
+    if base != PACKML_STATE["Cleared"]:
+        return int(base)
+    machine = parts.get("packml_machine", PACKML_STATE["Running"])
+    if machine is not None and machine != PACKML_STATE["Running"]:
+        return int(machine)
+    inner = parts.get("packml_execute")
+    return int(inner) if inner is not None else PACKML_STATE["Undefined"]
+
+
+def packml_state(parts: Mapping[str, Any]) -> tuple[float, str] | None:
+    """The PackML state number as a metric."""
+    return (float(packml_number(parts)), "") if parts else None
+
+
+def _packml(parts: Mapping[str, Any]) -> MachineState:
+    current = packml_number(parts)
+    if current == PACKML_STATE["Undefined"]:
+        raise UnknownError
+    if current in (PACKML_STATE["Execute"], PACKML_STATE["Completing"]):
+        return MachineState.EXECUTING
+    if current in (PACKML_STATE["Aborting"], PACKML_STATE["Aborted"], PACKML_STATE["Clearing"]):
+        return MachineState.OUT_OF_SERVICE
+    if current in (PACKML_STATE["Suspending"], PACKML_STATE["Suspended"], PACKML_STATE["Unsuspending"]):
+        # Suspended is a cause outside the machine; without a word on which side, nothing comes in.
+        return MachineState.BLOCKED if parts.get("blocked") else MachineState.STARVED
+    return MachineState.NOT_EXECUTING
+
+
+def count_of(body: bytes) -> float:
+    """AccCount of a PackMLCountDataType: ID, Name, Unit (EUInformation), Count, AccCount; the last four bytes.
+
+    AccCount grows over the life; Count falls at every job. Raises DecodeError.
+    """
+    if len(body) < 12:
+        raise DecodeError(f"a PackML count of {len(body)} bytes: too short to be one")
+    return float(int.from_bytes(body[-4:], "little", signed=True))
+
+
+def packml_count(value: Any) -> float:
+    """The first count of an array of PackMLCountDataType (the main product). Raises DecodeError."""
+    first = value[0] if isinstance(value, (list, tuple)) and value else value
+    if hasattr(first, "AccCount"):
+        return float(first.AccCount)
+    body = getattr(first, "Body", None)
+    if not isinstance(body, bytes):
+        raise DecodeError("no PackML count in it")
+    return count_of(body)
+
+
+def stacklight(colors: Mapping[str, int]) -> Any:
+    """A Combine that names the lamps that are on, "green, red"; parts are lamps, `colors` their SignalColor."""
+
+    def combine(parts: Mapping[str, Any]) -> tuple[float, str] | None:
+        lit = [_COLORS[colors[lamp]] if 0 <= colors[lamp] < len(_COLORS) else lamp for lamp in parts if parts[lamp]]
+        return 0.0, ", ".join(sorted(lit)) or "off"
+
+    return combine
+
+
+def tool_life(limits: Mapping[str, tuple[float, float]], names: Mapping[str, str]) -> Any:
+    """A Combine: the least life left of all tools [%], and whose; `limits`: value when new and when worn out."""
+
+    def combine(parts: Mapping[str, Any]) -> tuple[float, str] | None:
+        left = {}
+        for entry, value in parts.items():
+            new, worn = limits[entry]
+            if value is not None and new != worn:
+                left[entry] = max(0.0, min(100.0, 100.0 * (worn - value) / (worn - new)))
+        if not left:
+            return None
+        least = min(left, key=lambda entry: (left[entry], entry))
+        return left[least], names[least]
+
+    return combine

@@ -1,0 +1,95 @@
+"""What is followed on one server: the nodes of the plant file and those that its machines are found to have.
+
+Invariant: a source keeps its number, its handle, for the life of the collector; what is found anew in a later session
+takes the place of the same source found before.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from collectors.opcua import machines
+from collectors.opcua.address import NodeAddress, parse
+from collectors.opcua.browse import Browser
+from collectors.opcua.config import OpcUaConfig, OpcUaMachine
+from collectors.opcua.events import EventValues
+from collectors.opcua.machines import Machine, Reader
+from collectors.opcua.session import Session
+from collectors.opcua.values import NodeValues
+from telemetry.validity import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A node and what is read from it; `events`: not its value but what it raises."""
+
+    address: NodeAddress
+    reader: Reader
+    events: bool = False
+
+    @property
+    def label(self) -> str:
+        return str(self.address)
+
+
+class Sources:
+    """The sources by handle. `missing` says which machines were not found, and why."""
+
+    def __init__(self, config: OpcUaConfig, gate: Gate) -> None:
+        self._config: Final = config
+        self._gate: Final = gate
+        self._all: Final = [Source(parse(node.node), NodeValues(node, gate)) for node in config.nodes]
+        self._handles: Final[dict[tuple[str, str, str, bool], int]] = {}
+        self.missing: dict[str, str] = {}
+        assets = [node.asset for node in config.nodes] + [machine.asset for machine in config.machines]
+        self.assets: Final = tuple(dict.fromkeys(assets))
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, handle: int) -> Source:
+        return self._all[handle]
+
+    def __iter__(self) -> Iterator[Source]:
+        return iter(self._all)
+
+    @property
+    def events(self) -> frozenset[int]:
+        """Handles whose events are followed."""
+        return frozenset(handle for handle, source in enumerate(self._all) if source.events)
+
+    async def discover(self, session: Session, namespaces: Sequence[str]) -> None:
+        """Find the machines and take up what they tell. Raises SourceError when the server does not let us."""
+        self.missing = {}
+        if not self._config.machines:
+            return
+        browser = Browser(session, namespaces)
+        found = await machines.find(browser)
+        for wanted in self._config.machines:
+            machine = self._chosen(wanted, found)
+            if machine is None:
+                continue
+            await machines.describe(browser, machine, wanted.asset, self._gate)
+            for told in machine.told:
+                self._take(Source(parse(browser.address(told.place.seen.node)), told.reader))
+            if machine.speaks_events:
+                self._take(Source(parse(machine.address), EventValues(wanted.asset, self._gate), events=True))
+
+    def _chosen(self, wanted: OpcUaMachine, found: list[Machine]) -> Machine | None:
+        names = [machine.seen.name for machine in found]
+        if not wanted.machine and len(found) == 1:
+            return found[0]
+        for machine in found:
+            if wanted.machine in (machine.seen.name, machine.seen.display, machine.address):
+                return machine
+        why = f"the server shows {', '.join(names) or 'no machine'}"
+        self.missing[wanted.machine or wanted.asset] = why + ("" if wanted.machine else ": name one as `machine`")
+        return None
+
+    def _take(self, source: Source) -> None:
+        key = (source.label, source.reader.asset, source.reader.metric, source.events)
+        handle = self._handles.setdefault(key, len(self._all))
+        if handle == len(self._all):
+            self._all.append(source)
+        else:
+            self._all[handle] = source

@@ -1,0 +1,98 @@
+"""The foreign server (tests/foreign/node-opcua) as a process: it shares no code with the library that we use."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from tests.support import free_port, missing, require_program
+
+FOLDER = Path(__file__).parents[2] / "foreign" / "node-opcua"
+
+
+def installed() -> str:
+    """The path of node, with the server's packages beside it; installed from the registry npm is set up for."""
+    node = require_program("node", "nodejs")
+    with (FOLDER / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (FOLDER / "node_modules" / "node-opcua-nodesets").is_dir():
+            npm = require_program("npm")
+            command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+            done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                missing(f"node-opcua cannot be installed: {done.stderr[-500:]}")
+    return node
+
+
+class Foreign:
+    """A running node-opcua server."""
+
+    def __init__(self, folder: Path, port: int, **options: Any) -> None:
+        self.port = port
+        self.url = f"opc.tcp://127.0.0.1:{port}/km0"
+        self._spec = {"port": port, "folder": str(folder), **options}
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        node = await asyncio.to_thread(installed)
+        self._process = await asyncio.create_subprocess_exec(
+            node,
+            "server.js",
+            json.dumps(self._spec),
+            cwd=FOLDER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            limit=2**24,
+        )
+        await self._answer("ready", 60)
+
+    async def tell(self, **command: Any) -> None:
+        """Send a command, as server.js describes them, and wait until it was carried out."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        await self._process.stdin.drain()
+        await self._answer("done", 20)
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def release(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    async def _answer(self, word: str, seconds: float) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async with asyncio.timeout(seconds):
+            while line := await self._process.stdout.readline():
+                if line.startswith(b"{"):
+                    said = json.loads(line)
+                    assert said["event"] == word, said
+                    return
+        raise AssertionError("the foreign server ended")
+
+
+@contextlib.asynccontextmanager
+async def foreign(folder: Path, **options: Any) -> AsyncIterator[Foreign]:
+    """A server that ends with the test."""
+    server = Foreign(folder, free_port(), **options)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()

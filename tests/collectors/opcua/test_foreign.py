@@ -1,0 +1,190 @@
+"""Collecting from a server that shares no code with our library, by companion specification, secured and not."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from collectors.opcua.collector import OpcUaCollector
+from collectors.opcua.config import OpcUaConfig
+from collectors.opcua.trust import TrustList
+from telemetry.errors import SourceError
+from telemetry.glossary import MachineState
+from telemetry.health import Component, Condition
+from telemetry.plant import Asset, Plant
+from tests.collectors.opcua.foreign import Foreign, foreign
+from tests.collectors.opcua.peer import config
+from tests.collectors.opcua.test_collector import collecting, until
+from tests.contracts.memory import MemorySink
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+MILL, PRESS, PACKER = (f"km0/fabrication/cell-1/{name}" for name in ("mill", "press", "packer"))
+PLANT = Plant(assets=tuple(Asset(path=path, name=path) for path in (MILL, PRESS, PACKER)))
+MACHINES = [
+    {"asset": MILL, "machine": "Mill"},
+    {"asset": PRESS, "machine": "Press"},
+    {"asset": PACKER, "machine": "Packer"},
+]
+
+
+def by_machines(server: Foreign, **settings: Any) -> OpcUaConfig:
+    return config(server.port, **{"nodes": [], "machines": MACHINES, "url": server.url, **settings})
+
+
+def told(sink: MemorySink, asset: str, metric: str) -> list[tuple[float, str]]:
+    """What is stored of a metric at last, in time order: of each instant the last sample."""
+    rows = {one.time_ns: one for one in sink.samples if (one.asset, one.metric) == (asset, metric)}
+    return [(rows[at].value, rows[at].text) for at in sorted(rows)]
+
+
+def last(sink: MemorySink, asset: str, metric: str) -> tuple[float, str] | None:
+    return next(reversed(told(sink, asset, metric)), None)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Foreign]:
+    async with foreign(tmp_path_factory.mktemp("node-opcua"), history=True) as running:
+        yield running
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_machines_are_collected_without_a_list_of_nodes(server: Foreign) -> None:
+    """Machinery and MachineTool (a vendor's sub-type of it) give states, counts, overrides, programs, lamps, alarms."""
+    sink = MemorySink()
+    at = time.time_ns() // 1_000_000
+    async with collecting(by_machines(server), sink, plant=PLANT) as component:
+        await until(lambda: component.condition is Condition.OK and last(sink, PRESS, "state") is not None)
+        assert component.snapshot()["gauges"]["bad_nodes"] == 0
+        assert last(sink, PRESS, "state") == (MachineState.EXECUTING, "")
+        assert last(sink, PRESS, "operation_mode") == (3.0, "")
+        await until(lambda: last(sink, MILL, "program") == (0.0, "O1000"))
+        await until(lambda: last(sink, MILL, "program_state") == (1.0, ""))
+        # the item state decides, not the program that runs
+        assert last(sink, MILL, "state") == (MachineState.NOT_EXECUTING, "")
+        tool = "Mill/Monitoring/MachineTool"
+        await server.tell(state=[f"{tool}/MachineryItemState", "Executing", at + 10])
+        await server.tell(state=[f"{tool}/MachineryOperationMode", "Setup", at + 20])
+        await server.tell(state=[f"{tool}/MachineryOperationMode", "Processing", at + 30])
+        await server.tell(state=[f"{tool}/MachineryItemState", "OutOfService", at + 40])
+        await server.tell(
+            write=[
+                [f"{tool}/FeedOverride", "Double", 80.0, at + 11],
+                ["Mill/Monitoring/Spindle/Override", "Double", 110.0, at + 12],
+                ["Mill/Production/Statistics/PartsProducedInLifetime", "UInt32", 41, at + 13],
+                ["Mill/Monitoring/Stacklight/Green/SignalOn", "Boolean", True, at + 14],
+                ["Mill/Monitoring/Stacklight/Red/SignalOn", "Boolean", True, at + 15],
+                ["Mill/Production/ActiveProgram/Name", "String", "O2000", at + 16],
+            ]
+        )
+        await server.tell(alarm=["Mill", "coolant low", 700])
+        await until(lambda: last(sink, MILL, "state") == (MachineState.OUT_OF_SERVICE, ""))
+        await until(lambda: last(sink, MILL, "stacklight") == (0.0, "green, red"))
+        await until(lambda: last(sink, MILL, "alarm") is not None)
+    expected = [MachineState.EXECUTING, MachineState.SETUP, MachineState.EXECUTING, MachineState.OUT_OF_SERVICE]
+    rows = {
+        one.time_ns // 1_000_000 - at: one.value for one in sink.samples if (one.asset, one.metric) == (MILL, "state")
+    }
+    assert [rows[ms] for ms in (10, 20, 30, 40)] == expected
+    assert last(sink, MILL, "feed_override") == (80.0, "")
+    assert last(sink, MILL, "spindle_override") == (110.0, "")
+    assert last(sink, MILL, "parts") == (41.0, "")
+    assert last(sink, MILL, "program") == (0.0, "O2000")
+    alarm = last(sink, MILL, "alarm")
+    assert alarm is not None
+    assert alarm[0] == 700.0
+    assert "coolant low" in alarm[1]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_packml_states_and_counts(server: Foreign) -> None:
+    """The innermost state counts: Execute in Running in Cleared; Suspended means starved; AccCount is what was made."""
+    sink = MemorySink()
+    base = "Packer/BaseStateMachine"
+    at = time.time_ns() // 1_000_000
+    await server.tell(state=[base, "Cleared", at])
+    await server.tell(state=[f"{base}/MachineState", "Running", at])
+    await server.tell(state=[f"{base}/MachineState/ExecuteState", "Execute", at])
+    await server.tell(count=["Packer/Admin/ProdProcessedCount", 3, 1003, at])
+    await server.tell(count=["Packer/Admin/ProdDefectiveCount", 1, 12, at])
+    async with collecting(by_machines(server), sink, plant=PLANT):
+        await until(lambda: last(sink, PACKER, "state") == (MachineState.EXECUTING, ""))
+        await until(lambda: last(sink, PACKER, "packml_state") == (6.0, ""))
+        await until(lambda: last(sink, PACKER, "parts") == (1003.0, ""))
+        await until(lambda: last(sink, PACKER, "parts_scrap") == (12.0, ""))
+        await server.tell(state=[f"{base}/MachineState/ExecuteState", "Suspended", at + 5])
+        await until(lambda: last(sink, PACKER, "state") == (MachineState.STARVED, ""))
+        await server.tell(write=[["Packer/Status/EquipmentBlocked", "Boolean", True, at + 6]])
+        await until(lambda: last(sink, PACKER, "state") == (MachineState.BLOCKED, ""))
+        await server.tell(state=[base, "Aborted", at + 7])
+        await until(lambda: last(sink, PACKER, "state") == (MachineState.OUT_OF_SERVICE, ""))
+        assert last(sink, PACKER, "packml_state") == (9.0, "")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_machine_that_is_not_there_is_said_with_those_that_are(server: Foreign) -> None:
+    """The others are followed meanwhile."""
+    sink = MemorySink()
+    wanted = [*MACHINES[1:2], {"asset": MILL, "machine": "Mil"}]
+    async with collecting(by_machines(server, machines=wanted), sink, plant=PLANT) as component:
+        await until(lambda: last(sink, PRESS, "state") is not None)
+        assert "'Mil' was not found: the server shows Mill, Press, Packer" in component.snapshot()["detail"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_foreign_history_fills_a_hole(server: Foreign) -> None:
+    """Frozen and released: what node-opcua recorded meanwhile is read from it, at its source times."""
+    sink = MemorySink()
+    node = {"node": "nsu=urn:km0:foreign;s=Counter", "asset": PRESS, "metric": "parts"}
+    settings = by_machines(server, machines=[], nodes=[node], timeout_ms=500, keepalive_ms=200)
+    at = time.time_ns() // 1_000_000
+    async with collecting(settings, sink, plant=PLANT) as component:
+        await server.tell(write=[["Plain/Counter", "Double", 1.0, at]])
+        await until(lambda: last(sink, PRESS, "parts") == (1.0, ""))
+        server.freeze()
+        await until(lambda: component.condition is Condition.FAILING)
+        server.release()
+        await server.tell(write=[["Plain/Counter", "Double", float(n), at + n] for n in range(2, 300)])
+        await until(lambda: len({one.time_ns for one in sink.samples}) >= 299, 20)
+    rows = {one.time_ns // 1_000_000 - at: one.value for one in sink.samples}
+    assert [rows[n] for n in range(2, 300)] == [float(n) for n in range(2, 300)]
+
+
+async def user_certificate(folder: Path) -> tuple[Path, Path]:
+    key, certificate = folder / "user.key.pem", folder / "user.der"
+    uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    await setup_self_signed_certificate(key, certificate, "urn:km0:user", "user", uses, {"commonName": "Ada"})
+    return certificate, key
+
+
+async def test_secured_foreign_servers_with_passwords_and_certificates(tmp_path: Path) -> None:
+    """Every policy, both kinds of user, against a server that shares no code with ours; first trusted by decision."""
+    async with foreign(tmp_path / "server", secured=True) as server:
+        ours = {"certificates": str(tmp_path / "ours"), "machines": MACHINES[1:2]}
+        unknown = by_machines(server, **ours, security="Basic256Sha256", user="km0")
+        with pytest.raises(SourceError, match="km0 opcua trust add"):
+            await OpcUaCollector(unknown, PLANT, Component("x"), password="measure").run(MemorySink())
+        trust = TrustList(tmp_path / "ours")
+        trust.add(trust.rejected()[0].fingerprint[:16])
+        certificate, key = await user_certificate(tmp_path)
+        users = [{"user": "km0"}, {"user_certificate": str(certificate), "user_key": str(key)}]
+        password, proof = users
+        for policy, user in (
+            ("Basic256Sha256", password),
+            ("Aes128_Sha256_RsaOaep", password),
+            ("Aes256_Sha256_RsaPss", password),
+            ("Basic256Sha256", proof),
+        ):
+            await _collects(by_machines(server, **ours, **user, security=policy))
+
+
+async def _collects(settings: OpcUaConfig) -> None:
+    sink = MemorySink()
+    async with collecting(settings, sink, plant=PLANT, password="measure" if settings.user else None) as component:
+        await until(lambda: last(sink, PRESS, "state") is not None or component.condition is Condition.FAILING)
+        assert last(sink, PRESS, "state") == (MachineState.EXECUTING, ""), component.snapshot()["detail"]
