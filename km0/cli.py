@@ -35,7 +35,7 @@ def _root(
 
 
 def _mount() -> None:
-    from km0 import check, demo, latency, opcua, probe, run
+    from km0 import check, demo, latency, oee, opcua, probe, run
 
     app.command("demo")(demo.demo)
     app.command("run")(run.run)
@@ -43,6 +43,7 @@ def _mount() -> None:
     app.command("init")(check.init)
     app.command("glossary")(check.glossary)
     app.command("latency")(latency.latency)
+    app.command("oee")(oee.command)
     app.command("probe")(probe.probe)
     app.command("reflect")(probe.reflect)
     app.add_typer(opcua.app, name="opcua")

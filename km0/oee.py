@@ -1,0 +1,225 @@
+"""`km0 oee`: TRS and OEE of a paper form's totals, or of an event log, with every intermediate time."""
+
+import json
+import math
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+import typer
+from pydantic import Field, ValidationError
+from rich.table import Table
+
+from km0.console import out
+from pipeline.kpis import eventlog, iso22400, oee
+from pipeline.kpis.catalogue import CATALOGUE
+from pipeline.kpis.eventlog import EventLog, EventLogConfig
+from pipeline.kpis.losses import losses, pareto, point_of_trs, six_big_losses
+from pipeline.kpis.oee import Convention, Oee
+from pipeline.kpis.states import Category
+from telemetry.config import Section, load
+from telemetry.errors import ConfigError, DecodeError
+from telemetry.plant import CategoryName
+from telemetry.samples import SECOND_NS, Window
+
+_CONVENTIONS: Final[dict[str, Convention]] = {
+    "nf_e60_182": oee.NF_E60_182,
+    "iso_22400_2": oee.ISO_22400_2,
+    "nakajima": oee.NAKAJIMA,
+    "setup_planned": oee.SETUP_PLANNED,
+}
+Kind = Literal["hour", "shift", "day", "week", "month"]
+
+
+class Case(Section):
+    """Totals of a shift or day as a paper form states them; one unit of time throughout."""
+
+    unit: str = Field("min", description="unit of all times, for print only")
+    convention: Literal["nf_e60_182", "iso_22400_2", "nakajima", "setup_planned"] = "nf_e60_182"
+    required: float | None = Field(None, description="required time tR; or `opening` and `planned_stops`")
+    opening: float | None = Field(None, description="opening time tO")
+    total: float | None = Field(None, description="total time tT")
+    planned_stops: float = Field(0.0, description="tO − tR")
+    stops: dict[CategoryName, float] | float = Field(0.0, description="stops in tR, all together or by category")
+    running: float | None = Field(None, description="running time tF; or the stops, or `speed_loss`")
+    cycle: float | None = Field(None, description="reference cycle time tCR of one part")
+    made: float | None = Field(None, description="parts made NPR")
+    good: float | None = Field(None, description="good parts NPB")
+    reject: float | None = Field(None, description="parts that are not good")
+    speed_loss: float | None = Field(None, description="écarts de cadence tF − tN")
+
+    def compute(self) -> Oee:
+        """Raises ConfigError when the totals are too few or contradict one another."""
+        given = self.model_dump(exclude={"unit", "convention", "stops"})
+        stops = self.stops
+        causes = {Category(name): length for name, length in stops.items()} if isinstance(stops, dict) else stops
+        try:
+            return oee.from_totals(**given, stops=causes, convention=_CONVENTIONS[self.convention])
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
+def command(
+    case: Annotated[
+        Path | None, typer.Argument(help="Totals as JSON: required or opening, stops, cycle, made …")
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option("--events", help="An event log: CSV, XLSX, Parquet, or MTConnect SHDR text.")
+    ] = None,
+    columns: Annotated[
+        Path | None, typer.Option("--map", help="TOML: which column says what, time zone, cycle times, calendar.")
+    ] = None,
+    zone: Annotated[
+        str | None, typer.Option("--timezone", help='Zone of times without an offset, such as "Europe/Paris".')
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="ISO 8601 with offset; default: the first event.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="ISO 8601 with offset; default: the last event.")] = None,
+    per: Annotated[str | None, typer.Option("--per", help="Also per hour, shift, day, week or month.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every intermediate time and figure.")] = False,
+) -> None:
+    """TRS, TRG, TRE (NF E60-182) and OEE (ISO 22400-2) of totals or of an event log, with their losses."""
+    if (case is None) == (events is None):
+        raise ConfigError("give either a file of totals (km0 oee CASE.json) or an event log (km0 oee --events FILE)")
+    if case is not None:
+        report = of_totals(_case(case))
+    else:
+        assert events is not None
+        config = EventLogConfig() if columns is None else load(columns, EventLogConfig)
+        config = config if zone is None else config.model_copy(update={"timezone": zone})
+        try:
+            log = eventlog.load(events, config)
+        except DecodeError as error:
+            raise ConfigError(f"{events}: {str(error).removeprefix(f'{events}: ')}") from error
+        span = log.span
+        window = Window(_instant(start, span.start_ns), max(_instant(end, span.end_ns), _instant(start, span.start_ns)))
+        report = of_events(log, window, per)
+    if as_json:
+        sys.stdout.write(json.dumps(_finite(report), allow_nan=False, ensure_ascii=False) + "\n")
+    else:
+        _show(report)
+
+
+def _case(path: Path) -> Case:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        return Case.model_validate_json(text)
+    except ValidationError as error:
+        faults = (f"{path}: {'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
+        raise ConfigError("\n".join(faults)) from error
+
+
+def _instant(text: str | None, default_ns: int) -> int:
+    if text is None:
+        return default_ns
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not ISO 8601; write for example 2026-11-22T05:00+01:00") from None
+    if moment.tzinfo is None:
+        raise ConfigError(f"{text!r} has no offset; write for example {text}+01:00 or {text}Z")
+    return int(moment.timestamp()) * SECOND_NS + moment.microsecond * 1000
+
+
+def of_totals(case: Case) -> dict[str, Any]:
+    """The report of a form's totals."""
+    found = case.compute()
+    return {"unit": case.unit, "convention": found.convention.name} | _figures(found)
+
+
+def of_events(log: EventLog, window: Window, per: str | None = None) -> dict[str, Any]:
+    """The report of an event log over a window. Raises ConfigError for a kind of window that is not known."""
+    if per is not None and per not in get_args(Kind):
+        raise ConfigError(f"{per!r} is no kind of window; there is {', '.join(get_args(Kind))}")
+    history = log.history(window)
+    found = history.over(window)
+    lost = losses(history, window)
+    report: dict[str, Any] = {
+        "unit": "s",
+        "convention": found.convention.name,
+        "from": _iso(window.start_ns),
+        "to": _iso(window.end_ns),
+        "events": sum(len(one) for one in log.series.values()),
+        **_figures(found),
+        "losses": [asdict(loss) for loss in lost],
+        "pareto": {by: [asdict(bar) for bar in pareto(lost, by)] for by in ("category", "reason", "product")},
+        "one_point_of_trs": asdict(point_of_trs(found, log.config.machine)),
+        "notes": list(log.notes),
+    }
+    if per is not None:
+        report["windows"] = [
+            {"from": _iso(one.start_ns), "to": _iso(one.end_ns), "trs": asdict(part.trs) | {"value": part.trs.value}}
+            for one in eventlog.windows_of(log, per)
+            for part in (log.history(one).over(one),)
+        ]
+    return report
+
+
+def _figures(found: Oee) -> dict[str, Any]:
+    times = {
+        "tT": found.total, "tO": found.opening, "tR": found.required, "known": found.known, "tF": found.running,
+        "tN": found.net, "tU": found.useful, "planned": found.planned, "unknown": found.unknown,
+    }  # fmt: skip
+    return {
+        "times": times,
+        "stops": {category.value: length for category, length in found.stops.items() if length},
+        "parts": {
+            "made": found.made_all if found.made_coverage else math.nan,
+            "good": found.good_all if found.good_coverage else math.nan,
+        },
+        "figures": {
+            kpi.name: {
+                "value": figure.value, "unit": kpi.unit, "numerator": figure.numerator,
+                "denominator": figure.denominator, "coverage": figure.coverage, "reference": kpi.reference,
+            }
+            for kpi in CATALOGUE
+            if kpi.of == "machine" and not kpi.name.endswith("_time") and kpi.name not in ("parts", "parts_good")
+            for figure in (kpi.compute(found),)
+        },
+        "iso_22400_2": iso22400.elements(found),
+        "six_big_losses": asdict(six_big_losses(found)),
+        "findings": list(found.findings),
+    }  # fmt: skip
+
+
+def _iso(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // SECOND_NS, UTC).isoformat(timespec="seconds")
+
+
+def _finite(value: Any) -> Any:
+    """NaN is null in JSON."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _show(report: dict[str, Any]) -> None:
+    unit = report["unit"]
+    where = f", {report['from']} … {report['to']}" if "from" in report else ""
+    out.print(f"{report['convention']}{where}", style="bold", markup=False)
+    times = Table("time", unit, box=None)
+    for name, length in (report["times"] | report["stops"]).items():
+        times.add_row(name, f"{length:,.3f}")
+    figures = Table("figure", "value", "coverage", "reference", box=None)
+    for name, figure in report["figures"].items():
+        value = figure["value"]
+        shown = "not known" if math.isnan(value) else f"{value:,.1f} s" if figure["unit"] == "s" else f"{value:.2%}"
+        figures.add_row(name, shown, f"{figure['coverage']:.1%}", figure["reference"])
+    out.print(times)
+    parts = (f"{name} {'not known' if math.isnan(one) else f'{one:g}'}" for name, one in report["parts"].items())
+    out.print(f"parts {', '.join(parts)}")
+    out.print(figures)
+    for bar in report.get("pareto", {}).get("category", []):
+        cost = "" if math.isnan(bar["cost"]) else f"  {bar['cost']:,.2f} €"
+        out.print(f"  {bar['name']:12} {bar['seconds']:12,.1f} s  {bar['cumulative']:7.1%}{cost}", markup=False)
+    for one in report.get("windows", []):
+        value = "not known" if math.isnan(one["trs"]["value"]) else f"{one['trs']['value']:.2%}"
+        out.print(f"  {one['from']}  TRS {value}  coverage {one['trs']['coverage']:.1%}", markup=False)
+    for sentence in (*report["findings"], *report.get("notes", [])):
+        out.print(f"! {sentence}", markup=False)

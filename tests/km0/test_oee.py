@@ -1,0 +1,161 @@
+"""`km0 oee` on paper forms and on event logs, from the file to the answer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from km0.cli import app
+from telemetry.errors import ConfigError
+from tests.support import shared_data
+
+# 05:00 to 06:00 in Paris, winter: one hour; running 30 + 24 min, down 5, idle 1; 40 parts of 60 s, 36 good
+ROWS = """Horodatage;Etat;Compteur;Bonnes;Article
+2026-01-15 05:00:00;Marche;100;90;gear
+2026-01-15 05:10:00;;110;99;
+2026-01-15 05:29:00;;125;114;
+2026-01-15 05:30:00;PANNE machine;;;
+2026-01-15 05:35:00;Arrêt;;;
+2026-01-15 05:36:00;Marche;;;
+2026-01-15 05:50:00;;140;126;
+2026-01-15 06:00:00;Marche;;;
+"""
+MAP = """
+timezone = "Europe/Paris"
+time = "Horodatage"
+columns = { state = "Etat", parts = "Compteur", parts_good = "Bonnes", product = "Article" }
+states = { "PANNE machine" = "OUT_OF_SERVICE" }
+[machine]
+path = "km0/a/mill"
+name = "mill"
+cycle_s = { gear = 60.0 }
+hourly_cost = 120.0
+"""
+
+
+def run(*arguments: object) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["oee", *map(str, arguments), "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def by_hand(found: dict[str, Any]) -> None:
+    assert found["times"]["tR"] == pytest.approx(3600)
+    assert (found["times"]["tF"], found["times"]["tN"], found["times"]["tU"]) == pytest.approx((3240, 2400, 2160))
+    assert found["figures"]["trs"]["value"] == pytest.approx(0.6)
+    assert found["figures"]["trs"]["coverage"] == pytest.approx(1)
+    assert found["parts"] == {"made": 40, "good": 36}
+    assert {bar["name"]: bar["seconds"] for bar in found["pareto"]["category"]} == pytest.approx(
+        {"speed": 840, "breakdown": 300, "rejects": 240, "operation": 60}
+    )
+    assert found["one_point_of_trs"]["cost"] == pytest.approx(1.2)
+
+
+def test_a_paper_form(tmp_path: Path) -> None:
+    """Vorne's example: 88.81 % × 86.11 % × 97.80 % = 74.79 %, with every intermediate time."""
+    case = tmp_path / "case.json"
+    case.write_text(
+        '{"opening": 480, "planned_stops": 60, "stops": 47, "cycle": 0.016666666666666666,'
+        ' "made": 19271, "reject": 423}'
+    )
+    found = run(case)
+    assert found["times"]["tR"] == 420
+    assert found["times"]["tF"] == 373
+    assert found["figures"]["oee"]["value"] == pytest.approx(0.7479365079365079)
+    assert found["convention"] == "NF E60-182"
+    shown = CliRunner().invoke(app, ["oee", str(case)])
+    assert "74.79%" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"required": -1}', "required is -1"),
+        ('{"cycle": 1}', "give the required time"),
+        ('{"requierd": 1}', "requierd"),
+        ('{"required": "1"}', "required"),
+        ("[", "JSON"),
+    ],
+)
+def test_a_form_that_cannot_be_computed_says_why(tmp_path: Path, text: str, sentence: str) -> None:
+    """Negative, too little, misspelt, a word for a number, no JSON."""
+    case = tmp_path / "case.json"
+    case.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        CliRunner().invoke(app, ["oee", str(case)], catch_exceptions=False, standalone_mode=False)
+
+
+def test_a_csv_as_a_french_spreadsheet_writes_it(tmp_path: Path) -> None:
+    """Semicolons, Windows' own letters, local times, own words: the hour worked by hand."""
+    events, columns = tmp_path / "events.csv", tmp_path / "map.toml"
+    events.write_bytes(ROWS.encode("cp1252"))
+    columns.write_text(MAP, encoding="utf-8")
+    found = run("--events", events, "--map", columns, "--per", "hour")
+    by_hand(found)
+    assert found["from"] == "2026-01-15T04:00:00+00:00"
+    assert found["windows"][0]["trs"]["value"] == pytest.approx(0.6)
+    cut = run("--events", events, "--map", columns, "--to", "2026-01-15T05:20:00+01:00")
+    assert (cut["times"]["tR"], cut["parts"]["made"]) == (1200, 10)
+
+
+def test_xlsx_and_parquet_hold_the_same(tmp_path: Path) -> None:
+    """The same rows in Parquet, with real instants and numbers, and as a long table."""
+    columns = tmp_path / "map.toml"
+    columns.write_text(MAP, encoding="utf-8")
+    wide = pl.read_csv(ROWS.encode(), separator=";", try_parse_dates=True)
+    wide.write_parquet(tmp_path / "wide.parquet")
+    by_hand(run("--events", tmp_path / "wide.parquet", "--map", columns))
+    long = pl.read_csv(ROWS.encode(), separator=";", infer_schema=False).unpivot(index="Horodatage").drop_nulls("value")
+    long.write_csv(tmp_path / "long.csv")
+    columns.write_text('name = "variable"\n' + MAP, encoding="utf-8")
+    by_hand(run("--events", tmp_path / "long.csv", "--map", columns))
+
+
+def test_a_real_adapter_stream() -> None:
+    """Okuma's SHDR, four recordings joined out of order: 4 parts in 1357.376 s of ACTIVE time."""
+    folder = shared_data("okuma_mtconnect")
+    found = run("--events", folder / "okuma.txt")
+    answer = json.loads((folder / "answers.json").read_text())["computed_independently"]
+    assert found["parts"]["made"] == answer["parts"] == 4
+    assert found["times"]["tF"] == pytest.approx(answer["total_active_s"], abs=1e-5)
+    assert "4 connections" in found["notes"][0]
+
+
+def test_times_that_the_clock_skipped_or_showed_twice(tmp_path: Path) -> None:
+    """02:30 on 29 March does not exist; on 25 October it does twice, and the order of the rows tells which."""
+    events = tmp_path / "events.csv"
+    events.write_text("time,state\n2026-03-29T01:00:00,running\n2026-03-29T02:30:00,idle\n")
+    with pytest.raises(ConfigError, match="does not exist in Europe/Paris"):
+        run("--events", events, "--timezone", "Europe/Paris")
+    events.write_text(
+        "time,state\n2026-10-25T01:30:00,running\n2026-10-25T02:30:00,idle\n2026-10-25T02:10:00,running\n"
+        "2026-10-25T03:00:00,idle\n"
+    )
+    found = run("--events", events, "--timezone", "Europe/Paris")
+    # 60 min running, then idle from 02:30 summer time to 02:10 winter time: 40 min, then 50 running
+    assert found["times"]["tT"] == pytest.approx(150 * 60)
+    assert found["stops"]["operation"] == pytest.approx(40 * 60)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("time,state\n2026-01-01T00:00:00,running\n", "state their zone"),
+        ("time,state\n2026-01-01T00:00:00Z,flying\n", "'flying' is not a word"),
+        ("time,state\nyesterday,running\n", "is not a time"),
+        ("when,state\n2026-01-01T00:00:00Z,running\n", "no column 'time'"),
+        ("time,parts\n2026-01-01T00:00:00Z,4\n", "nothing says the state"),
+        ("time,state,parts\n2026-01-01T00:00:00Z,running,four\n", "not a number"),
+        ("", "cannot be read"),
+    ],
+)
+def test_a_log_that_cannot_be_read_says_what_to_do(tmp_path: Path, text: str, sentence: str) -> None:
+    """No zone, an unknown word, no time, no column, no state, no number, nothing at all."""
+    events = tmp_path / "events.csv"
+    events.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        run("--events", events)
