@@ -6,6 +6,8 @@ Invariants
   of arrival. The end is included, for a counter's next increment is counted there.
 - The cursor is written with the values, in one transaction, and only once every window its changes made due is
   written, except open ones: those are recomputed after a restart anyway, as the last stored days tell.
+- When what figures depend on beside samples has changed (see settings), all history is due; the new fingerprint is
+  written with the cursor that says it is done.
 - Work per step is bounded in windows, and a read in time. What remains is due at the next step.
 - An open window is refreshed when what it has not seen has reached 1/1440 of its length, at most every `refresh_s`, and
   later when there is more to refresh than a step has time for. It has not seen the time passed since, nor the stretch
@@ -21,6 +23,7 @@ from time import perf_counter, time_ns
 from typing import Final
 
 from pipeline.kpis import evaluate as kpis
+from pipeline.kpis import settings
 from telemetry.errors import StoreError
 from telemetry.glossary import holds
 from telemetry.health import Component
@@ -68,6 +71,8 @@ class Recompute:
         self._reached: dict[str, int] = {}  # windows before this instant [ns] have been made due
         self._heard: dict[str, int] = {}  # newest sample taken in [ns]
         self._metrics: dict[str, set[str]] = {}
+        self._unsaid: list[KpiValue] = []  # to be written once nothing is due: fingerprints of settings
+        self._vanished: list[KpiValue] = []  # to be written next: windows that a new calendar does not have
         self._first: dict[str, int] = {}  # oldest sample [ns]
 
     def step(self, *, all_open: bool = False) -> Progress:
@@ -80,7 +85,7 @@ class Recompute:
             self._resume(now)
         self._take_changes(now)
         self._take_time(now)
-        values: list[KpiValue] = []
+        values = list(self._vanished)
         done: list[tuple[str, Window]] = []
         for asset, windows in self._ready(now, began, all_open):
             metrics = self._metrics.get(asset.path, ())
@@ -97,8 +102,13 @@ class Recompute:
         committed = self._store.cursor()
         assert self._taken is not None
         cursor = committed if left else self._taken
+        if not left:
+            values += self._unsaid
         if values or cursor != committed:
             self._store.write_kpis(values, cursor)
+            self._vanished.clear()
+            if not left:
+                self._unsaid.clear()
         final = {(value.asset, value.window) for value in values if value.final}
         for path, window in done:
             self._due.get(path, set()).discard(window)
@@ -135,6 +145,8 @@ class Recompute:
     def _resume(self, now: int) -> None:
         """Take up where the last process ended: at the first day that was not final, or at an asset's first sample."""
         taken = self._store.cursor()
+        unsaid: list[KpiValue] = []
+        vanished: list[KpiValue] = []
         for info in self._store.inventory():
             if info.asset not in self._plant or not kpis.matters(self._plant.asset(info.asset), info.metric):
                 continue
@@ -142,17 +154,37 @@ class Recompute:
             self._first[info.asset] = min(info.first_ns, self._first.get(info.asset, info.first_ns))
         for asset in self._plant.assets:
             name = kpis.marker(asset)
-            if name is None or asset.path not in self._first:
+            if name is None:
+                continue
+            current = settings.fingerprint(self._plant, asset)
+            former = self._store.read_kpis(asset.path, settings.SETTINGS, settings.AT)
+            changed = [value.value for value in former] != [current.value]
+            if changed:
+                unsaid.append(current)
+            if asset.path not in self._first:
                 continue
             stored = self._store.read_kpis(asset.path, name, Window(0, now, "day"))
             start = self._first[asset.path]
-            if stored:
+            if stored and changed:
+                vanished += settings.void(asset, self._gone(asset, name, now))
+            elif stored:
                 # an hour that ends where the day starts may have been left not final
                 start = min([value.start_ns for value in stored if not value.final], default=stored[-1].end_ns)
                 start -= 3600 * SECOND_NS
             self._make_due(asset, start, now, now)
             self._reached[asset.path] = now
+        self._unsaid, self._vanished = unsaid, vanished
         self._taken = taken  # last: a store that failed on the way is resumed from again
+
+    def _gone(self, asset: Asset, name: str, now: int) -> list[Window]:
+        """Stored windows that the plant's calendar does not have."""
+        stored = self._store.read_kpis(asset.path, name, Window(self._first[asset.path], now))
+        local = [value.window for value in stored if value.kind not in ("minute", "hour")]
+        if not local:
+            return []
+        span = Window(min(window.start_ns for window in local), now)
+        starts = {(window.kind, window.start_ns) for window in kpis.windows(self._plant, asset, span)}
+        return [window for window in local if (window.kind, window.start_ns) not in starts]
 
     def _take_changes(self, now: int) -> None:
         assert self._taken is not None

@@ -10,7 +10,7 @@ import pytest
 from pipeline.recompute import Recompute
 from telemetry.errors import StoreError
 from telemetry.health import Component, Condition
-from telemetry.plant import Asset, Plant
+from telemetry.plant import Asset, CalendarConfig, Plant, Turn
 from telemetry.samples import SECOND_NS, Changes, KpiValue, Sample, Window
 from tests.contracts.memory import MemoryStore
 
@@ -225,6 +225,66 @@ def test_an_asset_that_enters_the_plant_file_gets_its_history() -> None:
     assert store.cursor() == store.changes(0).cursor
     started(store, clock).step()
     assert [value.value for value in availability(store)] == [1.0]
+
+
+def shifts(store: MemoryStore) -> list[tuple[float, float, float]]:
+    """Start and end after T0 [h] and required time [h] of every shift that has a length."""
+    values = store.read_kpis(MILL.path, "required_time", Window(0, T0 + DAY, "shift"))
+    return [
+        ((value.start_ns - T0) / HOUR, (value.end_ns - T0) / HOUR, value.value / 3600)
+        for value in values
+        if value.end_ns > value.start_ns
+    ]
+
+
+def test_a_change_of_calendar_or_cycle_time_recomputes_history() -> None:
+    """The shift is moved from 5–13 to 6–14 h: the old one is void, the new one computed; then nothing more is done."""
+
+    def plant(start: int, cycle_s: float, cost: float = 1.0) -> Plant:
+        turn = Turn(name="s", start=start * 60, end=(start + 8) * 60)
+        changed = {"calendar": "c", "cycle_s": {"*": cycle_s}, "hourly_cost": cost}
+        return Plant(
+            calendars=(CalendarConfig(name="c", shifts=(turn,)),), assets=(MILL.model_copy(update=changed), LINK)
+        )
+
+    def compute(plant: Plant) -> int:
+        recompute = Recompute(store, plant, Component("recompute"), now_ns=clock, windows_per_step=20)
+        evaluated = 0
+        while (progress := recompute.step()).waiting:
+            evaluated += progress.evaluated
+        return evaluated + progress.evaluated
+
+    def performance() -> float:
+        return next(v.value for v in store.read_kpis(MILL.path, "tp", Window(T0, T0 + DAY, "day")))
+
+    store, clock = MemoryStore(), Clock(T0 + 5 * DAY)
+    counts = [Sample(T0 + hour * HOUR, MILL.path, "parts", 10.0 * hour) for hour in range(5 * 24)]
+    store.write([state(0, 3), *counts, *ticks(*range(0, 5 * 24 * 60, 5))])
+    compute(plant(5, 60))
+    assert shifts(store) == [(5, 13, 8)]
+    assert performance() == pytest.approx(8 * 10 / 480)
+    unchanged = compute(plant(5, 60, cost=2.0))
+    assert compute(plant(6, 60)) > 5 * 24 > unchanged
+    assert shifts(store) == [(6, 14, 8)]
+    compute(plant(6, 30))
+    assert performance() == pytest.approx(8 * 10 / 960)
+    assert compute(plant(6, 30)) == unchanged
+
+
+def test_a_recomputation_that_was_cut_short_begins_again() -> None:
+    """The process dies after a few of the windows that new settings made due."""
+    store, clock = MemoryStore(), Clock(T0 + 2 * DAY)
+    store.write([state(0, 2), *ticks(*range(0, 2 * 24 * 60, 5))])
+    first = started(store, clock)
+    while first.step().waiting:
+        pass
+    asset = MILL.model_copy(update={"state_categories": {"NOT_EXECUTING": "running"}})
+    for _ in range(2):  # killed after one step, and again
+        Recompute(store, Plant(assets=(asset, LINK)), Component("recompute"), now_ns=clock, windows_per_step=10).step()
+    last = Recompute(store, Plant(assets=(asset, LINK)), Component("recompute"), now_ns=clock, windows_per_step=10)
+    while last.step().waiting:
+        pass
+    assert [value.value for value in availability(store)] == [1.0] * 48
 
 
 def test_a_store_that_fails_loses_nothing() -> None:
