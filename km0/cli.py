@@ -35,17 +35,19 @@ def _root(
 
 
 def _mount() -> None:
-    from km0 import check, demo, latency, oee, opcua, probe, run
+    from km0 import check, demo, discover, init, latency, oee, opcua, probe, run, verify
 
     app.command("demo")(demo.demo)
+    app.command("verify")(verify.verify)
     app.command("run")(run.run)
     app.command("check")(check.check)
-    app.command("init")(check.init)
+    app.add_typer(init.app, name="init")
     app.command("glossary")(check.glossary)
     app.command("latency")(latency.latency)
     app.command("oee")(oee.command)
     app.command("probe")(probe.probe)
     app.command("reflect")(probe.reflect)
+    app.add_typer(discover.app, name="discover")
     app.add_typer(opcua.app, name="opcua")
 
 

@@ -59,14 +59,14 @@ async def _server_certificate(config: OpcUaConfig) -> bytes:
     uri, mode = POLICIES[config.security].URI, ua.MessageSecurityMode[config.mode]
     for endpoint in endpoints:
         if endpoint.SecurityPolicyUri == uri and endpoint.SecurityMode == mode and endpoint.ServerCertificate:
-            der = _first_of_chain(bytes(endpoint.ServerCertificate))
+            der = first_of_chain(bytes(endpoint.ServerCertificate))
             TrustList(config.certificates).check(der, config.url)
             return der
     offered = sorted({f"{one.SecurityPolicyUri.rpartition('#')[2]} {one.SecurityMode.name}" for one in endpoints})
     raise SourceError(f"{config.url} does not offer {config.security} {config.mode}; it offers: {', '.join(offered)}")
 
 
-def _first_of_chain(der: bytes) -> bytes:
+def first_of_chain(der: bytes) -> bytes:
     """A server may show its issuers' certificates after its own; each says its length (DER, two length bytes)."""
     if der[:2] == b"\x30\x82":
         return der[: 4 + int.from_bytes(der[2:4], "big")]
