@@ -16,7 +16,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pipeline.ingest.drain import Drain
 from pipeline.ingest.spool import Spool
+from pipeline.stores.duckdb import DuckDbStore
 from telemetry.errors import ConfigError
 from telemetry.health import Component, Condition
 from telemetry.samples import Sample
@@ -90,6 +92,39 @@ def test_everything_acknowledged_before_a_kill_is_there_after_it(tmp_path: Path)
     lost = [key for key in acknowledged if len(stored[f"site/run-{key[0]}/task-{key[1]}"]) < (key[2] + 1) * BATCH]
     assert lost == []
     assert len(acknowledged) > 100
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+async def test_a_million_samples_survive_ten_kills_and_reach_the_store(tmp_path: Path) -> None:
+    """A million acknowledged over ten lives, each ended by kill -9; then the drain stores every one of them."""
+    path, batch = tmp_path / "spool.sqlite", 500
+    acknowledged: dict[str, int] = defaultdict(int)
+    for run in range(10):
+        command = [sys.executable, "-m", "tests.pipeline.ingest.putter", str(path), str(run), str(batch)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: ASYNC220  # nothing else runs
+            assert process.stdout is not None
+            while acknowledged[str(run)] < 100_000 + 7919 * run:
+                _numbers(process.stdout.readline())
+                acknowledged[str(run)] += batch
+            process.kill()
+            rest = process.stdout.read().splitlines(keepends=True)
+            acknowledged[str(run)] += batch * sum(line.endswith("\n") for line in rest)
+    assert sum(acknowledged.values()) > 1_000_000
+    store = DuckDbStore(tmp_path / "store.duckdb")
+    began = time.monotonic()
+    async with Spool(path) as spool:
+        assert time.monotonic() - began < 10
+        drain = asyncio.create_task(Drain(spool, store, Component("drain")).run())
+        await asyncio.wait_for(spool.emptied(), 120)
+        drain.cancel()
+        await asyncio.wait([drain])
+    held: dict[str, int] = defaultdict(int)
+    for series in store.inventory():
+        assert (series.first_ns, series.last_ns) == (0, series.samples - 1)  # without a hole
+        held[series.asset.split("/")[1].removeprefix("run-")] += series.samples
+    store.close()
+    assert all(held[run] >= count for run, count in acknowledged.items())
 
 
 def _numbers(line: str) -> tuple[int, int, int]:

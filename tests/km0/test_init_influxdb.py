@@ -1,0 +1,181 @@
+"""`km0 init influxdb` on a real 1.6.7 with users, and against the administration API of 2.x as it is documented."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from typer.testing import CliRunner
+
+from km0.init import app
+from pipeline.stores import InfluxDbConfig
+from pipeline.stores.influxdb import InfluxDbStore
+from telemetry.config import Secret
+from telemetry.errors import ConfigError, StoreError
+from tests.contracts.store import at, kpi, rows
+from tests.pipeline.stores.influxd import Influxd
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Influxd]:
+    """One that asks everybody who they are."""
+    server = Influxd(tmp_path / "influxd")
+    server.start()
+    server.run("CREATE USER admin WITH PASSWORD 'p' WITH ALL PRIVILEGES")
+    server.stop()
+    server.settings["HTTP_AUTH_ENABLED"] = "true"
+    server.start()
+    yield server
+    server.kill()
+
+
+def plant(tmp_path: Path, url: str) -> Path:
+    path = tmp_path / "plant.toml"
+    path.write_text(f'[store]\nkind = "influxdb"\nurl = "{url}"\n')
+    return path
+
+
+def init(path: Path, *options: str) -> str:
+    """What it printed; an error is raised."""
+    result = CliRunner().invoke(app, ["influxdb", str(path), "--tokens", str(path.parent / "secrets"), *options])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_databases_retention_and_users_are_made_once(
+    server: Influxd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run does nothing; then all is made; then there is nothing to do; each token may do its own and no more."""
+    monkeypatch.setenv("KM0_INFLUXDB_OPERATOR_TOKEN", "admin:p")
+    path = plant(tmp_path, server.url)
+    init(path, "--dry-run", "--keep-days", "400")
+    [result] = server.run("SHOW DATABASES", user="admin:p")
+    assert "km0" not in str(result)
+    assert not (tmp_path / "secrets").exists()
+    init(path, "--keep-days", "400")
+    policies = server.run('SHOW RETENTION POLICIES ON "km0"; SHOW RETENTION POLICIES ON "km0_journal"', user="admin:p")
+    assert [p["series"][0]["values"][0][:2] for p in policies] == [["autogen", "9600h0m0s"], ["autogen", "168h0m0s"]]  # type: ignore[index]  # JSON
+    assert "nothing to do" in init(path, "--keep-days", "400")
+    assert "keep what is in km0 30 days" in init(path, "--keep-days", "30")
+
+    def store(role: str) -> InfluxDbStore:
+        token = tmp_path / "secrets" / f"influxdb-{role}-token"
+        assert token.stat().st_mode & 0o777 == 0o600
+        return InfluxDbStore(InfluxDbConfig(url=server.url, token=Secret(file=token)))
+
+    now = kpi(0, 0.5)
+    store("writer").write([at(0, 1)])
+    assert rows(store("reader")) == [(0, 1)]
+    store("pipeline").write_kpis([now], store("pipeline").changes(0).cursor)
+    assert store("reader").read_kpis(now.asset, now.kpi, now.window) == [now]
+    store("platform").write([at(1, 2)])
+    for role, forbidden in (("reader", "write"), ("pipeline", "write"), ("reader", "kpis"), ("writer", "kpis")):
+        with pytest.raises(StoreError, match="403"):
+            store(role).write([at(9, 9)]) if forbidden == "write" else store(role).write_kpis([now], 1)
+    assert rows(store("reader")) == [(0, 1), (1, 2)]
+
+
+def test_a_wrong_operator_is_told(server: Influxd, tmp_path: Path) -> None:
+    """And a plant that has no InfluxDB."""
+    with pytest.raises(StoreError, match="token"):
+        init(plant(tmp_path, server.url))
+    (tmp_path / "plant.toml").write_text("")
+    with pytest.raises(ConfigError, match="not InfluxDB"):
+        init(tmp_path / "plant.toml")
+
+
+# --- 2.x ---
+
+
+class Administration(BaseHTTPRequestHandler):
+    """Organisations, buckets, mappings and authorizations, kept in lists, as the API of 2.x shows them."""
+
+    held: dict[str, list[dict[str, Any]]]
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name it has in the library
+        """Quiet."""
+
+    def _kind(self) -> str:
+        return urlsplit(self.path).path.removeprefix("/api/v2/").split("/")[0]
+
+    def do_GET(self) -> None:
+        if self.path == "/ping":
+            self.send_response(204)
+            self.send_header("X-Influxdb-Version", "v2.9.1")
+            self.end_headers()
+            return
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        found = [
+            one
+            for one in self.held[self._kind()]
+            if all(str(one.get(name, value)) == value for name, value in asked.items() if name in ("name", "orgID"))
+        ]
+        self._answer(200, {"content" if self._kind() == "dbrps" else self._kind(): found})
+
+    def do_POST(self) -> None:
+        made = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        made["id"] = f"{len(self.held[self._kind()]) + 1:016x}"
+        if self._kind() == "authorizations":
+            made |= {"token": f"token of {made['description']}", "status": "active"}
+        self.held[self._kind()].append(made)
+        self._answer(201, made)
+
+    def do_PATCH(self) -> None:
+        change = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        number = urlsplit(self.path).path.split("/")[-1]
+        next(one for one in self.held[self._kind()] if one["id"] == number).update(change)
+        self._answer(200, change)
+
+    def _answer(self, status: int, content: object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_organisation_buckets_mappings_and_tokens_are_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2.x: three buckets with retention and their InfluxQL mapping; each token has exactly the rights of its role."""
+    monkeypatch.setenv("KM0_INFLUXDB_OPERATOR_TOKEN", "operator")
+    Administration.held = {"orgs": [], "buckets": [], "dbrps": [], "authorizations": []}
+    held = Administration.held
+    service = ThreadingHTTPServer(("127.0.0.1", 0), Administration)
+    threading.Thread(target=service.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        path = plant(tmp_path, f"http://127.0.0.1:{service.server_address[1]}")
+        init(path, "--dry-run")
+        assert held == {"orgs": [], "buckets": [], "dbrps": [], "authorizations": []}
+        init(path)
+        assert "nothing to do" in init(path)
+        init(path, "--keep-kpis-days", "10")
+    finally:
+        service.shutdown()
+        service.server_close()
+    assert [one["name"] for one in held["orgs"]] == ["km0"]
+    kept = {one["name"]: [rule["everySeconds"] for rule in one["retentionRules"]] for one in held["buckets"]}
+    assert kept == {"km0": [], "km0_kpi": [10 * 86400], "km0_journal": [7 * 86400]}
+    assert [(one["database"], one["retention_policy"]) for one in held["dbrps"]] == [
+        (name, "autogen") for name in ("km0", "km0_kpi", "km0_journal")
+    ]
+    names = {one["id"]: one["name"] for one in held["buckets"]}
+    rights = {
+        one["description"]: sorted((p["action"], names[p["resource"]["id"]]) for p in one["permissions"])
+        for one in held["authorizations"]
+    }
+    assert rights["km0 reader"] == [("read", "km0"), ("read", "km0_kpi")]
+    assert rights["km0 pipeline"] == [
+        ("read", "km0"),
+        ("read", "km0_journal"),
+        ("read", "km0_kpi"),
+        ("write", "km0_kpi"),
+    ]
+    assert (tmp_path / "secrets" / "influxdb-reader-token").read_text() == "token of km0 reader\n"
