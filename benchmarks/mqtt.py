@@ -1,186 +1,89 @@
-"""MQTT, broker to put: 100-byte JSON on 100 topics at QoS 1, beside a bare paho loop with an empty callback.
+"""MQTT end to end: broker → decode, gate → spool with fsync → acknowledgement, beside what else can be had.
 
-The messages wait at the broker, in the session of the client; only their delivery and acknowledgement are timed, from
-the first to the last. The collector decodes, checks and puts into a sink that returns at once.
+First in every row's run stands the wall: what the same broker delivers to a raw socket whose reader only counts bytes
+(and at QoS 1 acknowledges). Another process publishes as fast as the broker takes it; "backlog": the messages wait in
+the session of a client that was away, and only their delivery is timed. CPU time is that of the reader's process.
+aiomqtt takes part where it is installed (`uv pip install aiomqtt`); it is no dependency.
 """
 
-import asyncio
 import json
-import resource
-import socket
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
-
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from typing import IO, Final
 
 from benchmarks import Row
 from benchmarks.measure import Cost, in_turn
-from collectors.mqtt import MqttConfig
+from benchmarks.mqtt_load import Load, publish, waiting_session
+from benchmarks.mqtt_readers import aiomqtt_loop, bare_paho, collector, raw_socket
 from simulators.broker import Broker, broker
-from telemetry.health import Condition, Health
-from telemetry.plant import Asset, Plant
-from telemetry.samples import Sample
 
-MESSAGES: Final = 30_000
-ASSETS: Final = tuple(f"km0/hall/line-{n // 10}/machine-{n}" for n in range(100))
-PLANT: Final = Plant(assets=tuple(Asset(path=path, name=path) for path in ASSETS))
-START_MS: Final = 1_795_305_600_000
-
-
-class Stopwatch:
-    """Wall and CPU time of this process from the first of MESSAGES to the last."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-        self._begin = (0.0, 0.0)
-        self.cost: Cost | None = None
-
-    def count(self, more: int) -> bool:
-        """Count messages; True once all were seen."""
-        if self.seen == 0:
-            self._begin = (time.perf_counter(), _cpu_s())
-        self.seen += more
-        if self.seen < MESSAGES:
-            return False
-        self.cost = Cost(time.perf_counter() - self._begin[0], _cpu_s() - self._begin[1], self.seen)
-        return True
-
-
-class CountingSink:
-    """Returns at once; tells when it has all."""
-
-    def __init__(self, stopwatch: Stopwatch) -> None:
-        self._stopwatch = stopwatch
-        self.full = asyncio.Event()
-
-    async def put(self, samples: Sequence[Sample]) -> None:
-        if self._stopwatch.count(len(samples)):
-            self.full.set()
-
-    async def set_aside(self, source: str, reason: str, raw: bytes) -> None:
-        raise AssertionError((source, reason, raw))
+LOADS: Final = (
+    Load("JSON", qos=1),
+    Load("JSON", qos=0, messages=200_000),
+    Load("JSON, backlog", qos=1, backlog=True),
+    Load("JSON", qos=1, topics=10_000),
+    Load("JSON, 10 readings per message", qos=1, readings=10, messages=20_000),
+    Load("value", qos=1, dialect="value"),
+    Load("Sparkplug, 10 metrics per message", qos=0, dialect="sparkplug", readings=10, messages=60_000),
+)
 
 
 def run() -> list[Row]:
-    with tempfile.TemporaryDirectory() as folder:
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(dir=".") as folder:
         server = broker(Path(folder))
         server.start()
         try:
-            contestants = {
-                "bare paho loop, empty callback": lambda: _bare_paho(server),
-                "collector: decode, gate, put, acknowledge": lambda: asyncio.run(_collector(server)),
-            }
-            rows = in_turn(contestants, "messages")
+            for load in LOADS:
+                contestants: dict[str, Callable[[], Cost | float]] = {
+                    "raw socket: the wall": partial(_timed, server, load, raw_socket),
+                    "collector: decode, spool with fsync, acknowledge": partial(_timed, server, load, collector),
+                }
+                if load in LOADS[:2]:
+                    contestants["bare paho loop, empty callback"] = partial(_timed, server, load, bare_paho)
+                    if find_spec("aiomqtt"):
+                        few = replace(load, messages=load.messages // 4)
+                        contestants["aiomqtt, empty loop"] = partial(_timed, server, few, aiomqtt_loop)
+                rows += [
+                    {
+                        "load": load.name,
+                        "QoS": load.qos,
+                        "topics": load.topics,
+                        "payload bytes": load.payload_size,
+                        **row,
+                    }
+                    for row in in_turn(contestants, "messages", rounds=3)
+                ]
         finally:
             server.stop()
-    return [
-        {"broker": server.kind, "QoS": 1, "topics": len(ASSETS), "payload bytes": len(_payload(0)), **row}
-        for row in rows
-    ]
+    return rows
 
 
-def _payload(number: int) -> bytes:
-    reading = {"value": number, "time": START_MS + number, "quality": "good", "unit": "part", "source": "benchmark"}
-    return json.dumps(reading).encode().ljust(100)
+def _timed(server: Broker, load: Load, reader: Callable[[int, Load, Callable[[], None]], Cost]) -> Cost:
+    """The cost of delivering the load to a reader, which calls back once it has subscribed."""
+    if load.qos:
+        waiting_session(server.port, load)
+    if load.backlog:
+        publish(server.port, load)
+        return reader(server.port, load, lambda: None)
+    command = [sys.executable, "-m", "benchmarks.mqtt_load", str(server.port), json.dumps(asdict(load))]
+    publisher = subprocess.Popen(command, stdin=subprocess.PIPE)
+    assert publisher.stdin is not None
+    time.sleep(1 + load.messages / 50_000)  # it makes its packets ready, which must not be timed
+    try:
+        return reader(server.port, load, partial(_go, publisher.stdin))
+    finally:
+        publisher.stdin.close()
+        publisher.wait()
 
 
-def _bare_paho(server: Broker) -> Cost:
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id="bare",
-        protocol=MQTTProtocolVersion.MQTTv5,
-        reconnect_on_failure=False,
-    )
-    session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves this one class untyped
-    session.SessionExpiryInterval = 3600
-    session.ReceiveMaximum = 5000
-    stopwatch = Stopwatch()
-
-    def on_message(client: paho.Client, _data: Any, _message: paho.MQTTMessage) -> None:
-        if stopwatch.count(1):
-            client.disconnect()
-
-    client.on_connect = lambda client, *_: client.subscribe("km0/#", 1)
-    client.on_subscribe = lambda client, *_: client.disconnect()
-    client.connect("127.0.0.1", server.port, clean_start=False, properties=session)
-    client.loop_forever()
-    _publish(server.port)
-    client.on_subscribe = None
-    client.on_message = on_message
-    client.connect("127.0.0.1", server.port, clean_start=False, properties=session)
-    client.loop_forever()
-    client.connect("127.0.0.1", server.port, clean_start=True)  # ends the session: the next round is the other's
-    client.on_connect = lambda client, *_: client.disconnect()
-    client.loop_forever()
-    assert stopwatch.cost is not None
-    return stopwatch.cost
-
-
-async def _collector(server: Broker) -> Cost:
-    config = MqttConfig.model_validate_json(
-        json.dumps(
-            {
-                "host": "127.0.0.1",
-                "port": server.port,
-                "session_expiry_s": 3600,
-                "topics": [{"dialect": "json", "topic": "{site}/{area}/{line}/{asset}/{metric}"}],
-            }
-        )
-    )
-    stopwatch = Stopwatch()
-    sink = CountingSink(stopwatch)
-    health = Health()
-    component = health.component(config.name)
-    first = asyncio.create_task(config.build(PLANT, health).run(sink))
-    while component.condition is not Condition.OK:  # noqa: ASYNC110  # health is a state to look at, not an event
-        await asyncio.sleep(0.01)
-    await _cancel(first)
-    await asyncio.to_thread(_publish, server.port)
-    second = asyncio.create_task(config.build(PLANT, health).run(sink))
-    await sink.full.wait()
-    await asyncio.sleep(0.1)  # the last acknowledgements
-    await _cancel(second)
-    ending = config.model_copy(update={"session_expiry_s": 0})  # ends the session: the next round is the other's
-    third = asyncio.create_task(ending.build(PLANT, health).run(sink))
-    await asyncio.sleep(0.2)
-    await _cancel(third)
-    assert stopwatch.cost is not None
-    return stopwatch.cost
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
-
-
-def _publish(port: int) -> None:
-    """All messages to the broker at QoS 1 over a bare socket, and every acknowledgement back."""
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00")
-        _read(connection, 4)
-        for start in range(0, MESSAGES, 20):  # no broker takes fewer at once
-            packets = bytearray()
-            for number in range(start, min(start + 20, MESSAGES)):
-                topic = f"{ASSETS[number % len(ASSETS)]}/parts".encode()
-                body = (
-                    len(topic).to_bytes(2, "big") + topic + (number - start + 1).to_bytes(2, "big") + _payload(number)
-                )
-                packets += bytes([0x32, len(body) & 127 | 128, len(body) >> 7]) + body
-            connection.sendall(packets)
-            _read(connection, 4 * min(20, MESSAGES - start))
-
-
-def _read(connection: socket.socket, size: int) -> None:
-    while size:
-        size -= len(connection.recv(size))
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+def _go(stdin: IO[bytes]) -> None:
+    stdin.write(b"\n")
+    stdin.flush()

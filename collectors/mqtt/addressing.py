@@ -42,6 +42,11 @@ class TopicRules(ValueRules):
     def topic_template(self) -> TopicTemplate:
         return TopicTemplate(self.topic)
 
+    @property
+    def filters(self) -> dict[str, int]:
+        """What is subscribed to, with which QoS."""
+        return {self.topic_template.filter: self.qos}
+
     @cached_property
     def asset_template(self) -> str:
         if self.asset is not None:

@@ -94,6 +94,8 @@ class MqttCollector:
             if host is not None:
                 for publication in host.say():
                     session.publish(publication)
+                for what, count in host.counts.items():
+                    self._component.gauge(what, count)
 
     async def _put_ended(self, sink: Sink) -> None:
         """Put what a host no longer knows, now that the connection is over."""
@@ -194,6 +196,8 @@ class MqttCollector:
 
     def _decoder(self, topic: str) -> Decoder | None:
         """The decoder of the first entry that matches, or None when none does."""
+        if self._host is not None:
+            return self._host
         try:
             return self._routes[topic]
         except KeyError:

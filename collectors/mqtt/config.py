@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from collectors.mqtt.decoder import Opening, Publication
 from collectors.mqtt.json import JsonTopic
+from collectors.mqtt.sparkplug_topic import SparkplugTopic
 from collectors.mqtt.value import ValueTopic
 from telemetry.config import Secret, Section
 from telemetry.health import Health
@@ -16,7 +17,7 @@ from telemetry.plant import Plant
 if TYPE_CHECKING:
     from collectors.mqtt.collector import MqttCollector
 
-TopicConfig = Annotated[JsonTopic | ValueTopic, Field(discriminator="dialect")]
+TopicConfig = Annotated[JsonTopic | ValueTopic | SparkplugTopic, Field(discriminator="dialect")]
 
 
 class Tls(Section):
@@ -91,26 +92,43 @@ class MqttConfig(Section):
         filters = [entry.topic_template.filter for entry in self.topics]
         if twice := {one for one in filters if filters.count(one) > 1}:
             raise ValueError(f"two entries of `topics` match the same topics {min(twice)!r}: only the first would act")
+        if any(isinstance(entry, SparkplugTopic) for entry in self.topics):
+            self._alone()
         if self.share is not None and self.client_id is None:
             raise ValueError("`share` is for several collectors at one broker: give each its own `client_id`")
         return self
+
+    def _alone(self) -> None:
+        """What a Sparkplug host application must not be mixed with."""
+        if self.share is not None:
+            raise ValueError(
+                "`share` splits an edge node's messages between collectors, but its aliases and sequence numbers are "
+                'one state: no collector could read its part. Split Sparkplug by group: topic = "spBv1.0/GROUP/#"'
+            )
+        if len(self.topics) > 1:
+            raise ValueError(
+                "a Sparkplug host application has no persistent session, so whatever else this collector reads would "
+                "be lost while it is away: give the Sparkplug entry a [[collectors]] of its own"
+            )
+        if self.status_topic is not None:
+            raise ValueError("a Sparkplug host application says that it is there by STATE: leave out `status_topic`")
 
     @property
     def subscriptions(self) -> dict[str, int]:
         """The filters that are subscribed to, and their QoS."""
         group = "" if self.share is None else f"$share/{self.share}/"
-        return {f"{group}{entry.topic_template.filter}": entry.qos for entry in self.topics}
+        return {f"{group}{one}": qos for entry in self.topics for one, qos in entry.filters.items()}
 
     def opening(self, now_ns: int) -> Opening | None:
         """How we say on `status_topic` that we are there; None when we are not asked to."""
         if self.status_topic is None:
             return None
 
-        def status(online: bool) -> Publication:
-            said = json.dumps({"online": online, "timestamp": now_ns // 1_000_000}).encode()
+        def status(online: bool, at_ns: int) -> Publication:
+            said = json.dumps({"online": online, "timestamp": at_ns // 1_000_000}).encode()
             return Publication(str(self.status_topic), said, qos=1, retain=True)
 
-        return Opening(will=status(False), greeting=status(True), farewell=status(False))
+        return Opening(status(False, now_ns), status(True, now_ns), lambda at_ns: status(False, at_ns))
 
     @property
     def effective_port(self) -> int:

@@ -26,7 +26,7 @@ class SessionSettings:
     """What a session is made of.
 
     `subscriptions` maps filters to QoS; `websocket` is the path of a WebSocket, None for plain TCP or TLS. `will` is
-    published by the broker when we vanish, `greeting` by us once subscribed, `farewell` when we leave in good order.
+    published by the broker when we vanish, `greeting` by us once subscribed, `farewell(now_ns)` when we leave in order.
     """
 
     host: str
@@ -45,7 +45,7 @@ class SessionSettings:
     clean_start: bool = False
     will: Publication | None = None
     greeting: Publication | None = None
-    farewell: Publication | None = None
+    farewell: Callable[[int], Publication] | None = None
 
     @property
     def where(self) -> str:

@@ -3,6 +3,8 @@
 Everything on this side of it is pure: no socket, no clock, no event loop.
 """
 
+from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -65,11 +67,11 @@ class Decoder(Protocol):
 
 
 class Opening(NamedTuple):
-    """What a host application says by existing: see SessionSettings."""
+    """What a client says by being there or not: see SessionSettings."""
 
     will: Publication
     greeting: Publication
-    farewell: Publication
+    farewell: Callable[[int], Publication]
 
 
 @runtime_checkable
@@ -78,6 +80,9 @@ class Host(Decoder, Protocol):
 
     Whatever is late or lost is only known by the clock, so it is asked again and again: `expire`.
     """
+
+    counts: Counter[str]
+    """What was odd, and how often since the start: for the health page."""
 
     def opening(self, now_ns: int) -> Opening:
         """What to publish around a connection that is about to begin."""

@@ -41,6 +41,9 @@ PACKETS_PER_WAKE: Final = 100
 GATHER_S: Final = 0.004
 """How long [s] a socket that was emptied is left alone."""
 
+_FAREWELL_S: Final = 0.3
+"""How long [s] the broker may take to acknowledge our last words."""
+
 _FORGET_LEVELS: Final = 8
 """Deepest topic whose subscription is searched for: 3 · 2^8 filters are named to the broker."""
 
@@ -92,7 +95,7 @@ class Session:
     ) -> None:
         if self._failure is None:
             if self._settings.farewell is not None:
-                self.publish(self._settings.farewell)
+                await self._published(self._settings.farewell(time_ns()))
             self._client.disconnect()  # the broker keeps the session for as long as it was told when we connected
             self._client.loop_write()
         self._close()
@@ -137,6 +140,15 @@ class Session:
         """
         if self._failure is None and topic.count("/") < _FORGET_LEVELS:
             self._client.unsubscribe([one for one in generalisations(topic) if one not in self._settings.subscriptions])
+
+    async def _published(self, publication: Publication) -> None:
+        """Publish, and wait a moment for the broker to have it: it may read nothing more of a socket that closes."""
+        taken = asyncio.Event()
+        self._client.on_publish = lambda *_: taken.set()
+        self.publish(publication)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_S):
+                await taken.wait()
 
     @property
     def _waiting(self) -> Batch:

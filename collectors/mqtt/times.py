@@ -40,7 +40,7 @@ def instant_ns(time: object, unit: TimeUnit = "auto", zone: ZoneInfo | None = No
         start = _minutes.get(time[:17])
         if start is not None and _SECOND.fullmatch(time, 17):
             digits = time[20:-1]
-            return start + int(time[17:19]) * SECOND_NS + int(digits) * 10 ** (9 - len(digits))
+            return start + int(time[17:19]) * SECOND_NS + int(digits.ljust(9, "0"))
     elif isinstance(time, int | float) and not isinstance(time, bool):
         return _epoch_ns(time, unit)
     if not isinstance(time, str):

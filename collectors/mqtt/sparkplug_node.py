@@ -1,0 +1,269 @@
+"""What one Sparkplug edge node has said so far: births, aliases, the order of its messages. Pure, the clock is given.
+
+Invariants:
+- Messages act in the order of their `seq`. One that came too early is held until those before it came, or until the
+  reorder timeout, when it acts all the same and the births are asked for.
+- A value is only read by a birth that described it; nothing is guessed.
+- What holds (states, words, counters) is said again at the time of a birth: a birth certificate tells what is in force
+  when it is written, and the metric in it may carry the older time of its last change.
+- When a metric is no longer known it is said so once, later than its last value.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from collectors.mqtt.decoder import Fault, MessageError
+from collectors.mqtt.mapping import Reader
+from collectors.mqtt.sparkplug_codec import BD_SEQ, INT64, TYPE_NAMES, quality_of, value_of
+from telemetry.glossary import holds
+from telemetry.samples import Quality, Sample
+
+Answer = list[Sample | MessageError]
+
+MS_NS: Final = 1_000_000
+SEQUENCE: Final = 256
+
+
+class Item(NamedTuple):
+    """A message of the node: its type, device ("" for the node's own), payload and when it came [ns]."""
+
+    kind: str
+    device: str
+    payload: Any
+    received_ns: int
+
+
+@dataclass(slots=True)
+class _Known:
+    """A metric that a birth described. `metric` is "" when the plant file asks nothing of it."""
+
+    name: str
+    device: str
+    datatype: int
+    asset: str
+    metric: str
+    last_ns: int = 0
+    stale: bool = False
+
+
+class EdgeNode:
+    """State of one edge node. `mapped(device, name)` gives asset and metric; `count` is told what is odd."""
+
+    def __init__(
+        self,
+        mapped: Callable[[str, str], tuple[str, str]],
+        reader: Reader,
+        rules: tuple[float, float, int],
+        count: Callable[[str], None],
+    ) -> None:
+        self._mapped: Final = mapped
+        self._reader: Final = reader
+        self._scale, self._offset, self._timeout_ns = rules
+        self._count: Final = count
+        self._named: Final[dict[tuple[str, str], _Known]] = {}
+        self._aliases: Final[dict[int, _Known]] = {}
+        self._held: Final[dict[int, Item]] = {}
+        self._born: Final[set[str]] = set()
+        self._bd_seq: int | None = None
+        self._expected = 0
+        self._deadline_ns: int | None = None
+        self._unborn: set[str] = set()
+        self._unborn_ns = 0
+        self._heard_ns = 0
+        self.online = False
+        self.wants_rebirth = False
+        """Whether something came that only new births can explain."""
+
+    def receive(self, item: Item) -> Answer:
+        """What the message says, and what those that waited for it say."""
+        self._heard_ns = item.received_ns
+        if item.kind == "NDEATH":
+            return self._node_death(item)
+        if item.kind == "NBIRTH":
+            return self._node_birth(item)
+        if not self.online:
+            self.wants_rebirth = True
+            raise MessageError(Fault.SHAPE, f"{item.kind} came before the NBIRTH of its edge node, which is asked for")
+        if not item.payload.HasField("seq"):
+            self._count("seq_missing")
+            return self._act(item)
+        ahead = (item.payload.seq - self._expected) % SEQUENCE
+        if ahead >= SEQUENCE // 2:
+            self._count("seq_late")
+            return self._act(item)
+        if ahead:
+            self._held[item.payload.seq % SEQUENCE] = item
+            if self._deadline_ns is None:
+                self._deadline_ns = item.received_ns + self._timeout_ns
+            return []
+        answer = self._act(item)
+        self._expected = (self._expected + 1) % SEQUENCE
+        while (held := self._held.pop(self._expected, None)) is not None:
+            answer += self._act(held)
+            self._expected = (self._expected + 1) % SEQUENCE
+        if not self._held:
+            self._deadline_ns = None
+        return answer
+
+    def expire(self, now_ns: int) -> Answer:
+        """What is to be said because it is that late: gaps that stayed, devices that were not born again."""
+        answer: Answer = []
+        if self._deadline_ns is not None and now_ns >= self._deadline_ns:
+            self._count("seq_gaps")
+            self.wants_rebirth = True
+            answer += self._act_on_held()
+        if self._unborn and now_ns >= self._unborn_ns:
+            for device in self._unborn:
+                answer += self._stale(self._of(device), self._unborn_ns)
+                self._born.discard(device)
+            self._unborn = set()
+        return answer
+
+    def ended(self) -> Answer:
+        """The connection is over: from the last message on nothing is known."""
+        answer = self._act_on_held()
+        self.online = False
+        return answer + self._stale(self._named.values(), self._heard_ns)
+
+    def _act_on_held(self) -> Answer:
+        answer: Answer = []
+        for seq in sorted(self._held, key=lambda seq: (seq - self._expected) % SEQUENCE):
+            answer += self._act(self._held[seq])
+            self._expected = (seq + 1) % SEQUENCE
+            if not self.online:
+                break
+        self._held.clear()
+        self._deadline_ns = None
+        return answer
+
+    def _act(self, item: Item) -> Answer:
+        if item.kind == "DBIRTH":
+            self._unborn.discard(item.device)
+            self._born.add(item.device)
+            return list(self._births(item))
+        if item.kind == "DDEATH":
+            self._born.discard(item.device)
+            time_ns = item.payload.timestamp * MS_NS or item.received_ns
+            return self._stale(self._of(item.device), time_ns)
+        if item.device and item.device not in self._born:
+            self.wants_rebirth = True
+            return [MessageError(Fault.SHAPE, f"DDATA of {item.device!r} came before its DBIRTH, which is asked for")]
+        return list(self._data(item))
+
+    def _node_birth(self, item: Item) -> Answer:
+        bd_seq = _bd_seq(item.payload)
+        answer: Answer = []
+        if self.online and bd_seq != self._bd_seq:
+            # Another session of the node, and the death of the one before never reached us.
+            answer += self._stale(self._named.values(), item.payload.timestamp * MS_NS or item.received_ns)
+            self._unborn = set()
+        elif self.online:
+            self._unborn = set(self._born)
+            self._unborn_ns = item.received_ns + self._timeout_ns
+        else:
+            self._unborn = set()
+        if not self.online or bd_seq != self._bd_seq:
+            self._born.clear()
+        self._bd_seq, self.online, self.wants_rebirth = bd_seq, True, False
+        self._expected = (item.payload.seq + 1) % SEQUENCE
+        self._held.clear()
+        self._deadline_ns = None
+        self._aliases.clear()
+        return answer + list(self._births(item))
+
+    def _node_death(self, item: Item) -> Answer:
+        if item.payload.HasField("seq"):
+            self._count("seq_in_death")  # the specification forbids it; some publishers send one
+        if not self.online or _bd_seq(item.payload) != self._bd_seq:
+            self._count("deaths_ignored")  # the late will of an older session
+            return []
+        answer = self._act_on_held()
+        self.online = False
+        self._born.clear()
+        return answer + self._stale(self._named.values(), item.received_ns)
+
+    def _births(self, item: Item) -> Iterator[Sample | MessageError]:
+        for metric in item.payload.metrics:
+            if not metric.name:
+                yield MessageError(Fault.SHAPE, f"a metric of {item.kind} has no name")
+                continue
+            before = self._named.get((item.device, metric.name))
+            asset, mapped = self._mapped(item.device, metric.name)
+            known = _Known(metric.name, item.device, metric.datatype, asset, mapped)
+            if before is not None:
+                known.last_ns = before.last_ns
+            self._named[item.device, metric.name] = known
+            if metric.HasField("alias"):
+                self._aliases[metric.alias] = known
+            if metric.datatype in (16, 19):
+                kind = TYPE_NAMES[metric.datatype]
+                yield MessageError(Fault.SHAPE, f"{metric.name!r} is a {kind}: it is known by name, and not read")
+            elif mapped:
+                yield from self._read(known, metric, item, birth=True)
+
+    def _data(self, item: Item) -> Iterator[Sample | MessageError]:
+        for metric in item.payload.metrics:
+            if metric.HasField("alias"):
+                known, called = self._aliases.get(metric.alias), f"alias {metric.alias}"
+            else:
+                known, called = self._named.get((item.device, metric.name)), repr(metric.name)
+            if known is None:
+                self.wants_rebirth = True
+                yield MessageError(Fault.SHAPE, f"{called} is in no birth: births are asked for")
+            elif known.metric:
+                yield from self._read(known, metric, item, birth=False)
+
+    def _read(self, known: _Known, metric: Any, item: Item, *, birth: bool) -> Iterator[Sample | MessageError]:
+        quality = _severity(quality_of(metric))
+        try:
+            raw = value_of(metric, known.datatype)
+            number, text, own = self._reader.value(known.metric, raw, self._scale, self._offset)
+        except MessageError as error:
+            if quality != Quality.BAD:
+                yield MessageError(error.fault, f"{known.name!r}: {error}")
+                return
+            number, text, own = 0.0, "", Quality.BAD
+        quality = max(quality, own)
+        written_ns = item.payload.timestamp * MS_NS
+        time_ns = metric.timestamp * MS_NS or written_ns
+        if not time_ns:
+            time_ns, quality = item.received_ns, max(quality, Quality.UNCERTAIN)
+        yield Sample(time_ns, known.asset, known.metric, number, text, quality, item.received_ns)
+        if metric.is_historical:
+            return
+        if birth and written_ns > time_ns and holds(known.metric):
+            time_ns = written_ns
+            yield Sample(time_ns, known.asset, known.metric, number, text, quality, item.received_ns)
+        known.last_ns, known.stale = max(known.last_ns, time_ns), False
+
+    def _of(self, device: str) -> list[_Known]:
+        return [known for known in self._named.values() if known.device == device]
+
+    def _stale(self, metrics: Iterable[_Known], time_ns: int) -> Answer:
+        """From that time on, and after its last value, none of these is known."""
+        answer: Answer = []
+        for known in metrics:
+            if known.metric and known.last_ns and not known.stale:
+                known.stale = True
+                at_ns = max(time_ns, known.last_ns + 1)
+                answer.append(Sample(at_ns, known.asset, known.metric, 0.0, "", Quality.BAD, self._heard_ns))
+        return answer
+
+
+def _bd_seq(payload: Any) -> int | None:
+    for metric in payload.metrics:
+        if metric.name == BD_SEQ:
+            try:
+                value = value_of(metric, metric.datatype or INT64)
+            except MessageError:
+                return None
+            return value if isinstance(value, int) else None
+    return None
+
+
+def _severity(code: int | None) -> int:
+    """0 BAD, 192 GOOD, 500 STALE; between them the severities of OPC classic, from which these come."""
+    if code is None or 192 <= code < 256:
+        return Quality.GOOD
+    return Quality.UNCERTAIN if 64 <= code < 192 else Quality.BAD
