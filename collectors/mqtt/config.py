@@ -8,7 +8,10 @@ from pydantic import Field, model_validator
 
 from collectors.mqtt.decoder import Opening, Publication
 from collectors.mqtt.json import JsonTopic
+from collectors.mqtt.opcua_pubsub import OpcUaPubSubTopic
+from collectors.mqtt.senml import SenmlTopic
 from collectors.mqtt.sparkplug_topic import SparkplugTopic
+from collectors.mqtt.umati import UmatiTopic
 from collectors.mqtt.value import ValueTopic
 from telemetry.config import Secret, Section
 from telemetry.health import Health
@@ -17,7 +20,9 @@ from telemetry.plant import Plant
 if TYPE_CHECKING:
     from collectors.mqtt.collector import MqttCollector
 
-TopicConfig = Annotated[JsonTopic | ValueTopic | SparkplugTopic, Field(discriminator="dialect")]
+TopicConfig = Annotated[
+    JsonTopic | ValueTopic | SparkplugTopic | OpcUaPubSubTopic | UmatiTopic | SenmlTopic, Field(discriminator="dialect")
+]
 
 
 class Tls(Section):
