@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from pydantic import Field
 
-from pipeline.kpis import shdr, table
+from pipeline.kpis import shdr, signals, table
 from pipeline.kpis.counting import COUNTERS
 from pipeline.kpis.dialects import Dialect, state_of
 from pipeline.kpis.evaluate import windows
@@ -70,10 +70,7 @@ class EventLog:
 
     def read(self, metric: str, window: Window) -> Series:
         """As Store.read."""
-        found = self.series.get(metric, Series.empty())
-        low, high = (int(at) for at in np.searchsorted(found.times_ns, [window.start_ns, window.end_ns], "left"))
-        part = slice(max(0, low - 1) if holds(metric) else low, high)
-        return Series(found.times_ns[part], found.values[part], found.quality[part], found.texts[part])
+        return signals.cut(self.series.get(metric, Series.empty()), window, holding=holds(metric))
 
     @property
     def machine(self) -> Asset:

@@ -20,6 +20,9 @@ Read = Callable[[str, Window], Series]
 def silences(inputs: Sequence[Instants], seen: Window, limit_ns: int, read: Read, others: Sequence[str]) -> Intervals:
     """Where no metric says anything for longer than the limit. The other metrics, which may be large, are read only
     where the inputs are silent."""
+    # what one input alone does not leave silent needs no merging
+    if any(not len(signals.silences(one, seen.start_ns, seen.end_ns, limit_ns)) for one in inputs):
+        return none()
     alive = _merged(inputs)
     silent = signals.silences(alive, seen.start_ns, seen.end_ns, limit_ns)
     if not len(silent) or not others:

@@ -120,9 +120,12 @@ class MachineHistory:
         self._required = required(Window(start, end), calendar, zone)
         failed_at = at[broke]
         self._failures = failed_at[inside(self._required, failed_at)]
-        self._net = self._weights(self._made, self._counted)
-        self._judged_net = self._weights(self._made, self._judged)
-        self._useful = self._weights(self._good, self._judged)
+        made_in = self._segments(self._made)
+        same = np.array_equal(self._made.times_ns, self._good.times_ns)
+        good_in = made_in if same else self._segments(self._good)
+        self._net = self._weights(self._made, made_in, self._counted)
+        self._judged_net = self._weights(self._made, made_in, self._judged)
+        self._useful = self._weights(self._good, good_in, self._judged)
         self._product, self._reason = product, reason
 
     def final(self, window: Window) -> bool:
@@ -215,13 +218,21 @@ class MachineHistory:
         last = max(int(np.searchsorted(self._edges, cut.end_ns, "left")), first)
         return cut, slice(first, last), np.diff(elapsed(needed, self._edges[first : last + 1]))
 
-    def _weights(self, counts: Tally, told: signals.Flags) -> tuple[signals.Numbers, signals.Numbers]:
-        """Per row of a tally: parts that count for the figures of production, and their reference time [s].
+    def _segments(self, counts: Tally) -> tuple[Instants, signals.Flags]:
+        """Per row of a tally: the stretch of the timeline it is of, and whether that is one, in required time.
 
         What is counted at an instant was made before it: the state and product in force until then apply.
         """
         segment = np.searchsorted(self._edges, counts.times_ns, "left") - 1
-        inner = (segment >= 0) & (segment < len(told)) & counts.sure & inside(self._required, counts.times_ns)
+        inside_it = (segment >= 0) & (segment < len(self._edges) - 1) & inside(self._required, counts.times_ns)
+        return segment, inside_it
+
+    def _weights(
+        self, counts: Tally, segments: tuple[Instants, signals.Flags], told: signals.Flags
+    ) -> tuple[signals.Numbers, signals.Numbers]:
+        """Per row of a tally: parts that count for the figures of production, and their reference time [s]."""
+        segment = segments[0]
+        inner = segments[1] & counts.sure
         inner[inner] = told[segment[inner]]
         parts = np.where(inner, counts.grown, 0.0)
         cycles = np.zeros(len(parts))
@@ -257,7 +268,8 @@ def _categories(
     words = ["", *dict.fromkeys(reason.texts.tolist())]
     numbers = {word: number for number, word in enumerate(words)}
     table = np.array([[_NUMBER[category_of(one, word, asset)] for word in words] for one in MachineState], np.int64)
-    said = np.array([numbers[word] for word in reason.texts.tolist()] + [0], np.int64)
+    said = np.zeros(len(reason) + 1, np.int64)
+    said[:-1] = np.fromiter(map(numbers.__getitem__, reason.texts.tolist()), np.int64, len(reason))
     said[:-1][reason.quality == Quality.BAD] = 0
     in_range = signals.trusted(state) & (state.values >= 0) & (state.values < len(MachineState))
     codes = np.append(np.where(in_range, state.values, 0).astype(np.int64), 0)

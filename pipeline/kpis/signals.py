@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from telemetry.intervals import Instants, Intervals
-from telemetry.samples import Quality, Series
+from telemetry.samples import Quality, Series, Window
 
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
@@ -31,6 +31,13 @@ def ordered(series: Series) -> Series:
     return Series(times[keep], series.values[keep], series.quality[keep], series.texts[keep])
 
 
+def cut(series: Series, window: Window, *, holding: bool) -> Series:
+    """The rows in the window, preceded by the one in force at its start where values hold: as Store.read."""
+    low, high = (int(at) for at in np.searchsorted(series.times_ns, [window.start_ns, window.end_ns], "left"))
+    part = slice(max(0, low - 1) if holding else low, high)
+    return Series(series.times_ns[part], series.values[part], series.quality[part], series.texts[part])
+
+
 def trusted(series: Series) -> Flags:
     """Which rows say something: quality GOOD or UNCERTAIN, and a number."""
     told: Flags = (series.quality != Quality.BAD) & np.isfinite(series.values)
@@ -39,12 +46,17 @@ def trusted(series: Series) -> Flags:
 
 def in_force(times_ns: Instants, at_ns: Instants) -> Indices:
     """The row whose value holds at each instant; −1 before the first."""
+    if np.array_equal(times_ns, at_ns):  # one machine often says everything at one instant: no search then
+        return np.arange(len(times_ns))
     return np.searchsorted(times_ns, at_ns, "right") - 1
 
 
 def edges(start_ns: int, end_ns: int, *times_ns: Instants) -> Instants:
     """Every instant in [start_ns, end_ns] at which something may change, once, in order, both bounds included."""
-    inner = [part[(part > start_ns) & (part < end_ns)] for part in times_ns]
+    inner: list[Instants] = []
+    for part in times_ns:
+        if not (inner and np.array_equal(part, inner[-1])):
+            inner.append(part[(part > start_ns) & (part < end_ns)])
     # a stable sort merges runs that are sorted already in linear time
     together = np.sort(np.concatenate((np.array([start_ns, end_ns], np.int64), *inner)), kind="stable")
     return together[np.concatenate(([True], together[1:] != together[:-1]))]
