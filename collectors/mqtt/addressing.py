@@ -25,6 +25,9 @@ class TopicRules(ValueRules):
     metric: str | None = Field(
         None, description='metric, with {part}s; "{metric}" unless given; a JSON pointer to its name in the payload'
     )
+    time_property: str | None = Field(
+        None, description="name of the MQTT 5 user property that is the source's time, where the payload has none"
+    )
     names: dict[str, MetricName] = Field({}, description="the source's own names of metrics, and ours")
 
     @model_validator(mode="after")

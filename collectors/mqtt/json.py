@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from collectors.mqtt.addressing import Addressing, TopicRules
 from collectors.mqtt.decoder import Fault, Message, MessageError
 from collectors.mqtt.mapping import MetricName, Reader
+from collectors.mqtt.properties import user_property
 from collectors.mqtt.times import TimeUnit, instant_ns
 from telemetry.config import Section
 from telemetry.samples import Quality, Sample
@@ -98,6 +99,15 @@ class JsonTopic(TopicRules):
         return JsonDecoder(self)
 
 
+class Arrival(NamedTuple):
+    """What stands in for a time that a reading does not have: its arrival [ns], and before that what `time_property`
+    states. `place` is that of the reading in its array."""
+
+    at_ns: int
+    stated: str | None
+    place: int
+
+
 class _Field(NamedTuple):
     """Where a value and what belongs to it are, from the reading."""
 
@@ -116,6 +126,7 @@ class JsonDecoder:
         self._parse: Final = msgspec.json.Decoder().decode
         self._reader: Final = Reader(rules)
         self._addressing: Final = Addressing(rules)
+        self._property: Final = rules.time_property
         self._unit: Final = rules.time_unit
         self._zone: Final = rules.zone
         self._readings: Final = _steps(rules.readings)
@@ -150,26 +161,25 @@ class JsonDecoder:
             raise MessageError(Fault.SYNTAX, f"not JSON: {error}") from None
         asset, metric = self._addressing.of(message.topic)
         if self._flat and type(document) is dict:
-            return [self._flat_sample(document, asset, metric, message.received_ns)]
+            return [self._flat_sample(document, asset, metric, message)]
         found = _find(document, self._readings)
         if found is _MISSING:
             raise MessageError(Fault.SHAPE, "there is nothing where `readings` points")
+        stated = None if self._property is None else user_property(message.properties, self._property)
         result: list[Sample | MessageError] = []
         for index, reading in enumerate(found if isinstance(found, list) else (found,)):
             # Readings of one array that have no time must not share the instant of arrival: they would be one identity.
-            arrival_ns = message.received_ns + index
+            arrival = Arrival(message.received_ns + index, stated, index)
             try:
                 if self._report:
-                    result += self._reported(reading, asset, arrival_ns)
+                    result += self._reported(reading, asset, arrival)
                 else:
-                    result.append(
-                        self._sample(reading, asset, metric or self._named(reading), self._single, arrival_ns)
-                    )
+                    result.append(self._sample(reading, asset, metric or self._named(reading), self._single, arrival))
             except MessageError as refusal:
                 result.append(refusal)
         return result
 
-    def _flat_sample(self, reading: dict[str, object], asset: str, metric: str, arrival_ns: int) -> Sample:
+    def _flat_sample(self, reading: dict[str, object], asset: str, metric: str, message: Message) -> Sample:
         """The commonest reading, a number with its time and quality beside it, without a way through pointers.
 
         Whatever is unusual in it goes the common way, which gives the same: here is speed, there is meaning.
@@ -178,15 +188,14 @@ class JsonDecoder:
         number = self._reader.plain_number(metric, reading.get(value))
         stated = reading.get(quality, "good")
         known = self._reader.plain_quality(stated) if type(stated) is str else None
-        if number is None or known is None:
-            return self._sample(reading, asset, metric, self._single, arrival_ns)
         at = reading.get(time)
-        if at is None:
-            return self._sample(reading, asset, metric, self._single, arrival_ns)
+        if number is None or known is None or at is None:
+            stated = None if self._property is None else user_property(message.properties, self._property)
+            return self._sample(reading, asset, metric, self._single, Arrival(message.received_ns, stated, 0))
         time_ns = instant_ns(at, self._unit, self._zone)
-        return Sample(time_ns, asset, metric, number * scale + offset, "", known, arrival_ns)
+        return Sample(time_ns, asset, metric, number * scale + offset, "", known, message.received_ns)
 
-    def _reported(self, reading: object, asset: str, arrival_ns: int) -> list[Sample | MessageError]:
+    def _reported(self, reading: object, asset: str, arrival: Arrival) -> list[Sample | MessageError]:
         """What a report says; of a metric that it leaves out, nothing."""
         if not isinstance(reading, dict):
             raise MessageError(Fault.SHAPE, "the report is not a JSON object")
@@ -194,7 +203,7 @@ class JsonDecoder:
         for field in self._report:
             if _find(reading, field.value) is not _MISSING:
                 try:
-                    result.append(self._sample(reading, asset, field.metric, field, arrival_ns))
+                    result.append(self._sample(reading, asset, field.metric, field, arrival))
                 except MessageError as refusal:
                     result.append(refusal)
         return result
@@ -206,7 +215,7 @@ class JsonDecoder:
             raise MessageError(Fault.SHAPE, "the name of the metric is not where `metric` points")
         return self._addressing.named(name)
 
-    def _sample(self, reading: object, asset: str, metric: str, field: _Field, arrival_ns: int) -> Sample:
+    def _sample(self, reading: object, asset: str, metric: str, field: _Field, arrival: Arrival) -> Sample:
         raw = _find(reading, field.value)
         stated = _find(reading, field.quality)
         quality = Quality.GOOD if stated is _MISSING else self._reader.quality(stated)
@@ -223,11 +232,13 @@ class JsonDecoder:
                 Quality.BAD,
             )  # a bad value need not be readable: it says "not known from here on"
         time = _find(reading, field.time)
-        if time is _MISSING or time is None:
-            time_ns, own = arrival_ns, max(own, Quality.UNCERTAIN)
-        else:
+        if time is not _MISSING and time is not None:
             time_ns = instant_ns(time, self._unit, self._zone)
-        return Sample(time_ns, asset, metric, number, text, max(quality, own), arrival_ns)
+        elif arrival.stated is not None:
+            time_ns = instant_ns(arrival.stated, self._unit, self._zone) + arrival.place
+        else:
+            time_ns, own = arrival.at_ns, max(own, Quality.UNCERTAIN)
+        return Sample(time_ns, asset, metric, number, text, max(quality, own), arrival.at_ns)
 
 
 def _steps(pointer: str) -> Steps:

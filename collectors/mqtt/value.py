@@ -7,11 +7,13 @@ from pydantic import model_validator
 from collectors.mqtt.addressing import Addressing, TopicRules
 from collectors.mqtt.decoder import Fault, Message, MessageError
 from collectors.mqtt.mapping import Reader
+from collectors.mqtt.properties import user_property
+from collectors.mqtt.times import instant_ns
 from telemetry.samples import Quality, Sample
 
 
 class ValueTopic(TopicRules):
-    """An entry of `topics` whose payloads are bare values. They carry no time, so every sample is UNCERTAIN."""
+    """An entry of `topics` whose payloads are bare values. Without a `time_property`, every sample is UNCERTAIN."""
 
     dialect: Literal["value"]
 
@@ -43,4 +45,8 @@ class ValueDecoder:
         asset, metric = self._addressing.of(message.topic)
         value, word, _ = self._reader.value(metric, text, self._rules.scale, self._rules.offset)
         received_ns = message.received_ns
+        if self._rules.time_property is not None:
+            stated = user_property(message.properties, self._rules.time_property)
+            if stated is not None:
+                return [Sample(instant_ns(stated), asset, metric, value, word, Quality.GOOD, received_ns)]
         return [Sample(received_ns, asset, metric, value, word, Quality.UNCERTAIN, received_ns)]
