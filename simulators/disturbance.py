@@ -19,7 +19,7 @@ from telemetry.glossary import METRICS
 
 ToMessages = Callable[[str, list[Event]], list[Message]]
 
-_GARBAGE: Final = (b"", b"{", b'{"value": "', b"\xff\xfe\x00\x01", b'{"value": {"a": 1}, "time": 5}', b"[[[[[[", b"nan")
+_GARBAGE: Final = (b"", b"{", b'{"value": "', b"\xff\xfe\x00\x01", b'"words"', b"[[[[[[", b"nan")
 _COUNTERS: Final = ("parts", "parts_good", "parts_scrap")
 _YEAR_NS: Final = 365 * 86_400 * 10**9
 

@@ -104,6 +104,11 @@ class Plant:
             ports |= {"opcua_url": self._opcua.url, "opcua_port": self._opcua.port}
         for path in self._played:
             await self._open(path)
+        for disturbed in self._disturbed.values():
+            for message in disturbed.leftovers():  # the broker has them before anybody listens
+                await self._mqtt_publish(message, retain=True)
+        if self._mqtt:
+            await self._mqtt.settled()
         return ports
 
     async def play(self, progress: Callable[[float], None], ask: Callable[[str], None] | None = None) -> None:
@@ -118,9 +123,6 @@ class Plant:
         if self._spec.replay and self._mqtt:
             told = self._spec.replay
             await replay(told.path, told.asset, self._mqtt.publish, ends_at_ns=told.ends_at_ns)
-        for disturbed in self._disturbed.values():
-            for message in disturbed.leftovers():
-                await self._mqtt_publish(message, retain=True)
         begin_ns, began_s = self._cursor_ns, time.monotonic()
         step_ns = FINE_NS if self._spec.scenario.faults else CHUNK_NS
         while (end_ns := self._past_ends_ns) - self._cursor_ns > (0 if self._spec.until_ns else _MARK_NS):

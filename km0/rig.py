@@ -1,0 +1,121 @@
+"""A scenario on real wires: broker and simulated plant as child processes, and the plant file that fits them.
+
+What `km0 verify` and the pytest plugin share. Everything is on 127.0.0.1 and in one folder.
+"""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from km0.plantfile import PlantFile
+from simulators import Printer
+from simulators.scenario import Scenario
+from simulators.sections import OpcUaMachine
+from telemetry.errors import SourceError
+from telemetry.health import Condition
+from telemetry.plant import Asset, Plant
+
+if TYPE_CHECKING:
+    from km0.app import Platform
+
+CONNECT_S: Final = 30.0
+
+_PRINTER_STATES = {
+    "printing": "EXECUTING",
+    "idle": "NOT_EXECUTING",
+    "paused": "NOT_EXECUTING",
+    "error": "OUT_OF_SERVICE",
+    "heating": "SETUP",
+    "levelling": "SETUP",
+    "off": "NOT_AVAILABLE",
+}
+
+
+def plant_of(scenario: Scenario) -> Plant:
+    """The plant as its owner would describe it: reference cycles as stated, right or wrong."""
+    machines = [
+        Asset(
+            path=machine.path,
+            name=machine.name or machine.path,
+            calendar=machine.calendar,
+            cycle_s={made.name: made.cycle_s for made in machine.products},
+            micro_stop_s=machine.micro_stop_s,
+        )
+        for machine in scenario.machines
+    ]
+    links = [Asset(path=link.path, name=link.name or link.path, kind="link") for link in scenario.links]
+    return Plant(
+        name="simulated",
+        timezone=scenario.timezone,
+        calendars=scenario.calendars,
+        assets=(*machines, *links),
+    )
+
+
+def file_of(
+    scenario: Scenario, folder: Path, *, mqtt_port: int | None, opcua_url: str | None, store: dict[str, Any]
+) -> PlantFile:
+    """The plant file with which the platform collects this scenario."""
+    collectors: list[dict[str, Any]] = []
+    if mqtt_port is not None:
+        topics: list[dict[str, Any]] = [
+            {
+                "dialect": "json",
+                "topic": f"printers/{machine.path.rsplit('/', 1)[-1]}/report",
+                "asset": machine.path,
+                "time": "/ts",
+                "metrics": [
+                    {"metric": "state", "value": "/state"},
+                    {"metric": "product", "value": "/job"},
+                    {"metric": "parts", "value": "/made"},
+                    {"metric": "parts_good", "value": "/good"},
+                    {"metric": machine.meter.metric, "value": "/power_w"},
+                ],
+                "states": _PRINTER_STATES,
+            }
+            for machine in scenario.machines
+            if isinstance(machine, Printer)
+        ]
+        topics.append({"dialect": "json", "topic": "{site}/{area}/{line}/{asset}/{metric}"})
+        # Short times: a verification must not wait long to find a silent connection out.
+        collectors.append(
+            {"kind": "mqtt", "name": "broker", "host": "127.0.0.1", "port": mqtt_port, "keepalive_s": 3,
+             "topics": topics}
+        )  # fmt: skip
+    if opcua_url is not None:
+        nodes = [
+            {
+                "node": f"nsu=urn:km0:simulators:machine;s={machine.path}/{metric}",
+                "asset": machine.path,
+                "metric": metric,
+            }
+            for machine in scenario.machines
+            if isinstance(machine, OpcUaMachine)
+            for metric in ("state", "reason", "product", "parts", "parts_good", machine.meter.metric)
+        ]
+        collectors.append(
+            {"kind": "opcua", "name": "server", "url": opcua_url, "security": "None", "publishing_ms": 100.0,
+             "keepalive_ms": 1000.0, "lifetime_ms": 60000.0, "online_s": 0.0, "timeout_ms": 3000.0,
+             "certificates": str(folder / "certificates"), "nodes": nodes}
+        )  # fmt: skip
+    data = {
+        "plant": plant_of(scenario).model_dump(mode="json"),
+        "collectors": collectors,
+        "spool": {"path": str(folder / "spool.sqlite")},
+        "store": store,
+    }
+    return PlantFile.model_validate_json(json.dumps(data))
+
+
+async def connected(platform: "Platform") -> None:
+    """Return once every collector has its source. Raises SourceError with what they say when they do not."""
+    deadline = time.monotonic() + CONNECT_S
+    while True:
+        waiting = [c for c in platform.collectors if c.condition is not Condition.OK]
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise SourceError("; ".join(f"{c.name}: {c.snapshot()['detail'] or 'no answer'}" for c in waiting))
+        await asyncio.sleep(0.02)

@@ -1,0 +1,128 @@
+"""`km0 verify`: true figures pass, a planted error does not, and a fault has the effect it is said to have."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from km0 import verify as command
+from telemetry.errors import ConfigError
+
+pytestmark = pytest.mark.timeout(240)
+
+COMMAND = [sys.executable, "-c", "import sys; from km0.cli import main; sys.exit(main())"]
+
+PLANTED = """
+import sys
+from pipeline.kpis import machine
+from pipeline.kpis.states import Category
+made = machine.MachineHistory.__init__
+def with_an_error(self, *arguments, **named):
+    made(self, *arguments, **named)
+    self._category[self._category == machine._NUMBER[Category.MICRO_STOP]] = machine._RUNNING
+machine.MachineHistory.__init__ = with_an_error
+from km0.cli import main
+sys.exit(main())
+"""
+"""Micro-stops counted as running: the error that every vendor makes."""
+
+
+def verify(*arguments: str, code: str | None = None) -> tuple[int, dict[str, Any]]:
+    program = COMMAND if code is None else [sys.executable, "-c", code]
+    answer = subprocess.run(
+        [*program, "verify", *arguments, "--json"], capture_output=True, text=True, timeout=220, check=False
+    )
+    assert answer.stdout, answer.stderr
+    return answer.returncode, json.loads(answer.stdout.splitlines()[-1])
+
+
+def wrong(found: dict[str, Any]) -> set[str]:
+    return {line["kpi"] for line in found["kpis"] if line["wrong"]}
+
+
+def test_every_figure_of_a_line_is_true(tmp_path: Path) -> None:
+    """A coupled line, OPC UA and MQTT: all samples stored once, every KPI of every hour as the process has it, and
+    the truth of the run is left as a file."""
+    code, found = verify("starved-line", "--hours", "3", "--data", str(tmp_path / "run"))
+    assert (code, wrong(found)) == (0, set())
+    assert found["samples"]["sent"] == found["samples"]["stored"] > 2000
+    assert found["samples"]["lost"] == found["samples"]["set_aside"] == 0
+    by_name = {(line["asset"].rsplit("/", 1)[-1], line["kpi"]): line for line in found["kpis"]}
+    assert by_name["saw-1", "trs"]["windows"] >= 3
+    assert 0 < by_name["saw-1", "trs"]["truth"] < 1
+    assert by_name["washer-1", "induced_time"]["truth"] > 0
+    assert json.loads((tmp_path / "run" / "truth.json").read_text())["whole"]
+
+
+def test_a_planted_error_is_found(tmp_path: Path) -> None:
+    """With micro-stops counted as running the command ends with 1 and names the figures that are wrong."""
+    code, found = verify("wrong-reference-cycle", "--hours", "2", code=PLANTED)
+    assert code == 1
+    assert {"do", "running_time", "tp"} <= wrong(found)
+    assert "parts" not in wrong(found)
+    assert found["samples"]["lost"] == 0
+
+
+def test_faulty_messages_change_no_figure_but_where_they_must() -> None:
+    """Late, double, shuffled, garbled, quoted and reset: figures stay exact. Garbage is set aside, message by message.
+    Silence lowers the coverage of the hours it touches, and their figures are exact over the rest."""
+    kinds = "late,duplicated,reordered,garbage,type-change,counter-reset,silence,leftovers"
+    code, found = verify("wrong-reference-cycle", "--hours", "8", "--faults", kinds)
+    assert (code, wrong(found)) == (0, set())
+    samples = found["samples"]
+    assert samples["set_aside"] == samples["set_aside_expected"] > 0
+    assert samples["lost"] == 0
+    assert samples["duplicated"] > 0
+    availability = next(line for line in found["kpis"] if line["kpi"] == "do")
+    assert availability["coverage"] < 0.9
+
+
+def test_lost_messages_are_counted_and_not_judged() -> None:
+    """What a device lost is missing, to the sample; the figures it touches are named as not judged, others are true."""
+    code, found = verify("wrong-reference-cycle", "--hours", "3", "--faults", "lost")
+    assert (code, wrong(found)) == (0, set())
+    assert found["samples"]["lost"] == found["samples"]["lost_on_the_way"] > 0
+    availability = next(line for line in found["kpis"] if line["kpi"] == "do")
+    assert availability["not_judged"] > 0
+    assert availability["windows"] > 0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("faults", ["broker-restart,server-restart,renumbered", "frozen", "half-open", "random", "all"])
+def test_nothing_is_lost_when_wires_break(faults: str) -> None:
+    """Broker, server and connections fail under load, and everything that was published is stored and true."""
+    code, found = verify("demonstrator", "--hours", "4", "--faults", faults)
+    assert (code, wrong(found)) == (0, set())
+    assert found["samples"]["lost"] == found["samples"]["lost_on_the_way"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "scenario",
+    ["demonstrator", "good-week", "dying-spindle", "starved-line", "handover-storm", "wrong-reference-cycle",
+     "two-products", "dst-night"],
+)  # fmt: skip
+def test_every_scenario_of_the_library_is_true(scenario: str) -> None:
+    """The whole library, whole."""
+    code, found = verify(scenario)
+    assert (code, wrong(found)) == (0, set())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"scenario": "good-weak"}, "good-week"),
+        ({"scenario": "good-week", "faults": "lats"}, "late"),
+        ({"scenario": "good-week", "store": "duckdbb"}, "duckdb"),
+        ({"scenario": "good-week", "hours": 0.0}, "more than 0 hours"),
+        ({"scenario": "good-week", "data": Path(__file__).parent}, "is not empty"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(options: dict[str, Any], words: str) -> None:
+    """An unknown scenario, fault or store is answered with those that there are, before anything is started."""
+    given = {"faults": "scenario", "store": "duckdb", "seed": None, "hours": None, "data": None, "as_json": True}
+    with pytest.raises(ConfigError, match=words):
+        command.verify(**(given | options))
