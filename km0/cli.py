@@ -35,7 +35,7 @@ def _root(
 
 
 def _mount() -> None:
-    from km0 import check, demo, discover, init, latency, oee, opcua, probe, run, verify
+    from km0 import check, demo, discover, grafana, init, latency, oee, opcua, probe, run, verify
 
     app.command("demo")(demo.demo)
     app.command("verify")(verify.verify)
@@ -49,6 +49,7 @@ def _mount() -> None:
     app.command("reflect")(probe.reflect)
     app.add_typer(discover.app, name="discover")
     app.add_typer(opcua.app, name="opcua")
+    app.add_typer(grafana.app, name="grafana")
 
 
 _mount()

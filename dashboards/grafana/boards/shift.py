@@ -1,0 +1,109 @@
+"""Shifts as they are worked: target against actual, each a time range to open, and what the next crew takes over."""
+
+from collections.abc import Iterator
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink
+from grafana_foundation_sdk.models.dashboard import DashboardLinkType
+
+from dashboards.grafana import looks
+from dashboards.grafana.boards.words import target_steps
+from dashboards.grafana.frame import TITLES, board, uid
+from dashboards.grafana.panels import Panel, bars, big, field, filled, rows, steps, transformed
+from dashboards.grafana.queries import Select, Source, call, kpis, name, samples
+from dashboards.grafana.texts import Texts
+from telemetry.plant import Plant, Turn
+
+
+def shift(plant: Plant, texts: Texts) -> Dashboard:
+    return board(
+        "shift", plant, texts, _panels(plant, texts), measurement="machine", since=("now-2d", "now"), refresh="1m",
+        says="Shift by shift: TRS against target, parts, stops, and what the next crew takes over. The links above set "
+        "the time range to a shift of today or yesterday.",
+        links=list(_ranges(plant, texts)),
+    )  # fmt: skip
+
+
+def _ranges(plant: Plant, texts: Texts) -> Iterator[DashboardLink]:
+    """A link per shift of the plant's calendars, today and yesterday, in Grafana's own date arithmetic."""
+    turns: dict[str, Turn] = {turn.name: turn for calendar in plant.calendars for turn in calendar.shifts}
+    for days_ago, day in ((0, "today"), (1, "yesterday")):
+        for turn in turns.values():
+            start = "now/d" if days_ago == 0 else f"now-{days_ago}d/d"
+            end = turn.end + (24 * 60 if turn.end <= turn.start else 0)
+            address = f"/d/{uid('shift', texts)}?from={start}%2B{turn.start}m&to={start}%2B{end}m"
+            link = DashboardLink(f"{turn.name}, {texts(day)}").type(DashboardLinkType.LINK).icon("clock-nine")
+            yield link.url(address).include_vars(True).keep_time(False)
+
+
+def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
+    actual = kpis({"trs": call("mean", "value")}, "trs", "shift", group=("time(1h)", "asset"), fill="none")
+    panel = filled(
+        bars(), texts, "TRS by shift", "NF E60-182 TRS = tU/tR of each shift, at its start. The line is the lowest "
+        "target among the machines of the plant file.",
+        actual, (24, 9), unit="percentunit",
+    ).min(0)  # fmt: skip
+    targets = [asset.target_trs for asset in plant.assets if asset.target_trs is not None]
+    if targets:
+        from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig
+        from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+        from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode
+        from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
+
+        panel.thresholds_style(GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
+        levels = [Threshold(None, looks.colour("stop")), Threshold(min(targets), looks.colour("run"))]
+        panel.thresholds(ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(levels))
+    yield panel
+    yield _table(plant, texts)
+    for title, kpi in (("Parts made", "parts"), ("Good parts", "parts_good")):
+        yield filled(
+            bars(), texts, title, "NF E60-182 NPR and NPB by shift, at its start: growth of the counters.",
+            kpis({kpi: call("sum", "value")}, kpi, "shift", group=("time(1h)", "asset"), fill="none"), (12, 8),
+            unit="short",
+        ).decimals(0)  # fmt: skip
+    yield "Hand-over"
+    told = samples("machine", {"code": looks.STATE_WITH_QUALITY}, group=("asset",))
+    state = Select(Source.SAMPLES, {"state": call("last", "code")}, told, group=("asset",))
+    yield filled(
+        big(), texts, "State handed over", "The last state each machine told in the time range.", state, (24, 5),
+        mappings=looks.state_mappings(texts),
+    )  # fmt: skip
+    yield filled(
+        rows(), texts, "Last reason and product", "The last reason for a stop and the product in work of each machine.",
+        samples("machine", {"reason": call("last", "reason"), "product": call("last", "product")}, group=("asset",)),
+        (12, 8), table_rows=True,
+    )  # fmt: skip
+    lost = {"hours": f"{call('sum', 'breakdown')} / 3600"}
+    broken = kpis({"breakdown": name("value")}, "breakdown_time", "hour", group=("asset",))
+    yield filled(
+        rows(), texts, "Breakdown hours", "NF E60-182 tP in the time range, by machine: what maintenance takes over.",
+        Select(Source.KPIS, lost, broken, group=("asset",)), (12, 8), unit="h", table_rows=True,
+    ).decimals(1)  # fmt: skip
+
+
+def _table(plant: Plant, texts: Texts) -> Panel:
+    columns = {
+        "trs": name("value"), "known": name("coverage"), "end": f"{name('end')} / 1000000", "machine": name("asset"),
+    }  # fmt: skip
+    panel = filled(
+        rows(), texts, "Shifts", "Each shift with its TRS (NF E60-182) and the share of its required time that is "
+        "known. Click a TRS to open the machine over exactly that shift.",
+        kpis(columns, "trs", "shift"), (24, 9), table_rows=True,
+    )  # fmt: skip
+    transformed(panel, "organize", {
+        "excludeByName": {}, "indexByName": {"Time": 0, "end": 1, "machine": 2, "trs": 3, "known": 4},
+        "renameByName": {},
+    })  # fmt: skip
+    link = {
+        "title": texts("Open board") + ": " + texts(TITLES["machine"]),
+        "url": f"/d/{uid('machine', texts)}?from=${{__data.fields.Time.numeric}}&to=${{__data.fields.end.numeric}}"
+        "&var-asset=${__data.fields.machine}",
+    }
+    targets = [asset for asset in plant.assets if asset.target_trs is not None]
+    lowest = min(targets, key=lambda asset: asset.target_trs or 0.0, default=None)
+    levels = steps(*target_steps(lowest)) if lowest else steps((None, "bar"))
+    field(panel, "trs", displayName="TRS", unit="percentunit", decimals=1, thresholds=levels, links=[link],
+          custom__cellOptions={"type": "color-background"})  # fmt: skip
+    field(panel, "known", displayName=texts("known"), unit="percentunit", decimals=0)
+    field(panel, "Time", displayName=texts("from"))
+    field(panel, "end", displayName=texts("until"), unit="dateTimeAsIso")
+    return field(panel, "machine", displayName=texts("Machine"))

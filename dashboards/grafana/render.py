@@ -1,0 +1,33 @@
+"""Boards as files: JSON per language, the same bytes for the same plant file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from dashboards.grafana.boards import BOARDS
+from dashboards.grafana.texts import LANGUAGES, Language, Texts
+from telemetry.plant import Plant
+
+
+def boards(plant: Plant, language: Language) -> dict[str, dict[str, Any]]:
+    """Every board in a language, as JSON-able data by its name."""
+    texts = Texts(language)
+    found: dict[str, dict[str, Any]] = {}
+    for make in BOARDS:
+        board = json.loads(JSONEncoder(sort_keys=True).encode(make(plant, texts).build()))
+        found[make.__name__] = board | {"schemaVersion": 39}
+    return found
+
+
+def files(plant: Plant) -> dict[Path, str]:
+    """Every rendered board by its path below the folder of rendered files."""
+    return {
+        Path(language, f"{name.replace('_', '-')}.json"): json.dumps(
+            board, indent=1, sort_keys=True, ensure_ascii=False
+        )
+        + "\n"
+        for language in LANGUAGES
+        for name, board in boards(plant, language).items()
+    }

@@ -1,0 +1,133 @@
+"""What every board has, in both languages, and that the rendered files are those of the code."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dashboards.grafana import looks
+from dashboards.grafana.boards import BOARDS
+from dashboards.grafana.render import boards, files
+from dashboards.grafana.texts import Texts
+from km0.grafana import app
+from km0.plantfile import PlantFile, sample_file
+from telemetry.config import load
+from tests.dashboards.grafana.asking import panels
+
+PLANT = load(sample_file(), PlantFile).plant
+RENDERED = Path(__file__).parents[3] / "dashboards" / "grafana" / "rendered"
+LANGUAGES = pytest.mark.parametrize("language", ["fr", "en"])
+
+
+def every_panel(language: Any) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, panel) for name, board in boards(PLANT, language).items() for panel in panels(board)]
+
+
+def test_rendered_files_are_current() -> None:
+    """What is in the repository is what the code makes of plant.toml; `km0 grafana render` brings it up to date."""
+    result = CliRunner().invoke(app, ["render", str(sample_file()), "--out", str(RENDERED), "--check"])
+    assert result.exit_code == 0, result.output
+
+
+def test_a_differing_file_is_named_and_put_right(tmp_path: Path) -> None:
+    """`--check` exits 1 and names the file; rendering again writes that one alone."""
+    arguments = ["render", str(sample_file()), "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    spoilt = tmp_path / "fr" / "wall.json"
+    spoilt.write_text("{}")
+    checked = CliRunner().invoke(app, [*arguments, "--check"])
+    assert checked.exit_code == 1
+    assert "wall.json" in checked.output.replace("\n", "")
+    assert "1 of them written" in CliRunner().invoke(app, arguments).output.replace("\n", " ")
+    assert spoilt.read_text() == files(PLANT)[Path("fr/wall.json")]
+
+
+def test_every_text_has_its_french() -> None:
+    """Nothing on a French board stays English by accident."""
+    texts = Texts("fr")
+    for make in BOARDS:
+        make(PLANT, texts).build()
+    assert texts.missing == set()
+
+
+@LANGUAGES
+def test_every_panel_says_how_its_figure_is_made(language: Any) -> None:
+    """A title, a description of some length, a word for "no data", and a unit or words where there are figures."""
+    for board, panel in every_panel(language):
+        assert panel["title"], board
+        assert len(panel["description"]) > 30, (board, panel["title"])
+        assert panel["fieldConfig"]["defaults"]["noValue"], (board, panel["title"])
+        assert panel["targets"], (board, panel["title"])
+
+
+@LANGUAGES
+def test_oee_and_latency_figures_name_their_standard(language: Any) -> None:
+    """Panels that show KPI values name NF E60-182, ISO 22400, an RFC or TS 22.104."""
+    for board, panel in every_panel(language):
+        shown = {kpi for target in panel["targets"] for kpi in re.findall(r"\"kpi\" = '(\w+)'", target["query"])}
+        if shown & {"trs", "do", "tp", "tq", "parts", "parts_good", "mtbf", "rtt_p50", "rtt_p99", "loss", "jitter"}:
+            standard = r"NF E60-182|ISO 22400|RFC \d+|TS 22\.104|hourly cost|coût horaire|required time|temps requis"
+            assert re.search(standard, panel["description"]), (board, panel["title"])
+
+
+@LANGUAGES
+def test_boards_link_to_one_another(language: Any) -> None:
+    """From every board one reaches every other in the same language, time range and asset kept."""
+    made = boards(PLANT, language)
+    uids = {board["uid"] for board in made.values()}
+    for name, board in made.items():
+        reached = {link["url"].removeprefix("/d/") for link in board["links"] if link["keepTime"]}
+        assert reached == uids - {board["uid"]}, name
+        assert all(link["includeVars"] for link in board["links"])
+
+
+@LANGUAGES
+def test_variables_lead_down_the_isa_95_path(language: Any) -> None:
+    """Site, area, line, asset, each asked with the choices above it."""
+    for board in boards(PLANT, language).values():
+        variables = board["templating"]["list"]
+        assert [variable["name"] for variable in variables[:4]] == ["site", "area", "line", "asset"]
+        for place, variable in enumerate(variables[:4]):
+            assert variable["query"].count("=~") == place
+
+
+def test_both_languages_ask_the_same() -> None:
+    """Only words differ: queries, units, thresholds and places are one source."""
+    asked = {
+        language: [target["query"] for _, panel in every_panel(language) for target in panel["targets"]]
+        for language in ("fr", "en")
+    }
+    assert asked["fr"] == asked["en"]
+
+
+def test_states_look_as_on_the_pages() -> None:
+    """The colour of a running machine on a board is the one the page's style sheet gives to `--run`."""
+    css = (Path(__file__).parents[3] / "dashboards/web/static/app.css").read_text()
+    running = re.search(r"--run: (#\w+);", css)
+    assert running is not None
+    mapping = looks.state_mappings(Texts("en"))[0]
+    assert mapping.options["3"].color == running[1]  # type: ignore[union-attr,index]  # the first is the map of values
+    assert mapping.options["3"].text == "Running"  # type: ignore[union-attr,index]  # as above
+
+
+def test_panels_fit_the_grid_without_overlap() -> None:
+    """Grafana moves panels that overlap: none does, and none is wider than the grid."""
+    for name, board in boards(PLANT, "en").items():
+        cells: set[tuple[int, int]] = set()
+        for panel in board["panels"]:
+            place = panel["gridPos"]
+            assert place["x"] + place["w"] <= 24, (name, panel["title"])
+            own = {(x, y) for x in range(place["x"], place["x"] + place["w"])
+                   for y in range(place["y"], place["y"] + place["h"])}  # fmt: skip
+            assert not own & cells, (name, panel["title"])
+            cells |= own
+
+
+def test_thresholds_come_from_the_plant_file() -> None:
+    """The mill's target of 75 % turns its tile green, 85 % of that is where red ends."""
+    [tile, *_] = [panel for panel in panels(boards(PLANT, "en")["wall"]) if panel["title"].startswith("TRS")]
+    levels = tile["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [level["value"] for level in levels] == [None, 0.6375, 0.75]
+    assert "75%" in tile["title"]

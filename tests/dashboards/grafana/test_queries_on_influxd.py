@@ -1,0 +1,117 @@
+"""Every query of every panel, variables filled in, against a real influxd that holds a simulated day."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dashboards.grafana.render import boards
+from telemetry.plant import Plant
+from tests.dashboards.grafana.asking import Asked, ask, asked, filled, panels
+from tests.dashboards.grafana.simulated_day import Day, loaded
+from tests.pipeline.stores.influxd import Influxd
+
+MACHINE_WITH_POWER = {"site": "km0", "area": "fabrication", "line": "cell-2", "asset": "press-1"}
+MILL = {"site": "km0", "area": "fabrication", "line": "cell-1", "asset": "mill-1"}
+EVERYTHING = {"site": ".*", "area": ".*", "line": ".*", "asset": ".*", "window": "hour"}
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    server = Influxd(tmp_path_factory.mktemp("grafana"))
+    server.start()
+    try:
+        yield loaded(server)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def english(day: Day) -> dict[str, dict[str, Any]]:
+    return boards(day.plant, "en")
+
+
+@pytest.fixture(scope="module")
+def answers(day: Day, english: dict[str, dict[str, Any]]) -> list[Asked]:
+    return [one for name, board in english.items() for one in asked(day, name, board, EVERYTHING, "5m")]
+
+
+def test_no_panel_is_empty(answers: list[Asked]) -> None:
+    """Each query of each panel gives at least one row with a figure or a word in it."""
+    empty = [
+        (one.board, one.panel, one.query)
+        for one in answers
+        if not any(cell not in (None, "") for series in one.series for row in series["values"] for cell in row[1:])
+    ]
+    assert empty == []
+
+
+def test_answers_have_the_shape_that_their_panel_shows(answers: list[Asked]) -> None:
+    """A time and at least one column; shares lie between nothing and all."""
+    for one in answers:
+        for series in one.series:
+            assert series["columns"][0] == "time", one
+            assert len(series["columns"]) >= 2, one
+            for column, place in zip(series["columns"], range(len(series["columns"])), strict=True):
+                if column in ("do", "tq", "known", "loss", "availability", "coverage"):
+                    figures = [row[place] for row in series["values"] if isinstance(row[place], float | int)]
+                    assert all(0 <= figure <= 1.000001 for figure in figures), (one, figures)
+
+
+def test_annotations_are_found(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """Alarms, breaks, repairs and shift changes of the day are there with their text."""
+    texts: dict[str, list[Any]] = {}
+    for annotation in english["machine"]["annotations"]["list"]:
+        target = annotation["target"]
+        query = filled(target["query"], EVERYTHING, day.start_ns, day.end_ns, "5m")
+        series, _ = ask(day, target["datasource"]["uid"], query)
+        texts[annotation["name"]] = [row[one["columns"].index("text")] for one in series for row in one["values"]]
+    assert "spindle temperature high" in texts["Alarms"]
+    assert texts["Connections lost"] == ["connection reset"]
+    assert texts["Reconnections"] == ["connected again after 9.0 s"]
+    assert len(texts["Shift changes"]) >= 3 * 4  # three shifts of four machines in a day, and the ones cut by its ends
+
+
+def test_variables_lead_down_the_path(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """Each level offers what lies below the choice above it."""
+    offered = {}
+    for variable in english["machine"]["templating"]["list"]:
+        query = filled(variable["query"], EVERYTHING | {"line": "cell-1"}, day.start_ns, day.end_ns, "5m")
+        series, _ = ask(day, variable["datasource"]["uid"], query)
+        offered[variable["name"]] = sorted(row[1] for one in series for row in one["values"])
+    assert offered["site"] == ["km0"]
+    assert offered["line"] == ["cell-1", "cell-2", "farm"]
+    assert offered["asset"] == ["lathe-1", "mill-1"]
+
+
+def test_the_wall_says_the_same_trs_as_the_catalogue(day: Day, answers: list[Asked]) -> None:
+    """The figure on the wall is the sum of useful time over the sum of required time of the hours themselves."""
+    [tile] = [one for one in answers if one.board == "wall" and "trs" in one.query and "'mill-1'" in one.query]
+    statement = 'SELECT "numerator", "denominator" FROM "kpi" WHERE "kpi" = \'trs\' AND "window" = \'hour\''
+    where = f'AND "asset" = \'mill-1\' AND "unknown" = 0 AND time >= {day.start_ns} AND time <= {day.end_ns}'
+    [hours], _ = ask(day, "km0-kpis", f"{statement} {where}")
+    useful = sum(row[1] for row in hours["values"])
+    required = sum(row[2] for row in hours["values"])
+    assert tile.series[0]["values"][0][1] == pytest.approx(useful / required)
+
+
+def test_a_silent_machine_is_stale_and_not_zero(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """A machine that never spoke gives no row at all, and the tile's word for that is "stale"."""
+    [tile] = [panel for panel in panels(english["wall"]) if panel["title"] == "Data"][:1]
+    query = tile["targets"][0]["query"].replace("'mill-1'", "'mill-that-is-not'")
+    series, _ = ask(day, "km0-samples", query)
+    assert series == []
+    assert tile["fieldConfig"]["defaults"]["noValue"] == "stale"
+
+
+def test_one_machine_at_a_time(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """With one machine chosen, the machine board's rows are of it alone."""
+    variables = EVERYTHING | MACHINE_WITH_POWER
+    for one in asked(day, "machine", english["machine"], variables, "5m"):
+        for series in one.series:
+            assert series.get("tags", {}).get("asset", "press-1") == "press-1", one
+
+
+def test_a_plant_without_links_or_targets_has_its_boards_too() -> None:
+    """No asset at all is a plant as well: boards are made, and none judges anything."""
+    assert set(boards(Plant(), "fr")) == {"wall", "machine", "losses", "shift", "network", "data_path", "energy"}
