@@ -279,7 +279,7 @@ def _excuses(path: str, kind: str, scenario: Scenario, span: Window, latest: Lat
     skews = [fault for fault in mine if fault.kind == "skew"]
     skew_ns = max((round(abs(fault.by_s) * SECOND_NS) for fault in skews), default=0)
     silent = (
-        () if kind in ("printer", "link") else tuple(f.window_ns(span.start_ns) for f in mine if f.kind == "silence")
+        () if kind == "printer" else tuple(f.window_ns(span.start_ns) for f in mine if f.kind == "silence")
     )
     widened = [fault.window_ns(span.start_ns) for fault in skews]
     skewed = tuple((start - 2 * skew_ns, end + 2 * skew_ns) for start, end in widened)

@@ -1,0 +1,125 @@
+"""`km0 simulate`: a simulated plant on real wires, for whoever wants machines that do not exist."""
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from km0.console import configure_logs, err, out
+from km0.run import stop_event
+from telemetry.errors import ConfigError, SourceError
+
+
+def simulate(
+    scenario: Annotated[str, typer.Argument(help="A scenario file, or the name of one that is shipped.")],
+    broker: Annotated[
+        str | None, typer.Option(help='The MQTT broker, "host" or "host:1883"; without one, an own one is started.')
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of an own broker; any free one unless given.")] = None,
+    opcua_port: Annotated[int, typer.Option(help="Port of the OPC UA server on 127.0.0.1; 0: any free one.")] = 4840,
+    speed: Annotated[
+        float | None, typer.Option(help="Plant seconds per second; 0: as fast as the wires take it.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed than the scenario's.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Another length than the scenario's [h].")] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="End the scenario now and go on in real time, until Ctrl-C.")
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder for the truth and the journal of the run.")] = None,
+    await_client: Annotated[float, typer.Option(help="Wait so long [s] for an OPC UA client that follows all.")] = 0.0,
+) -> None:
+    """Play a scenario: MQTT devices to any broker, OPC UA machines as a server. Prints what was published, as JSON."""
+    configure_logs("error")
+    from simulators.scenario import open_scenario
+
+    wanted = open_scenario(scenario)
+    for name, value, least in (("--hours", hours, 1e-3), ("--speed", speed, 0.0)):
+        if value is not None and value < least:
+            raise ConfigError(f"{name} {value:g} is too little")
+    changes = {"seed": seed, "hours": hours, "speed": speed, "start": None if live else wanted.start}
+    kept = {key: value for key, value in changes.items() if value is not None or key == "start"}
+    wanted = wanted.model_copy(update=kept)
+    host, at = _address(broker)
+    with TemporaryDirectory(prefix="km0-simulate-") as temporary:
+        folder = Path(temporary) if data is None else data
+        folder.mkdir(parents=True, exist_ok=True)
+        played = asyncio.run(_played(wanted, folder, host, at, port, opcua_port, live, await_client))
+        played["truth"] = None if data is None else str(folder / "truth.json")
+    out.print(json.dumps({"scenario": Path(scenario).stem, "seed": wanted.seed} | played), markup=False)
+
+
+def _address(text: str | None) -> tuple[str | None, int]:
+    """ "host:port" taken apart; 1883 unless given. Raises ConfigError."""
+    if text is None:
+        return None, 0
+    host, _, number = text.partition(":")
+    if not host or (number and not (number.isdigit() and 0 < int(number) < 65536)):
+        raise ConfigError(f'--broker {text!r}: write "host" or "host:1883"')
+    return host, int(number or 1883)
+
+
+async def _played(
+    scenario: Any,
+    folder: Path,
+    host: str | None,
+    at: int,
+    own_port: int | None,
+    opcua_port: int,
+    live: bool,
+    await_client_s: float,
+) -> dict[str, Any]:
+    from km0.simulated import SimulatedPlant
+    from simulators.broker import broker
+    from simulators.spec import MqttSpec, OpcUaSpec, Spec
+
+    starts_ns = scenario.starts_ns(time.time_ns())
+    kinds = {asset.kind for asset in scenario.assets}
+    stop = stop_event()
+    async with AsyncExitStack() as stack:
+        if kinds - {"opcua"} and host is None:
+            own = await asyncio.to_thread(broker, folder / "broker", own_port)
+            await asyncio.to_thread(own.start)
+            stack.callback(own.stop)
+            host, at = "127.0.0.1", own.port
+        spec = Spec(
+            scenario=scenario,
+            seed=scenario.seed,
+            epoch_ns=starts_ns,
+            until_ns=None if live else starts_ns + scenario.length_ns,
+            speed=scenario.speed,
+            mqtt=MqttSpec(host=host, port=at) if host is not None else None,
+            opcua=OpcUaSpec(port=opcua_port, await_client_s=await_client_s) if "opcua" in kinds else None,
+            journal=folder / "journal.jsonl",
+            truth=folder / "truth.json",
+        )
+        plant = await stack.enter_async_context(SimulatedPlant(spec, folder))
+        ready = await plant.ready()
+        if host is not None:
+            err.print(f"MQTT devices publish to {host}:{at}", markup=False)
+        if "opcua_url" in ready:
+            err.print(f"OPC UA server at {ready['opcua_url']}", markup=False)
+        work = asyncio.create_task(plant.play(lambda _done: None), name="play")
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+            if live:
+                err.print("live: Ctrl-C ends", markup=False)
+                died = asyncio.create_task(plant.ended(), name="simulated plant")
+                await asyncio.wait({stopped, died}, return_when=asyncio.FIRST_COMPLETED)
+                if died.done():
+                    died.result()
+                died.cancel()
+        else:
+            work.cancel()
+            await asyncio.wait({work})
+        stopped.cancel()
+        said = await asyncio.wait_for(plant.stop(), 30.0)
+        if said["unacknowledged"]:
+            raise SourceError(f"{said['unacknowledged']} messages were not acknowledged by the broker")
+        return {"published": said["published"]}

@@ -1,0 +1,62 @@
+"""`km0 simulate`: a scenario played to somebody else's broker, and what it says of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from km0.simulate import _address
+from simulators.journal import read_journal
+from telemetry.errors import ConfigError
+from tests.simulators.mqtt_peer import Subscriber
+from tests.support import Mosquitto
+
+
+def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "km0.cli", "simulate", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_the_same_scenario_gives_any_broker_the_same_bytes(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """Two runs to a broker of somebody else publish the same samples, which are those of the journal; the truth of
+    the run is a file; and the last word on standard output is how many."""
+    runs = []
+    for number in (1, 2):
+        with Subscriber(mosquitto.port) as witness:
+            folder = tmp_path / str(number)
+            answer = simulate(
+                "wrong-reference-cycle",
+                "--hours",
+                "1",
+                "--broker",
+                f"127.0.0.1:{mosquitto.port}",
+                "--data",
+                str(folder),
+            )
+            assert answer.returncode == 0, answer.stderr
+            said = json.loads(answer.stdout)
+            journal = read_journal(folder / "journal.jsonl")
+            assert said["published"] == len(journal.published) > 500
+            witness.wait_for(journal.identities)
+            assert witness.identities() == journal.identities
+            assert json.loads((folder / "truth.json").read_text())["seed"] == said["seed"] == 3
+            runs.append(journal.published)
+    assert runs[0] == runs[1]
+
+
+def test_a_broker_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """Exit code 1 and the address, not a traceback."""
+    answer = simulate("wrong-reference-cycle", "--broker", "127.0.0.1:1")
+    assert answer.returncode == 1
+    assert "no MQTT broker answers at 127.0.0.1:1" in answer.stderr
+
+
+def test_an_address_is_a_host_and_perhaps_a_port() -> None:
+    """1883 stands for the port that is not named; nonsense is refused."""
+    assert _address("plant-pc") == ("plant-pc", 1883)
+    assert _address("10.0.0.5:2883") == ("10.0.0.5", 2883)
+    for nonsense in (":1883", "host:port", "host:0", "host:70000"):
+        with pytest.raises(ConfigError, match="host:1883"):
+            _address(nonsense)
