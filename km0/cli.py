@@ -35,13 +35,17 @@ def _root(
 
 
 def _mount() -> None:
-    from km0 import check, demo, discover, grafana, init, latency, oee, opcua, probe, run, verify
+    from km0 import check, demo, discover, grafana, init, latency, oee, opcua, probe, run, transfer, verify
 
     app.command("demo")(demo.demo)
     app.command("verify")(verify.verify)
     app.command("run")(run.run)
     app.command("check")(check.check)
     app.add_typer(init.app, name="init")
+    app.command("export")(transfer.export)
+    app.command("import")(transfer.import_)
+    app.command("move")(transfer.move)
+    app.command("backup")(transfer.backup)
     app.command("glossary")(check.glossary)
     app.command("latency")(latency.latency)
     app.command("oee")(oee.command)

@@ -34,7 +34,10 @@ class Store(Protocol):
         """Store all, in order, or raise RejectedError for some (the others are stored). Idempotent, last write wins."""
 
     def read(self, asset: str, metric: str, window: Window) -> Series:
-        """The samples in the window; for a metric that holds, preceded by the one in force at its start."""
+        """The samples in the window; for a metric that holds, preceded by the last one strictly before its start."""
+
+    def samples(self, asset: str, metric: str, window: Window) -> list[Sample]:
+        """The whole samples in the window, in time order, none before it: for moving them elsewhere."""
 
     def latest(self, asset: str | None = None) -> list[Sample]:
         """The newest sample of every metric, of one asset or of all."""

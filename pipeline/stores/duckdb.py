@@ -186,6 +186,20 @@ class DuckDbStore:
                 series = _joined(_in_force(before), series)
         return series
 
+    def samples(self, asset: str, metric: str, window: Window) -> list[Sample]:
+        known = self._known.get((asset, metric))
+        if known is None:
+            return []
+        start_ns, end_ns = (min(max(limit, _ENDS.min), _ENDS.max) for limit in (window.start_ns, window.end_ns))
+        with self._file.reading() as db:
+            found = db.execute(
+                "SELECT time_ns, value, coalesce(text, ''), quality, received_ns FROM samples "
+                "WHERE series = ? AND time_ns >= ? AND time_ns < ? "
+                "QUALIFY row_number() OVER (PARTITION BY time_ns ORDER BY write DESC) = 1 ORDER BY time_ns",
+                [known.id, start_ns, end_ns],
+            ).fetchall()
+        return [Sample(time_ns, asset, metric, *rest) for time_ns, *rest in found]
+
     def latest(self, asset: str | None = None) -> list[Sample]:
         newest = [known.latest for (path, _), known in list(self._known.items()) if asset is None or path == asset]
         return sorted(newest, key=lambda sample: (sample.asset, sample.metric))

@@ -38,7 +38,7 @@ CREATE TABLE kpi_series (id INTEGER NOT NULL, asset VARCHAR NOT NULL, kpi VARCHA
 CREATE TABLE kpis (
     series INTEGER NOT NULL, start_ns BIGINT NOT NULL, end_ns BIGINT NOT NULL, value DOUBLE NOT NULL,
     numerator DOUBLE NOT NULL, denominator DOUBLE NOT NULL, coverage DOUBLE NOT NULL, samples BIGINT NOT NULL,
-    final BOOLEAN NOT NULL
+    final BOOLEAN NOT NULL, detail VARCHAR DEFAULT ''
 );
 """  # noqa: S608  # made of constants of this module
 
@@ -163,6 +163,7 @@ class DuckDbFile:
                 f"{self.path} has schema version {version}, this program knows {SCHEMA_VERSION}: "
                 "use the version of KM0 Telemetry that wrote it"
             )
+        connection.execute("ALTER TABLE kpis ADD COLUMN IF NOT EXISTS detail VARCHAR DEFAULT ''")
 
     def _release(self) -> None:
         with _held_lock:

@@ -47,6 +47,7 @@ class KpiTable:
             "coverage": np.array([v.coverage for v in rows], np.float64),
             "samples": np.array([v.samples for v in rows], np.int64),
             "final": np.array([v.final for v in rows], np.bool_),
+            "detail": np.array([v.detail for v in rows], object),
         }
         db.register("given", given)
         db.execute(
@@ -57,7 +58,7 @@ class KpiTable:
         # DuckDB reads a NaN of a numpy column as NULL.
         db.execute(
             "INSERT INTO kpis SELECT series, start_ns, end_ns, coalesce(value, 'nan'), coalesce(numerator, 'nan'), "
-            "coalesce(denominator, 'nan'), coalesce(coverage, 'nan'), samples, final FROM given"
+            "coalesce(denominator, 'nan'), coalesce(coverage, 'nan'), samples, final, detail FROM given"
         )
         return fresh
 
@@ -71,8 +72,8 @@ class KpiTable:
         if not kinds:
             return []
         found = db.execute(
-            "SELECT series, start_ns, end_ns, value, numerator, denominator, coverage, samples, final FROM kpis "
-            "WHERE list_contains(?, series) AND start_ns < ? AND greatest(end_ns, start_ns + 1) > ?",
+            "SELECT series, start_ns, end_ns, value, numerator, denominator, coverage, samples, final, detail "
+            "FROM kpis WHERE list_contains(?, series) AND start_ns < ? AND greatest(end_ns, start_ns + 1) > ?",
             [list(kinds), window.end_ns, window.start_ns],
         ).fetchall()
         values = [KpiValue(asset, kpi, kinds[number], *rest) for number, *rest in found]

@@ -128,6 +128,17 @@ class InfluxDbStore:
         rest = Series(times, values, quality, texts)
         return _joined(_of_rows(before, metric), rest) if before else rest
 
+    def samples(self, asset: str, metric: str, window: Window) -> list[Sample]:
+        try:
+            series = f"FROM {name(measurement_of(metric))} WHERE {where(asset)}"
+        except UnwritableError:
+            return []
+        columns = ", ".join(name(metric + one) for one in ("", QUALITY, RECEIVED, NUMBER if is_word(metric) else TEXT))
+        start_ns, end_ns = max(window.start_ns, EARLIEST_NS), min(window.end_ns, LATEST_NS)
+        [found] = self._ask([f"SELECT {columns} {series} AND time >= {start_ns} AND time < {end_ns}"])
+        rows = [row for one in found for row in table(one)]
+        return [_sample(asset, metric, metric, row) for row in rows if row[metric] is not None]
+
     def latest(self, asset: str | None = None) -> list[Sample]:
         condition = "" if asset is None else f"WHERE {_condition(asset)}"
         statements, metrics = [], []
@@ -143,7 +154,7 @@ class InfluxDbStore:
         for metric, result in zip(metrics, self._ask(statements), strict=True):
             for series in result:
                 [row] = table(series)
-                found.append(_sample(asset_of(series["tags"]), metric, row))
+                found.append(_sample(asset_of(series["tags"]), metric, "last", row))
         return sorted(found, key=lambda sample: (sample.asset, sample.metric))
 
     def next_time(self, asset: str, metric: str, after_ns: int) -> int | None:
@@ -244,8 +255,8 @@ def _all_of_identity(
     }
 
 
-def _sample(asset: str, metric: str, row: dict[str, Any]) -> Sample:
-    own, quality, received = row["last"], row.get(metric + QUALITY), row.get(metric + RECEIVED)
+def _sample(asset: str, metric: str, column: str, row: dict[str, Any]) -> Sample:
+    own, quality, received = row[column], row.get(metric + QUALITY), row.get(metric + RECEIVED)
     if is_word(metric):
         value, text = row.get(metric + NUMBER) or 0.0, own
     else:

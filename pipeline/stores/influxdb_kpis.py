@@ -1,8 +1,9 @@
 """KPI values in InfluxDB: measurement "kpi", tagged by asset, kpi and window, at the start of the window.
 
 Fields: value, numerator, denominator, coverage [0…1], samples, seconds (length of the window [s]), end [ns], final,
-unknown. InfluxDB has no NaN: a figure that is not known is not written, and `unknown` tells which (1 value,
-2 numerator, 4 denominator, 8 coverage), whatever an earlier write left there. Show values where unknown = 0.
+unknown, detail. InfluxDB has neither NaN nor infinity: such a figure is not written, and `unknown` tells which it was
+(1 value, 2 numerator, 4 denominator, 8 coverage; 16 to 128 likewise: infinite), whatever an earlier write left there.
+Show values where unknown = 0.
 """
 
 import math
@@ -20,6 +21,7 @@ from telemetry.samples import SECOND_NS, KpiValue, Window
 _NAME: Final = "kpi"
 _STATE: Final = "km0_state"
 _FIGURES: Final = ("value", "numerator", "denominator", "coverage")
+_INFINITE: Final = 16
 _HOUR_NS: Final = 3600 * SECOND_NS
 
 _LONGEST_NS: Final = {
@@ -75,7 +77,9 @@ class KpiBucket:
             statements.append(
                 " AND ".join(others) if window.kind == "interval" else f'"window" = {literal(window.kind)}'
             )
-        columns = ", ".join(f'"{name}"' for name in (*_FIGURES, "samples", "end", "final", "unknown", "window"))
+        columns = ", ".join(
+            f'"{name}"' for name in (*_FIGURES, "samples", "end", "final", "unknown", "detail", "window")
+        )
         end_ns = min(window.end_ns, 2**63 - 2)
         found = self._server.ask(
             self._bucket,
@@ -90,8 +94,9 @@ def _line(value: KpiValue) -> str:
     tags = sorted([*tags_of(value.asset), ("kpi", value.kpi), ("window", value.kind)])
     figures = [getattr(value, name) for name in _FIGURES]
     unknown = sum(1 << bit for bit, figure in enumerate(figures) if math.isnan(figure))
+    unknown += sum(_INFINITE << bit for bit, figure in enumerate(figures) if figure == math.inf)
     fields: list[tuple[str, Value]] = [
-        (name, float(figure)) for name, figure in zip(_FIGURES, figures, strict=True) if not math.isnan(figure)
+        (name, float(figure)) for name, figure in zip(_FIGURES, figures, strict=True) if math.isfinite(figure)
     ]
     fields += [
         ("end", value.end_ns),
@@ -99,15 +104,13 @@ def _line(value: KpiValue) -> str:
         ("samples", value.samples),
         ("seconds", value.window.seconds),
         ("unknown", unknown),
+        *([("detail", value.detail)] if value.detail else []),
     ]
     return line(series(_NAME, tags), fields, value.start_ns)
 
 
 def _value(asset: str, kpi: str, row: dict[str, Any]) -> KpiValue:
-    value, numerator, denominator, coverage = (
-        math.nan if row["unknown"] & (1 << bit) or row[name] is None else float(row[name])
-        for bit, name in enumerate(_FIGURES)
-    )
+    value, numerator, denominator, coverage = (_figure(row, bit, name) for bit, name in enumerate(_FIGURES))
     return KpiValue(
         asset,
         kpi,
@@ -120,4 +123,11 @@ def _value(asset: str, kpi: str, row: dict[str, Any]) -> KpiValue:
         coverage,
         row["samples"],
         row["final"],
+        row["detail"] or "",
     )
+
+
+def _figure(row: dict[str, Any], bit: int, name: str) -> float:
+    if row["unknown"] & (_INFINITE << bit):
+        return math.inf
+    return math.nan if row["unknown"] & (1 << bit) or row[name] is None else float(row[name])

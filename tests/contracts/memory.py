@@ -59,6 +59,11 @@ class MemoryStore:
             texts,
         )
 
+    def samples(self, asset: str, metric: str, window: Window) -> list[Sample]:
+        with self._lock:
+            held = sorted(self._series.get((asset, metric), {}).values(), key=lambda sample: sample.time_ns)
+        return [sample for sample in held if window.start_ns <= sample.time_ns < window.end_ns]
+
     def latest(self, asset: str | None = None) -> list[Sample]:
         with self._lock:
             return [

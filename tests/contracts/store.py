@@ -162,6 +162,17 @@ class StoreContract:
         assert rows(store, "power") == [(0, 3)]
         assert rows(store, "power", asset=PRESS) == []
 
+    def test_whole_samples_come_back_for_moving_them_elsewhere(self, store: Store) -> None:
+        """Every field, in time order, the last write of each, half-open, and none before the window."""
+        first = at(0, 1, "product", text="gear", quality=Quality.BAD, received_ns=T0 + 7)
+        power = [at(1, 50.5, "power", received_ns=5), at(2, 60, "power", text="hot", quality=Quality.UNCERTAIN)]
+        store.write([at(5, 0, "product", text="lid"), first, *power, at(2, 0, "product", text="old")])
+        store.write([at(2, 0, "product", text="new"), at(9, 3)])
+        assert store.samples(MILL, "product", window(0, 5)) == [first, at(2, 0, "product", text="new")]
+        assert store.samples(MILL, "power", EVER) == power
+        assert store.samples(MILL, "state", window(9.5, 20)) == []
+        assert store.samples(PRESS, "state", EVER) == []
+
     def test_latest_is_the_newest_by_source_time(self, reopen: Reopen) -> None:
         """Not the last to arrive; the whole sample, also after a restart; of one asset or of all."""
         store = reopen()
@@ -342,6 +353,13 @@ class StoreContract:
         [found] = store.read_kpis(MILL, "oee", EVER)
         assert all(math.isnan(figure) for figure in (found.value, found.numerator, found.denominator))
         assert (found.coverage, found.samples, found.final) == (0.0, 0, False)
+
+    def test_a_kpi_may_be_infinite_and_carry_what_no_number_holds(self, store: Store) -> None:
+        """A percentile with too many losses is infinite; a histogram is text; another value has neither."""
+        late = KpiValue(MILL, "oee", "hour", T0, T0 + HOUR, math.inf, math.nan, 0.0, 1.0, 9, True, "c-rL{%e'\"\\")
+        store.write_kpis([late, kpi(3600, 0.2)], 0)
+        [found, plain] = store.read_kpis(MILL, "oee", EVER)
+        assert (found.value, found.detail, plain.value, plain.detail) == (math.inf, late.detail, 0.2, "")
 
     def test_kpis_are_read_by_the_windows_that_overlap(self, store: Store) -> None:
         """Half-open on both sides, in time order; of one kind when the window names one, of all for an interval."""

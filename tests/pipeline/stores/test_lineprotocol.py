@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.stores.lineprotocol import UnwritableError, block, key, line, number, quoted, series, string
+from pipeline.stores.lineprotocol_reader import Point, points
+from telemetry.errors import DecodeError
 from tests.support import shared_data
 
 TYPES = {"float": float, "int": int, "uint": int, "string": str, "bool": bool}
@@ -71,3 +73,36 @@ def test_a_line_break_in_a_string() -> None:
     """The reference escapes it; influxd gives that back as two characters, so the store writes it as it is."""
     assert string("a\nb") == '"a\\nb"'
     assert quoted('a\n"\\') == '"a\n\\"\\\\"'
+
+
+def test_every_text_of_the_corpus_is_read_as_the_reference_reads_it() -> None:
+    """1089 texts, most of them made to break decoders: their points, or an error where one is expected."""
+    vectors = corpus("decode")
+    assert len(vectors) == 1089
+    for vector in vectors:
+        given, expected = vector["input"], vector["output"]
+        text = given["text"]
+        content = base64.b64decode(text["binary"]) if isinstance(text, dict) else text.encode()
+        if "error" in expected:
+            with pytest.raises(DecodeError):
+                list(points(content))
+        else:
+            assert [_as_in_corpus(point, given) for point in points(content)] == [
+                _normal(point) for point in expected["result"]
+            ], text
+
+
+def _as_in_corpus(point: Point, given: dict[str, Any]) -> tuple[object, ...]:
+    unit = {"1ns": 1, "1µs": 1000, "1ms": 10**6, "1s": 10**9}[given["precision"]]
+    time = given["defaultTime"] // unit * unit if point.time is None else point.time * unit
+    return point.name, tuple(sorted(point.tags)), point.fields, time
+
+
+def _normal(point: dict[str, Any]) -> tuple[object, ...]:
+    fields = [(field["key"], kind, value) for field in point["fields"] for kind, value in field["value"].items()]
+    return (
+        plain(point["name"]),
+        tuple(sorted((plain(tag["key"]), plain(tag["value"])) for tag in point["tags"])),
+        tuple((plain(key), TYPES[kind](plain(value) if kind == "string" else value)) for key, kind, value in fields),
+        point["time"],
+    )
