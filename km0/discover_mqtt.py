@@ -1,0 +1,187 @@
+"""`km0 discover mqtt HOST`: listen a while; topics, rates, dialects, samples, and the plant file they would need."""
+
+import asyncio
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from km0.console import out
+from telemetry.config import Secret, parse
+from telemetry.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collectors.mqtt.survey import Heard
+
+
+def mqtt(
+    host: Annotated[str, typer.Argument(help="Name or address of the broker.")],
+    port: Annotated[int, typer.Option(help="Its port.")] = 1883,
+    seconds: Annotated[float, typer.Option("--for", min=0.1, help="How long to listen [s].")] = 10.0,
+    topic: Annotated[str, typer.Option(help="Filter to listen to.")] = "#",
+    user: Annotated[str, typer.Option(help="User name.")] = "",
+    password_env: Annotated[str, typer.Option(help="Environment variable that holds the password.")] = "",
+    protocol: Annotated[str, typer.Option(help="MQTT version: 5 or 3.1.1.")] = "5",
+    under: Annotated[
+        str, typer.Option(help="Where assets go whose topic is no path: site/area/line.")
+    ] = "site/area/line",
+    write: Annotated[Path | None, typer.Option(help="Add what was found to this plant file, or make it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for programs.")] = False,
+) -> None:
+    """Listen to an MQTT broker: topics, rates, dialects, a sample of each, the metrics they seem to be."""
+    from collectors.mqtt import survey
+    from collectors.mqtt.connecting import SessionSettings
+
+    if protocol not in ("5", "3.1.1"):
+        raise ConfigError(f"--protocol {protocol}: MQTT is spoken in version 5 or 3.1.1")
+    settings = SessionSettings(
+        host=host,
+        port=port,
+        client_id=f"km0-discover-{hash((host, port)) & 0xFFFF:x}",
+        subscriptions={topic: 0},
+        version5=protocol == "5",
+        username=user or None,
+        password=Secret(env=password_env, file=None).read() if password_env else None,
+        tls=None,
+        keepalive_s=20,
+        expiry_s=0,
+        max_in_flight=5000,
+        max_in_flight_bytes=32 << 20,
+        clean_start=True,
+    )
+    found = asyncio.run(survey.listen(settings, seconds))
+    section = _section(found, host, port, protocol, user, password_env, under, _existing(write))
+    if as_json:
+        out.print_json(json.dumps([_row(heard, seconds) for heard in found]))
+    else:
+        _show(found, seconds)
+    if write is not None:
+        _write(write, section)
+        if not as_json:
+            out.print(f"written to {write}; next: km0 check {write}", markup=False)
+    elif not as_json and section:
+        out.print("For the plant file (--write FILE adds it):\n", markup=False)
+        out.print(section, markup=False)
+
+
+def _row(heard: "Heard", seconds: float) -> dict[str, Any]:
+    return {
+        "topic": heard.topic,
+        "messages": heard.count,
+        "per_second": round((heard.count - heard.retained) / seconds, 3),
+        "retained": heard.retained,
+        "dialect": heard.dialect or "unknown",
+        "metrics": heard.metrics,
+        "sample": heard.payload[:200].decode("utf-8", "backslashreplace"),
+    }
+
+
+def _show(found: "list[Heard]", seconds: float) -> None:
+    table = Table("topic", "per s", "dialect", "metric", "sample")
+    for heard in found:
+        row = _row(heard, seconds)
+        sample = re.sub(r"[^\x20-\x7e\xa0-\uffff]", ".", row["sample"])
+        metrics = ", ".join(f"{where or 'last level'} → {metric}" for where, metric in heard.metrics.items())
+        rate = f"{row['per_second']:g}" + (" retained" if heard.retained else "")
+        table.add_row(
+            heard.topic, rate, row["dialect"], metrics or "?", sample[:60] + ("…" if len(sample) > 60 else "")
+        )
+    out.print(table)
+    if not found:
+        out.print(
+            f"Nothing was said in {seconds:g} s. Longer: --for 60; and may this user read? --user, --password-env.",
+            markup=False,
+        )
+
+
+def _existing(file: Path | None) -> dict[str, Any]:
+    """What the plant file holds so far."""
+    if file is None or not file.exists():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+
+
+def _section(
+    found: "list[Heard]",
+    host: str,
+    port: int,
+    protocol: str,
+    user: str,
+    password_env: str,
+    under: str,
+    existing: dict[str, Any],
+) -> str:
+    """Assets and collectors, without those that the plant file has."""
+    from collectors.mqtt.survey import entries
+
+    topics = entries(found, under)
+    sparkplug = sorted({heard.topic.split("/")[1] for heard in found if heard.dialect == "sparkplug"} - {"STATE"})
+    assets = list(dict.fromkeys(entry["asset"] for entry in topics))
+    if sparkplug:
+        assets.append(f"{under}/sparkplug-device")
+    here = {asset.get("path") for asset in existing.get("plant", {}).get("assets", [])}
+    lines: list[str] = []
+    for path in assets:
+        if path not in here:
+            lines += ["[[plant.assets]]", f"path = {_toml(path)}", f"name = {_toml(path.rsplit('/', 1)[-1])}", ""]
+    taken = {collector.get("name", collector.get("kind")) for collector in existing.get("collectors", [])}
+    common = [f"host = {_toml(host)}", f"port = {port}"]
+    common += [f"protocol = {_toml(protocol)}"] if protocol != "5" else []
+    common += [f"username = {_toml(user)}"] if user else []
+    common += [f"password = {{ env = {_toml(password_env)} }}"] if password_env else []
+    if topics:
+        lines += ["[[collectors]]", 'kind = "mqtt"', f"name = {_toml(_free(_slug(host), taken))}", *common, ""]
+        for entry in topics:
+            lines.append("[[collectors.topics]] # guessed: check metrics, units and what the words of states mean")
+            lines += [f"{key} = {_toml(value)}" for key, value in entry.items() if value not in ({}, [])]
+            lines.append("")
+    if sparkplug:
+        name = _free(f"{_slug(host)}-sparkplug", taken)
+        lines += ["[[collectors]] # a Sparkplug host needs a connection of its own", 'kind = "mqtt"']
+        lines += [f"name = {_toml(name)}", *common, "", "[[collectors.topics]]", 'dialect = "sparkplug"']
+        lines += ['host_id = "km0"', f'# groups heard: {", ".join(sparkplug)}; names = {{ "Their Name" = "parts" }}']
+        lines.append(f"asset = {_toml(assets[-1])} # or with {{group}}, {{edge}}, {{device}}")
+    return "\n".join(lines).rstrip() + "\n" if lines else ""
+
+
+def _free(name: str, taken: set[Any]) -> str:
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}-{number}", number + 1
+    taken.add(free)
+    return free
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._") or "broker"
+
+
+def _toml(value: Any) -> str:
+    """A value in TOML: JSON's escapes are TOML's, but for DEL; tables inline."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list):
+        return "[\n" + "".join(f"    {_toml(inner)},\n" for inner in value) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def _write(file: Path, section: str) -> None:
+    """Append to the plant file, once what would be in it was checked."""
+    from km0.plantfile import PlantFile
+
+    if not section:
+        raise ConfigError("nothing was heard that a plant file could name: nothing is written")
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    text = f"{before.rstrip()}\n\n{section}" if before else section
+    parse(text, PlantFile, f"{file} with what was found")
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
