@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.texts import LANGUAGES, Language, Texts
 from telemetry.plant import Plant
+
+_SCHEMA_VERSION: Final = 39
+"""Of Grafana 11; later ones bring it up to theirs when they load it."""
 
 
 def boards(plant: Plant, language: Language) -> dict[str, dict[str, Any]]:
@@ -17,8 +20,18 @@ def boards(plant: Plant, language: Language) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for make in BOARDS:
         board = json.loads(JSONEncoder(sort_keys=True).encode(make(plant, texts).build()))
-        found[make.__name__] = board | {"schemaVersion": 39}
+        found[make.__name__] = _of_every_version(board) | {"schemaVersion": _SCHEMA_VERSION}
     return found
+
+
+def _of_every_version(board: dict[str, Any]) -> dict[str, Any]:
+    """Without the keys that the SDK writes beside what Grafana 11 knows, or where no Grafana has them."""
+    for entry in [*board["annotations"]["list"], *board["links"]]:
+        entry.pop("placement", None)
+    for variable in board["templating"]["list"]:
+        for key in ("auto", "auto_min", "auto_count"):  # of intervals, which none of ours is
+            variable.pop(key, None)
+    return board
 
 
 def files(plant: Plant) -> dict[Path, str]:

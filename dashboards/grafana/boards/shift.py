@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink
-from grafana_foundation_sdk.models.dashboard import DashboardLinkType
+from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig
+from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink, ThresholdsConfig
+from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode
+from grafana_foundation_sdk.models.dashboard import DashboardLinkType, Threshold, ThresholdsMode
 
 from dashboards.grafana import looks
 from dashboards.grafana.boards.words import target_steps
@@ -44,11 +46,6 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
     ).min(0)  # fmt: skip
     targets = [asset.target_trs for asset in plant.assets if asset.target_trs is not None]
     if targets:
-        from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig
-        from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
-        from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode
-        from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
-
         panel.thresholds_style(GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
         levels = [Threshold(None, looks.colour("stop")), Threshold(min(targets), looks.colour("run"))]
         panel.thresholds(ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(levels))
