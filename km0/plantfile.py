@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from collectors import CollectorConfig
 from dashboards.web.config import WebConfig
 from pipeline.ingest import SpoolConfig
+from pipeline.kpis.use_cases import USE_CASES
 from pipeline.stores import StoreConfig
 from pipeline.stores.duckdb_config import DuckDbConfig
 from telemetry.config import Section
@@ -28,6 +29,19 @@ class PlantFile(Section):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two collectors are named {min(twice)!r}; give each its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _use_cases_are_known(self) -> "PlantFile":
+        for asset in self.plant.assets:
+            if asset.use_case is None:
+                continue
+            if asset.kind != "link":
+                raise ValueError(f"asset {asset.path!r} has a use_case and is no link; take it out")
+            if asset.use_case not in USE_CASES:
+                raise ValueError(
+                    f"asset {asset.path!r}: there is no use case {asset.use_case!r}; there is {', '.join(USE_CASES)}"
+                )
         return self
 
 

@@ -73,6 +73,9 @@ class Asset(Section):
     )
     target_trs: float | None = Field(None, gt=0, le=1, description="target TRS, 0 to 1")
     hourly_cost: float | None = Field(None, ge=0, description="cost of one lost hour [€]")
+    use_case: str | None = Field(
+        None, description='of a link: the application of TS 22.104 it is to carry, such as "mobile-robots"'
+    )
 
 
 class Plant(Section):

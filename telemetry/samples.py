@@ -118,7 +118,8 @@ class KpiValue(msgspec.Struct, frozen=True, gc=False):
 
     `kind` names the window ("hour", "shift", "day", "minute"). `value` is NaN with coverage 0 when nothing is known.
     Ratios are added over windows by `numerator` and `denominator`, never averaged; figures that are no ratio
-    (percentiles) have denominator 0. `final` is False while the window is still open.
+    (percentiles) have denominator 0. `final` is False while the window is still open. `detail` is what no number holds,
+    such as an encoded histogram; "" for most.
     """
 
     asset: str
@@ -132,6 +133,7 @@ class KpiValue(msgspec.Struct, frozen=True, gc=False):
     coverage: float
     samples: int
     final: bool
+    detail: str = ""
 
     @property
     def window(self) -> Window:

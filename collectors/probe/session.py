@@ -38,8 +38,8 @@ class Session:
 
     `one_way_error_ns` [ns]: one-way delays are given only when both clocks together are no worse. `stateful`: the
     reflector is known to number its answers itself, which tells the direction of losses; unknown (None), it is believed
-    once its numbers differ from ours. `counts` says what else happened: "duplicate", "late", "altered", "foreign",
-    "malformed", "odd_clock", "lost_up", "lost_down", "reflector_restarts".
+    once its numbers differ from ours. `counts` says what else happened: "duplicate", "late", "reordered", "altered",
+    "foreign", "malformed", "odd_clock", "lost_up", "lost_down", "reflector_restarts".
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Session:
         self._key = key
         self._one_way_error_ns = one_way_error_ns
         self._next = first
+        self._newest = first - 1
         self._last_ns = 0
         self._under_way: OrderedDict[int, _UnderWay] = OrderedDict()
         self._finished: OrderedDict[int, tuple[int, bool]] = OrderedDict()
@@ -141,6 +142,8 @@ class Session:
             self.counts["odd_clock"] += 1
             held_ns = 0
         self.counts["answered"] += 1
+        self.counts["reordered"] += packet.sequence < self._newest
+        self._newest = max(self._newest, packet.sequence)
         up_ns, down_ns = self._one_way(reply, packet, arrived) or (None, None)
         outcome = Outcome(packet.sequence, packet.sent.real_ns, arrived.real_ns, round_ns - held_ns, up_ns, down_ns)
         self._close(packet, outcome, reply.sequence)

@@ -10,28 +10,14 @@ from math import isnan, nan
 from typing import Any, Final, Literal
 
 from pipeline.kpis import iso22400, link, machine
-from pipeline.kpis.link import Probes
+from pipeline.kpis.figure import Amount, Figure
+from pipeline.kpis.link_rows import LINK_ROWS
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import Category
-from telemetry.samples import Ratio
 
 PER_MACHINE: Final = ("hour", "shift", "day", "week", "month")
-PER_LINK: Final = ("minute", "hour", "day")
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """A figure that is no ratio, with the share of the window it rests on. An additive one may be summed over windows
-    by `numerator` [same unit]; a percentile may not, and has numerator NaN. Its denominator is 0."""
-
-    value: float
-    coverage: float
-    samples: int
-    numerator: float = nan
-    denominator: float = 0.0
-
-
-Figure = Ratio | Amount
 Kind = Literal["machine", "link", "platform"]
 
 
@@ -56,12 +42,6 @@ def _machine(
     return Kpi(name, unit, "machine", PER_MACHINE, machine.INPUTS, compute, reference, meaning, meaning_fr)
 
 
-def _link(
-    name: str, unit: str, compute: Callable[[Probes], Figure], reference: str, meaning: str, meaning_fr: str
-) -> Kpi:
-    return Kpi(name, unit, "link", PER_LINK, link.INPUTS, compute, reference, meaning, meaning_fr)
-
-
 def _sum(value: float, coverage: float, samples: int) -> Amount:
     """An additive amount; not known at all when nothing of it was seen."""
     known = coverage > 0 and not isnan(value)
@@ -78,10 +58,6 @@ def _seconds(part: Callable[[Oee], float]) -> Callable[[Oee], Figure]:
 
 def _of_calendar(part: Callable[[Oee], float]) -> Callable[[Oee], Figure]:
     return lambda oee: _sum(part(oee), 1.0, oee.samples)
-
-
-def _percentile(q: float) -> Callable[[Probes], Figure]:
-    return lambda probes: Amount(probes.percentile(q), probes.coverage, len(probes.times_ns))
 
 
 _NF: Final = "NF E60-182"
@@ -230,23 +206,9 @@ CATALOGUE: Final[tuple[Kpi, ...]] = (
     _machine(
         "mttr", "s", iso22400.mttr, f"{_ISO} MTTR, n = FE", "breakdown time per breakdown", "temps moyen de réparation",
     ),
-    _link("rtt_p50", "ms", _percentile(0.50), "RFC 2681, RFC 7679 4.2", "median round-trip time", "RTT médian"),
-    _link(
-        "rtt_p95", "ms", _percentile(0.95), "RFC 2681, RFC 7679 4.2",
-        "95 % of the packets came back faster", "RTT, 95e centile",
+    *(
+        Kpi(row.name, row.unit, "link", row.per, link.INPUTS, row.compute, row.reference, row.meaning, row.meaning_fr)
+        for row in LINK_ROWS
     ),
-    _link(
-        "rtt_p99", "ms", _percentile(0.99), "RFC 2681, RFC 7679 4.2",
-        "99 % of the packets came back faster", "RTT, 99e centile",
-    ),
-    _link(
-        "rtt_p999", "ms", _percentile(0.999), "RFC 2681, RFC 7679 4.2",
-        "99.9 % of the packets came back faster", "RTT, 99,9e centile",
-    ),
-    _link(
-        "jitter", "ms", lambda probes: Amount(probes.jitter(), probes.coverage, len(probes.times_ns)),
-        "RFC 3550 6.4.1, of the round trip", "how much successive round-trip times differ", "gigue",
-    ),
-    _link("loss", "", lambda probes: probes.loss(), "RFC 7680", "packets that got no answer in time", "perte"),
 )  # fmt: skip
 """Every KPI."""

@@ -5,10 +5,12 @@ from functools import partial
 from typing import Final
 
 from pipeline.kpis import machine
-from pipeline.kpis.catalogue import CATALOGUE, Figure, Kpi
+from pipeline.kpis.catalogue import CATALOGUE, Kpi
 from pipeline.kpis.counting import COUNTERS
+from pipeline.kpis.figure import Amount, Figure
 from pipeline.kpis.link import LinkHistory
 from pipeline.kpis.machine import MachineHistory
+from pipeline.kpis.use_cases import USE_CASES
 from telemetry import calendar
 from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
@@ -91,7 +93,7 @@ def evaluate(
     if asset.kind == "machine":
         history = history_of(store, plant, asset, span, now_ns, metrics)
     else:
-        history = LinkHistory(span, now_ns, partial(store.read, asset.path))
+        history = LinkHistory(span, now_ns, partial(store.read, asset.path), USE_CASES.get(asset.use_case or ""))
     values: list[KpiValue] = []
     for window in due:
         model, final = history.over(window), history.final(window)
@@ -111,5 +113,5 @@ def _value(asset: Asset, kpi: Kpi, window: Window, figure: Figure, final: bool) 
     return KpiValue(
         asset.path, kpi.name, window.kind, window.start_ns, window.end_ns,
         float(figure.value), float(figure.numerator), float(figure.denominator), float(figure.coverage),
-        figure.samples, final,
+        figure.samples, final, figure.detail if isinstance(figure, Amount) else "",
     )  # fmt: skip

@@ -12,7 +12,7 @@ one beyond it does not show that either way was not. Availability is then a lowe
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -119,42 +119,73 @@ class Judgement:
     service: Service
 
 
-def judge(case: UseCase, sent_ns: npt.ArrayLike, delay_ms: npt.ArrayLike) -> Judgement:
-    """Judge a link by its messages. A row without a survival time is judged with none: the first bad message counts.
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """What a verdict rests on, which may be added over windows: periods as long as the service may go without a good
+    message, `failed` of them touched by a time down. `usual_ms` [ms]: the usual time between two messages."""
 
-    Trials are periods as long as the service may go without a good message, latency and survival time together but at
-    least the transfer interval; a period touched by a time down is an event. The bounds are Clopper and Pearson's, and
-    as good as periods are independent; bursts longer than a period are several events, which is on the safe side for
-    MET. Mean time between failures is not judged: rows ask for years.
-    """
-    survival_ms = case.survival_ms or 0.0
-    sent, delay = np.asarray(sent_ns, np.int64), np.asarray(delay_ms, np.float64)
-    seen = service(sent, delay, case.latency_ms, survival_ms)
+    observed_s: float
+    trials: int
+    failed: int
+    usual_ms: float
+
+
+def periods(case: UseCase, sent_ns: npt.ArrayLike, seen: Service) -> Periods:
+    """Count the periods of a use case in what its stream lived through. Bursts longer than a period are several
+    failures, which is on the safe side for MET."""
+    sent = np.asarray(sent_ns, np.int64)
     usual_ms = float(np.median(np.diff(sent))) / 1e6 if sent.size > 1 else math.inf
-    period_s = max(case.latency_ms + survival_ms, case.interval_ms or 0.0, usual_ms if sent.size > 1 else 0.0) / 1000
+    period_s = period(case, usual_ms)
     trials = int(seen.observed_s / period_s)
-    allowed = 1 - case.availability
-    if trials < 1:
+    lengths_s = (seen.down[:, 1] - seen.down[:, 0]) / 1e9
+    return Periods(seen.observed_s, trials, min(trials, int(np.ceil(lengths_s / period_s - 1e-9).sum())), usual_ms)
+
+
+def period(case: UseCase, usual_ms: float) -> float:
+    """Latency and survival time together [s], but at least the transfer interval and that of the messages."""
+    usual_ms = usual_ms if math.isfinite(usual_ms) else 0.0
+    return max(case.latency_ms + (case.survival_ms or 0.0), case.interval_ms or 0.0, usual_ms) / 1000
+
+
+class Decision(NamedTuple):
+    """A verdict on what periods showed; the fields are those of Judgement."""
+
+    verdict: Verdict
+    unavailability: float
+    hours_more: float
+    reason: str
+
+
+def decide(case: UseCase, seen: Periods) -> Decision:
+    """The verdict. The bounds are Clopper and Pearson's, and as good as periods are independent."""
+    period_s, allowed = period(case, seen.usual_ms), 1 - case.availability
+    if seen.trials < 1:
         hours = binomial.trials_needed(0, allowed) * period_s / 3600
         reason = f"{seen.observed_s:.3g} s were measured; it takes {_length(hours)} without a failure"
-        return Judgement(case, Verdict.NOT_SHOWN, 1.0, hours, reason, seen)
-    lengths_s = (seen.down[:, 1] - seen.down[:, 0]) / 1e9
-    events = min(trials, int(np.ceil(lengths_s / period_s - 1e-9).sum()))
-    least, most = binomial.lower_bound(events, trials), binomial.upper_bound(events, trials)
+        return Decision(Verdict.NOT_SHOWN, 1.0, hours, reason)
+    least, most = (bound(seen.failed, seen.trials) for bound in (binomial.lower_bound, binomial.upper_bound))
     if least > allowed:
         share = f"down {_percent(least)} of the time or more, {_percent(allowed)} is allowed"
-        return Judgement(case, Verdict.NOT_MET, least, math.nan, share, seen)
+        return Decision(Verdict.NOT_MET, least, math.nan, share)
     needed_ms = case.interval_ms or case.latency_ms
-    if usual_ms > 1.5 * needed_ms:
+    if seen.usual_ms > 1.5 * needed_ms:
         often = (
-            f"measured every {usual_ms:.3g} ms: a failure between two packets is not seen; send every {needed_ms:g} ms"
+            f"measured every {seen.usual_ms:.3g} ms: a failure between two packets is not seen; "
+            f"send every {needed_ms:g} ms"
         )
-        return Judgement(case, Verdict.NOT_SHOWN, most, math.nan, often, seen)
+        return Decision(Verdict.NOT_SHOWN, most, math.nan, often)
     if most <= allowed:
-        return Judgement(case, Verdict.MET, most, 0.0, f"down {_percent(most)} of the time at most", seen)
-    hours = (binomial.trials_needed(events, allowed) - trials) * period_s / 3600
+        return Decision(Verdict.MET, most, 0.0, f"down {_percent(most)} of the time at most")
+    hours = (binomial.trials_needed(seen.failed, allowed) - seen.trials) * period_s / 3600
     more = f"down {_percent(most)} of the time at most; {_length(hours)} more without a failure would show it"
-    return Judgement(case, Verdict.NOT_SHOWN, most, hours, more, seen)
+    return Decision(Verdict.NOT_SHOWN, most, hours, more)
+
+
+def judge(case: UseCase, sent_ns: npt.ArrayLike, delay_ms: npt.ArrayLike) -> Judgement:
+    """Judge a link by its messages. A row without a survival time is judged with none: the first bad message counts.
+    Mean time between failures is not judged: rows ask for years."""
+    seen = service(sent_ns, delay_ms, case.latency_ms, case.survival_ms or 0.0)
+    return Judgement(case, *decide(case, periods(case, sent_ns, seen)), seen)
 
 
 def _percent(share: float) -> str:

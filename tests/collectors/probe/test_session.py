@@ -86,6 +86,16 @@ def test_duplicates() -> None:
     assert session.counts["duplicate"] == 1
 
 
+def test_answers_out_of_order() -> None:
+    """Answers to packets 0, 2, 1 and 3: that to 1 came after one to a later packet, that to 2 did not (RFC 4737)."""
+    session = Session(100 * MS)
+    packets = [answer(session.request(later(n)), later(5), later(5)) for n in range(4)]
+    for at, number in enumerate((0, 2, 1, 3)):
+        session.reply(packets[number], later(10 + at))
+    assert session.counts["reordered"] == 1
+    assert session.counts["answered"] == 4
+
+
 def test_altered_and_replayed_answers() -> None:
     """An answer that echoes another T1 than ours is set apart, before and after the true one."""
     session = Session(100 * MS)
