@@ -6,6 +6,7 @@ One process tree: a broker and the simulated plant as child processes, the platf
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import re
 import socket
@@ -105,7 +106,14 @@ def _folder(data: Path, ephemeral: bool) -> Iterator[Path]:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{data}: {error.strerror}; choose another folder with --data, or --ephemeral") from error
-    yield data.resolve()
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go of it however this process ends
+        except OSError:
+            raise ConfigError(
+                f"another km0 demo is running on {data}; stop it first, or give this one --data OTHER or --ephemeral"
+            ) from None
+        yield data.resolve()
 
 
 async def _demonstrate(folder: Path, wanted: Wanted) -> "Account | None":
@@ -132,6 +140,9 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account | None":
         first_kpi = asyncio.create_task(_first_kpi(platform, started), name="first KPI")
         hurry = await _until_stopped(plant, platform, lags, spec, stop, started, wanted.for_s)
         first_kpi.cancel()
+        if hurry and not wanted.summary:
+            plant.tell("stop")  # it ends while the platform does; what is under way is in its server's history
+            return None
         with contextlib.suppress(SourceError, TimeoutError):
             await asyncio.wait_for(plant.stop(), HURRY_S if hurry else SETTLE_S)
         if not wanted.summary:

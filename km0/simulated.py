@@ -47,7 +47,7 @@ class SimulatedPlant:
     async def play(self, progress: Callable[[float], None], on_fault: Callable[[str], None] | None = None) -> int:
         """Have the past played; returns the instant [ns] at which the plant went live. `on_fault` is told which fault
         of a wire its owner is to make."""
-        self._tell("play")
+        self.tell("play")
         return int((await self._event("live", progress, on_fault))["at_ns"])
 
     @property
@@ -58,7 +58,7 @@ class SimulatedPlant:
 
     async def stop(self) -> dict[str, Any]:
         """Have it stop; returns its last words: how much it published and what was left unacknowledged."""
-        self._tell("stop")
+        self.tell("stop")
         return await self._event("stopped")
 
     async def ended(self) -> None:
@@ -80,7 +80,8 @@ class SimulatedPlant:
                 self._child.kill()
                 await self._child.wait()
 
-    def _tell(self, word: str) -> None:
+    def tell(self, word: str) -> None:
+        """Send a command: "play" or "stop"."""
         assert self._child is not None
         assert self._child.stdin is not None
         self._child.stdin.write(f"{word}\n".encode())

@@ -136,7 +136,8 @@ def test_a_second_demo_on_the_same_folder_is_told_so(live: tuple["subprocess.Pop
         command(tmp_path / "data", "--for", "5s"), capture_output=True, text=True, timeout=60, check=False
     )
     assert again.returncode == 2
-    assert "Traceback" not in again.stderr
+    assert "another km0 demo is running" in again.stderr
+    assert "--data OTHER" in again.stderr
 
 
 def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
