@@ -24,9 +24,13 @@ from telemetry.health import Component
 from telemetry.protocols import Sink
 from telemetry.samples import Quality, Sample
 
+_ANSWERS: Final = {"duplicates": "duplicate", "reordered": "reordered"}
+"""Metrics of answers, and what the session counts them as."""
+
 _BACKLOG_S: Final = 60.0
 _LAST_PUT_S: Final = 0.5
-_CLOCK_TOLD_S: Final = 60.0
+_TOLD_S: Final = 15.0
+"""How often [s] what is no packet's own is told: more than once a minute, so that no minute is without."""
 _STRANGERS: Final = 16
 _STRANGER_BYTES: Final = 1500
 _COUNTS: Final = (
@@ -35,6 +39,7 @@ _COUNTS: Final = (
     "lost",
     "late",
     "duplicate",
+    "reordered",
     "foreign",
     "altered",
     "malformed",
@@ -110,8 +115,10 @@ class _Run:
         self._outcomes: deque[Outcome] = deque()
         self._strangers: deque[tuple[Datagram, str]] = deque(maxlen=_STRANGERS)
         self._reason = ""
-        self._clock_told_s = -_CLOCK_TOLD_S
+        self._told_s = -_TOLD_S
+        self._told = dict.fromkeys(_ANSWERS, 0)
         self._refusal = ""
+        self._ending = False
         self._counted = dict.fromkeys(_COUNTS, 0)
         self._answered_s = time.monotonic()
         self._silence_s, self._backlog = silence_s, backlog
@@ -141,6 +148,7 @@ class _Run:
         except asyncio.CancelledError:
             self._sender.stop()
             await asyncio.wait([thread])
+            self._ending = True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_PUT_S):
                     await self._put(sink)
@@ -172,10 +180,10 @@ class _Run:
 
     async def _put(self, sink: Sink) -> None:
         batch = list(self._outcomes)
-        if batch:
-            await sink.put(
-                [sample for outcome in batch for sample in self._samples(outcome)] + self._clock_error(batch)
-            )
+        if batch or self._ending:
+            others = self._others(batch)
+            await sink.put([sample for outcome in batch for sample in self._samples(outcome)] + others)
+            self._note(others)
             for _ in batch:  # only now: what is not durable still counts against the backlog
                 self._outcomes.popleft()
         with contextlib.suppress(IndexError):
@@ -195,16 +203,31 @@ class _Run:
             yield Sample(sent_ns, asset, "delay_up", outcome.up_ns / 1e6, received_ns=received_ns)
             yield Sample(sent_ns, asset, "delay_down", outcome.down_ns / 1e6, received_ns=received_ns)
 
-    def _clock_error(self, batch: Sequence[Outcome]) -> list[Sample]:
-        """How far both clocks may be off, every now and then; uncertain, with the reason, while it is too far."""
+    def _others(self, batch: Sequence[Outcome]) -> list[Sample]:
+        """How far both clocks may be off (uncertain, with the reason, while it is too far), and how many answers came
+        again or out of order since this was last told; every now and then, and when the reason changes."""
         error_ns, refusal = self._session.clock_error_ns, self._session.one_way_refusal
-        due = time.monotonic() - self._clock_told_s >= _CLOCK_TOLD_S or refusal != self._refusal
-        if error_ns is None or not due:
+        if time.monotonic() - self._told_s < _TOLD_S and refusal == self._refusal and not self._ending:
             return []
-        self._clock_told_s, self._refusal = time.monotonic(), refusal
-        quality = Quality.UNCERTAIN if refusal else Quality.GOOD
-        error_ms = min(error_ns / 1e6, 1e9)
-        return [Sample(batch[-1].finished_ns, self._config.asset, "clock_error", error_ms, refusal, quality)]
+        # the first of the batch: a put that was cancelled comes again with more behind it, and must not count twice
+        at_ns, asset = batch[0].finished_ns if batch else time.time_ns(), self._config.asset
+        found = [
+            Sample(at_ns, asset, metric, float(self._session.counts[count] - self._told[metric]), received_ns=at_ns)
+            for metric, count in _ANSWERS.items()
+        ]
+        if error_ns is not None:
+            quality = Quality.UNCERTAIN if refusal else Quality.GOOD
+            found.append(Sample(at_ns, asset, "clock_error", min(error_ns / 1e6, 1e9), refusal, quality, at_ns))
+        return found
+
+    def _note(self, others: Sequence[Sample]) -> None:
+        """These are durable: count on from there."""
+        for sample in others:
+            self._told_s = time.monotonic()
+            if sample.metric in self._told:
+                self._told[sample.metric] += int(sample.value)
+            else:
+                self._refusal = sample.text
 
     def _report(self, batch: Sequence[Outcome]) -> None:
         for name in _COUNTS:

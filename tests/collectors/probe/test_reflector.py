@@ -239,8 +239,8 @@ async def test_authenticated_over_a_link(tmp_path: Path) -> None:
             await sink.until(samples=20)
         async with probing(link.port, b"another", interval_ms=10, timeout_ms=50) as (other, _):
             await other.until(samples=20)
-    assert {sample.metric for sample in sink.samples} == {"rtt", "clock_error"}
-    assert {sample.metric for sample in other.samples} == {"rtt_lost"}
+    assert {sample.metric for sample in sink.samples} == {"rtt", "clock_error", "duplicates", "reordered"}
+    assert {sample.metric for sample in other.samples} == {"rtt_lost", "duplicates", "reordered"}
 
 
 async def test_dscp_and_size() -> None:
