@@ -7,10 +7,11 @@ Invariants:
 - What is remembered in memory (`_known`) follows the file: it is changed after a commit, under the file's lock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import time_ns
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from pipeline.stores.columns import Columns, SeriesKey, merged, refusals
 from pipeline.stores.duckdb_file import DuckDbFile
 from pipeline.stores.duckdb_kpis import KpiTable
+from pipeline.stores.duckdb_retention import DAY_NS, EVERY_NS, forget
 from telemetry.errors import RejectedError, StoreError
 from telemetry.glossary import holds
 from telemetry.samples import Changes, KpiValue, Sample, Series, SeriesInfo, Span, Window
@@ -43,10 +45,20 @@ class DuckDbStore:
     """A Store in one DuckDB file. Any thread may call any method; a write is on disk when it returns."""
 
     def __init__(
-        self, path: Path, *, memory_mb: int = 1024, threads: int = 2, compact_rows: int = COMPACT_ROWS
+        self,
+        path: Path,
+        *,
+        memory_mb: int = 1024,
+        threads: int = 2,
+        compact_rows: int = COMPACT_ROWS,
+        keep_days: int = 0,
+        now_ns: Callable[[], int] = time_ns,
     ) -> None:
         self._file: Final = DuckDbFile(path, memory_mb, threads)
         self._compact_rows: Final = compact_rows
+        self._keep_ns: Final = keep_days * DAY_NS
+        self._now_ns: Final = now_ns
+        self._looked_ns = 0  # when samples that are too old were last looked for
         try:
             self._recover()
         except BaseException:
@@ -59,7 +71,10 @@ class DuckDbStore:
             self._opening = self._file.openings
             self._kpis = KpiTable(db)
             self._cursor: int
-            [(self._cursor, self._pruned, counted)] = db.execute("SELECT cursor, pruned, counted FROM house").fetchall()
+            self._forgotten: int | None
+            [(self._cursor, self._pruned, counted, self._forgotten)] = db.execute(
+                "SELECT cursor, pruned, counted, forgotten FROM house"
+            ).fetchall()
             [(last,)] = db.execute("SELECT max(write) FROM changes").fetchall()
             self._write = max(self._pruned, last or 0)
             [(self._recent_rows,)] = db.execute("SELECT count(*) FROM recent").fetchall()
@@ -96,6 +111,8 @@ class DuckDbStore:
                 if self._recent_rows >= self._compact_rows:
                     with suppress(StoreError):  # the samples are safe; the next write tries to compact again
                         self.compact()
+                with suppress(StoreError):  # as above
+                    self._forget_old()
         if reasons:
             raise RejectedError(reasons)
 
@@ -155,6 +172,16 @@ class DuckDbStore:
             known.first_ns = min(known.first_ns, first_ns)
             if newest.time_ns >= known.latest.time_ns:
                 known.latest = newest
+
+    def _forget_old(self) -> None:
+        now = self._now_ns()
+        if self._keep_ns and now - self._looked_ns >= EVERY_NS:
+            holding = [known.id for (_, metric), known in self._known.items() if holds(metric)]
+            with self._file.writing() as db:
+                forget(db, now - self._keep_ns, holding)
+                db.execute("UPDATE house SET counted = -1")  # the numbers of samples are to be counted anew
+            self._looked_ns = now
+            self._recover()
 
     def compact(self) -> None:
         """Move `recent` into `history`: replaced rows left out, the others sorted by series and time."""
@@ -241,7 +268,12 @@ class DuckDbStore:
         """After a cursor whose records are pruned already (or one of another store): everything held."""
         with self._file.lock:
             if after < self._pruned or after > self._write:
-                held = (Span(*key, known.first_ns, known.latest.time_ns) for key, known in self._known.items())
+                # Windows from before the retention were computed when their samples were there: they stay as they are.
+                held = (
+                    Span(*key, max(known.first_ns, self._forgotten or known.first_ns), known.latest.time_ns)
+                    for key, known in self._known.items()
+                    if known.latest.time_ns >= (self._forgotten or known.first_ns)
+                )
                 return Changes(self._write, tuple(sorted(held, key=lambda span: (span.asset, span.metric))))
             keys = {known.id: key for key, known in self._known.items()}
             with self._file.reading() as db:

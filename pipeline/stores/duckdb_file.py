@@ -16,7 +16,7 @@ import duckdb
 
 from telemetry.errors import ConfigError, StoreError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 # `recent` takes the writes as they come; compaction moves it into `history`, sorted by series and time, so that a
 # query on one series touches few row groups. No index: duplicates are sorted out by the reader (highest write wins).
@@ -25,8 +25,9 @@ _COLUMNS: Final = """(
     quality TINYINT NOT NULL, received_ns BIGINT NOT NULL, text VARCHAR
 )"""
 _SCHEMA: Final = f"""
-CREATE TABLE house (version INTEGER NOT NULL, cursor BIGINT NOT NULL, pruned BIGINT NOT NULL, counted BIGINT NOT NULL);
-INSERT INTO house VALUES ({SCHEMA_VERSION}, 0, 0, 0);
+CREATE TABLE house (version INTEGER NOT NULL, cursor BIGINT NOT NULL, pruned BIGINT NOT NULL, counted BIGINT NOT NULL,
+    forgotten BIGINT);
+INSERT INTO house VALUES ({SCHEMA_VERSION}, 0, 0, 0, NULL);
 CREATE TABLE series (id INTEGER NOT NULL, asset VARCHAR NOT NULL, metric VARCHAR NOT NULL, samples BIGINT);
 CREATE TABLE recent {_COLUMNS};
 CREATE TABLE history {_COLUMNS};
@@ -41,6 +42,11 @@ CREATE TABLE kpis (
     final BOOLEAN NOT NULL, detail VARCHAR DEFAULT ''
 );
 """  # noqa: S608  # made of constants of this module
+
+_MIGRATIONS: Final = {
+    1: "ALTER TABLE house ADD COLUMN forgotten BIGINT",  # samples before it were dropped by retention
+}
+"""What turns a version into the next. Each runs in one transaction with the new number: whole or not at all."""
 
 _held: Final[set[Path]] = set()
 _held_lock: Final = threading.Lock()
@@ -158,6 +164,9 @@ class DuckDbFile:
         elif "house" not in tables:
             raise ConfigError(f"{self.path} is a DuckDB file of something else (it holds {', '.join(sorted(tables))})")
         (version,) = connection.execute("SELECT version FROM house").fetchall()[0]
+        while version in _MIGRATIONS:
+            connection.execute(f"BEGIN; {_MIGRATIONS[version]}; UPDATE house SET version = {version + 1}; COMMIT;")  # noqa: S608  # constants
+            version += 1
         if version != SCHEMA_VERSION:
             raise ConfigError(
                 f"{self.path} has schema version {version}, this program knows {SCHEMA_VERSION}: "

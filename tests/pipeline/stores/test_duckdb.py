@@ -16,7 +16,7 @@ from pipeline.stores.duckdb import DuckDbStore
 from telemetry.errors import ConfigError, StoreError
 from telemetry.protocols import Store
 from telemetry.samples import Changes, Sample, Span
-from tests.contracts.store import EVER, MILL, T0, Reopen, StoreContract, at, rows
+from tests.contracts.store import EVER, MILL, T0, Reopen, StoreContract, at, kpi, rows
 from tests.pipeline.stores.writer import BATCH
 
 
@@ -213,3 +213,67 @@ def test_samples_are_whole_numbers_of_nanoseconds_to_the_last_digit(tmp_path: Pa
     assert store.next_time(MILL, "state", 0) == 2**63 - 1
     assert len(store.changes(0).spans) == 3
     store.close()
+
+
+def test_old_samples_go_and_what_is_in_force_stays(tmp_path: Path) -> None:
+    """After keep_days, also across a restart: a state set years ago still holds; a gauge of then is gone; KPIs stay."""
+    day, now = 86400, T0 + 100 * 86400 * 10**9
+    clock = [T0]
+    path = tmp_path / "store.duckdb"
+    store = DuckDbStore(path, keep_days=30, now_ns=lambda: clock[0], compact_rows=4)
+    old = [at(n * day, n % 8) for n in range(60)] + [at(n * day, n, "power") for n in range(60)]
+    store.write(old)
+    store.write([at(0, 1, "product", text="gear")])
+    store.write_kpis([kpi(0, 0.5)], store.changes(0).cursor)
+    assert len(store.read(MILL, "state", EVER)) == 60
+    clock[0] = now
+    store.write([at(100 * day, 5, "power")])
+    for _ in range(2):
+        assert rows(store) == [(59 * day, 3)]
+        assert rows(store, "power") == [(100 * day, 5)]
+        assert store.read(MILL, "product", EVER).texts.tolist() == ["gear"]
+        assert [held.samples for held in store.inventory()] == [1, 1, 1]
+        assert store.read_kpis(MILL, "oee", EVER) == [kpi(0, 0.5)]
+        limit = now - 30 * day * 10**9
+        assert all(span.first_ns >= limit for span in store.changes(0).spans)
+        store.close()
+        store = DuckDbStore(path, keep_days=30, now_ns=lambda: clock[0])
+    store.close()
+
+
+def test_a_file_of_the_first_version_is_migrated(tmp_path: Path) -> None:
+    """What version 1 wrote is read, written on, and from then on of this version; killed before, it is tried again."""
+    path = tmp_path / "store.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(VERSION_1)
+    store = DuckDbStore(path)
+    assert rows(store) == [(0, 3)]
+    assert store.cursor() == 7
+    store.write([at(1, 4)])
+    store.close()
+    store = DuckDbStore(path)
+    assert rows(store) == [(0, 3), (1, 4)]
+    store.close()
+
+
+VERSION_1 = f"""
+CREATE TABLE house (version INTEGER NOT NULL, cursor BIGINT NOT NULL, pruned BIGINT NOT NULL, counted BIGINT NOT NULL);
+INSERT INTO house VALUES (1, 7, 7, 8);
+CREATE TABLE series (id INTEGER NOT NULL, asset VARCHAR NOT NULL, metric VARCHAR NOT NULL, samples BIGINT);
+INSERT INTO series VALUES (0, '{MILL}', 'state', 1);
+CREATE TABLE recent (write BIGINT NOT NULL, series INTEGER NOT NULL, time_ns BIGINT NOT NULL, value DOUBLE NOT NULL,
+    quality TINYINT NOT NULL, received_ns BIGINT NOT NULL, text VARCHAR);
+CREATE TABLE history AS SELECT * FROM recent;
+INSERT INTO recent VALUES (8, 0, {T0}, 3.0, 0, 0, NULL);
+CREATE VIEW samples AS SELECT * FROM history UNION ALL SELECT * FROM recent;
+CREATE TABLE changes (
+    write BIGINT NOT NULL, series INTEGER NOT NULL, first_ns BIGINT NOT NULL, last_ns BIGINT NOT NULL
+);
+INSERT INTO changes VALUES (8, 0, {T0}, {T0});
+CREATE TABLE kpi_series (id INTEGER NOT NULL, asset VARCHAR NOT NULL, kpi VARCHAR NOT NULL, kind VARCHAR NOT NULL);
+CREATE TABLE kpis (
+    series INTEGER NOT NULL, start_ns BIGINT NOT NULL, end_ns BIGINT NOT NULL, value DOUBLE NOT NULL,
+    numerator DOUBLE NOT NULL, denominator DOUBLE NOT NULL, coverage DOUBLE NOT NULL, samples BIGINT NOT NULL,
+    final BOOLEAN NOT NULL
+);
+"""
