@@ -35,9 +35,25 @@ def _root(
 
 
 def _mount() -> None:
-    from km0 import check, demo, discover, grafana, init, latency, oee, opcua, probe, run, transfer, verify
+    from km0 import (
+        check,
+        deadletters,
+        demo,
+        discover,
+        grafana,
+        init,
+        latency,
+        oee,
+        opcua,
+        probe,
+        run,
+        simulate,
+        transfer,
+        verify,
+    )
 
     app.command("demo")(demo.demo)
+    app.command("simulate")(simulate.simulate)
     app.command("verify")(verify.verify)
     app.command("run")(run.run)
     app.command("check")(check.check)
@@ -52,6 +68,7 @@ def _mount() -> None:
     app.command("probe")(probe.probe)
     app.command("reflect")(probe.reflect)
     app.add_typer(discover.app, name="discover")
+    app.add_typer(deadletters.app, name="deadletters")
     app.add_typer(opcua.app, name="opcua")
     app.add_typer(grafana.app, name="grafana")
 

@@ -84,6 +84,21 @@ class MqttCollector:
                         await self._put_ended(sink)
                 raise
 
+    def again(self, topic: str, payload: bytes, received_ns: int) -> tuple[list[Sample], list[str]]:
+        """What a message that was set aside says by the configuration of today: samples, and reasons against it.
+
+        `received_ns` [ns] is when it was set aside. Of a host dialect nothing can be said: its message needs the births
+        of that time.
+        """
+        decoder = self._decoder(topic)
+        if self._host is not None:
+            return [], ["a Sparkplug message is read by the births of its time, which are gone: drop it"]
+        if decoder is None:
+            return [], [f"no entry of `topics` matches {topic!r}"]
+        samples: list[Sample] = []
+        errors = self._decode(decoder, Message(topic, payload, received_ns), samples, Counter())
+        return samples, list(dict.fromkeys(map(str, errors)))
+
     async def _collect(self, session: Session, sink: Sink) -> None:
         host = self._host
         while True:

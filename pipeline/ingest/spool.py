@@ -204,9 +204,10 @@ class Spool:
 
         await self._submit(job)
         self._component.count("dead_letters", len(letters))
-        self._batches -= len(batches)
-        self._samples -= sum(batch.samples for batch in batches)
-        self._admitted -= sum(batch.size for batch in batches)
+        # Not below zero: `km0 deadletters replay` adds batches from another process, which were not counted here.
+        self._batches = max(0, self._batches - len(batches))
+        self._samples = max(0, self._samples - sum(batch.samples for batch in batches))
+        self._admitted = max(0, self._admitted - sum(batch.size for batch in batches))
         self._admit()
         self._show()
 
