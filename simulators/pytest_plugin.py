@@ -1,0 +1,116 @@
+"""A pytest plugin: `km0_plant` gives a test a seeded plant on real wires, and its truth. See docs/simulators.md.
+
+Loaded by pytest itself wherever km0-telemetry is installed (entry point `pytest11`). What is started for a test ends
+with it.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from simulators.scenario import Scenario
+
+_STOP_S: Final = 10.0
+
+
+class PlantUnderTest:
+    """A plant in a process of its own, with its wires open and nothing said yet.
+
+    `host`, `port`: the MQTT broker (None in a plant without MQTT); `opcua_url`: the server (None without OPC UA).
+    `start_ns`, `end_ns` [ns]: the scenario's span. `truth`: asked for any asset and window in it.
+    """
+
+    def __init__(self, scenario: "Scenario", folder: Path, mqtt_port: int | None) -> None:
+        import time
+
+        from simulators.spec import MqttSpec, OpcUaSpec, Spec
+        from simulators.truth import Truth
+
+        kinds = {asset.kind for asset in scenario.assets}
+        self.start_ns: Final = scenario.starts_ns(time.time_ns())
+        self.end_ns: Final = self.start_ns + scenario.length_ns
+        self.host: Final = None if mqtt_port is None else "127.0.0.1"
+        self.port: Final = mqtt_port
+        self.truth: Final[Truth] = Truth(
+            scenario.models.values(), scenario.seed, self.start_ns, scenario.link_models.values()
+        )
+        self.journal: Final = folder / "journal.jsonl"
+        """Every published identity, for simulators.journal.read_journal."""
+        spec = Spec(
+            scenario=scenario,
+            seed=scenario.seed,
+            epoch_ns=self.start_ns,
+            until_ns=self.end_ns,
+            speed=scenario.speed,
+            mqtt=None if mqtt_port is None else MqttSpec(port=mqtt_port),
+            opcua=OpcUaSpec() if "opcua" in kinds else None,
+            journal=self.journal,
+            truth=folder / "truth.json",
+        )
+        path = folder / "spec.json"
+        path.write_text(spec.model_dump_json(), encoding="utf-8")
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "simulators", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.opcua_url: Final[str | None] = self._wait_for("ready").get("opcua_url")
+
+    def play(self) -> int:
+        """Play the scenario, and return how many values were published once every wire has accepted its own."""
+        assert self._child.stdin is not None
+        self._child.stdin.write("play\n")
+        self._child.stdin.flush()
+        return int(self._wait_for("live")["published"])
+
+    def close(self) -> None:
+        """End the process."""
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+        try:
+            self._child.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+
+    def _wait_for(self, wanted: str) -> dict[str, Any]:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] == wanted:
+                return event
+            if event["event"] == "error":
+                pytest.fail(f"the simulated plant: {event['message']}")
+        pytest.fail("the simulated plant ended by itself")
+
+
+@pytest.fixture
+def km0_plant(tmp_path: Path) -> Iterator[Callable[..., PlantUnderTest]]:
+    """Starts a plant: `km0_plant("two-products", hours=2)`, with any key of a scenario file to change."""
+    from simulators.broker import broker
+    from simulators.scenario import open_scenario
+
+    with ExitStack() as stack:
+
+        def start(scenario: str = "demonstrator", **changes: Any) -> PlantUnderTest:
+            plan = open_scenario(scenario).model_copy(update=changes)
+            folder = tmp_path / f"plant-{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            port = None
+            if any(asset.kind != "opcua" for asset in plan.assets):
+                own = broker(folder / "broker")
+                own.start()
+                stack.callback(own.stop)
+                port = own.port
+            plant = PlantUnderTest(plan, folder, port)
+            stack.callback(plant.close)
+            return plant
+
+        yield start
