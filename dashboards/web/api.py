@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
-from dashboards.web import bounded, figures, problems
+from dashboards.web import bounded, figures, links, problems
 from dashboards.web.context import DeadLetter, WebContext
 from dashboards.web.models import (
     AssetDetail,
@@ -40,6 +40,7 @@ def router(context: WebContext, reader: PlantReader) -> APIRouter:
     _describe(api, context, catalogue)
     _values(api, context, catalogue)
     _health(api, context)
+    links.add(api, context)
 
     @api.get("/plant/now", tags=["plant"])
     async def plant_now() -> PlantNow:

@@ -102,6 +102,10 @@ class Histogram:
         """Packets that were lost or took longer than `limit` [ms], which is exact when it is the edge of a bucket."""
         return self.lost + int(self.counts[self.keys > _keys(np.array([limit]))[0]].sum())
 
+    def buckets(self) -> list[tuple[float, int]]:
+        """The middle [ms] of each bucket that holds something, ascending, and how much: to be drawn."""
+        return [(_middle(key), int(count)) for key, count in zip(self.keys, self.counts, strict=True)]
+
     def encode(self) -> str:
         """As text to be stored beside a KPI, 2 or 3 kB: the exact figures, key differences and counts, packed."""
         columns = np.concatenate((np.diff(self.keys, prepend=0), self.counts)).astype("<i8").tobytes()

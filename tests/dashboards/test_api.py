@@ -227,7 +227,7 @@ def test_openapi_describes_every_route_and_its_problems(client: Client) -> None:
         f"/api/v1/{path}"
         for path in (
             "assets", "assets/{path}", "metrics", "kpis", "samples", "kpi-values", "health", "dead-letters",
-            "plant/now", "events",
+            "plant/now", "events", "links/latency", "links/service", "links/radio",
         )
     }  # fmt: skip
     assert "Problem" in schema["components"]["schemas"]
