@@ -113,7 +113,7 @@ class Recompute:
         for path, window in done:
             self._due.get(path, set()).discard(window)
             self._unseen.pop((path, window), None)
-            if window.end_ns - window.start_ns > LONGEST_READ_NS:
+            if _length(window) > LONGEST_READ_NS:
                 self._long[path, window] = now
             opened = self._open.setdefault(path, {})
             if (path, window) in final:
@@ -301,16 +301,24 @@ class Recompute:
                     aged[window] = last
             elif now - last >= self._refresh_ns and not self._resting(asset.path, window, now):
                 first_unseen, last_unseen = self._unseen.get((asset.path, window), (0, 0))
-                if max(now - last, last_unseen - first_unseen) >= (window.end_ns - window.start_ns) // 1440:
+                if max(now - last, last_unseen - first_unseen) >= _length(window) // 1440:
                     aged[window] = last
         return aged
 
 
 def _groups(windows: list[Window]) -> Iterator[list[Window]]:
-    """Windows in order of start, latest first, cut where one read would span too long."""
+    """Windows cut into reads: what lies in a month that is to be read is evaluated with it; the others in order of
+    start, latest first, cut where one read would span too long."""
+    rest = windows
+    for long in sorted((one for one in windows if _length(one) > LONGEST_READ_NS), key=_length, reverse=True):
+        if long in rest:
+            within = [one for one in rest if long.start_ns <= one.start_ns and one.end_ns <= long.end_ns]
+            taken = set(within)
+            rest = [one for one in rest if one not in taken]
+            yield [long, *(one for one in within if one is not long)]
     group: list[Window] = []
     end = 0
-    for window in windows:
+    for window in rest:
         if group and max(end, window.end_ns) - window.start_ns > LONGEST_READ_NS:
             yield group
             group, end = [], 0
@@ -318,6 +326,10 @@ def _groups(windows: list[Window]) -> Iterator[list[Window]]:
         end = max(end, window.end_ns)
     if group:
         yield group
+
+
+def _length(window: Window) -> int:
+    return window.end_ns - window.start_ns
 
 
 async def _finished(step: Callable[[], Progress]) -> Progress:
