@@ -1,7 +1,8 @@
 """The `km0` command: one module per command group, mounted here."""
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -76,10 +77,20 @@ def _mount() -> None:
 _mount()
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Run the command line. Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration."""
+    code = _code()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is closed by now. Taking apart the thousands of classes of asyncua would keep the user waiting a second more.
+    os._exit(code)
+
+
+def _code() -> int:
     try:
         app(standalone_mode=True)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except (KM0Error, BaseExceptionGroup) as error:
         return _explained(error)
     except KeyboardInterrupt:
@@ -104,4 +115,4 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

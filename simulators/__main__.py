@@ -9,6 +9,7 @@ It reads commands from standard input, one a line: `play`, `stop`. The end of it
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -126,4 +127,6 @@ def say(event: str, **details: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # or the collector goes through the address space of the OPC UA server for a second before we are gone
+    sys.exit(code)
