@@ -105,11 +105,20 @@ class MqttBench:
 
     async def publish(self, count: int) -> Known:
         known = self.next(count)
-        messages = [(f"{asset}/{metric}", reading(time, value)) for (asset, metric, time), value in known.items()]
+        messages = [self.message(*identity, value) for identity, value in known.items()]
         await asyncio.to_thread(self._publish, messages)
         return known
 
+    def message(self, asset: str, metric: str, time_ns: int, value: float) -> tuple[str, bytes]:
+        """Topic and payload of a sample."""
+        return f"{asset}/{metric}", reading(time_ns, value)
+
     async def publish_garbage(self) -> int:
+        topic, _ = self.message(ASSET, "parts", 0, 0)
+        if topic != f"{ASSET}/parts":
+            garbage = [(topic, b"\xff\xfe not json"), (topic, b"5"), (topic, b"[" * 5000)]
+            await asyncio.to_thread(self._publish, garbage)
+            return len(garbage)
         garbage = [
             (f"{ASSET}/parts", b"\xff\xfe not json"),
             (f"{ASSET}/parts", b'{"value": "many", "time": 1795305600}'),

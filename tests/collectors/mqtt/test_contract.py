@@ -1,6 +1,8 @@
 """The MQTT collector keeps the contract of every collector, against real brokers: mosquitto and the embedded one."""
 
+import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
@@ -25,6 +27,41 @@ class TestMqtt311(CollectorContract):
     @pytest.fixture
     async def bench(self, mosquitto: Mosquitto) -> MqttBench:
         return MqttBench(mosquitto, protocol="3.1.1")
+
+
+class SenmlBench(MqttBench):
+    """One record per pack; the topic says the asset."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        super().__init__(broker, topics=[{"dialect": "senml", "topic": "{site}/{area}/{line}/{asset}/senml"}])
+
+    def message(self, asset: str, metric: str, time_ns: int, value: float) -> tuple[str, bytes]:
+        record = {"n": metric, "v": value, "t": time_ns / 1e9}
+        return f"{asset}/senml", json.dumps([record]).encode()
+
+
+class PubSubBench(MqttBench):
+    """One field per data set message, with its source timestamp."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        super().__init__(broker, topics=[{"dialect": "opcua_pubsub", "topic": "{site}/{area}/{line}/{asset}/ua"}])
+
+    def message(self, asset: str, metric: str, time_ns: int, value: float) -> tuple[str, bytes]:
+        at = datetime.fromtimestamp(time_ns // 10**9, UTC).strftime(f"%Y-%m-%dT%H:%M:%S.{time_ns % 10**9:09d}Z")
+        field = {"Value": {"UaType": 11, "Value": value}, "SourceTimestamp": at}
+        return f"{asset}/ua", json.dumps({"Messages": [{"DataSetWriterId": 1, "Payload": {metric: field}}]}).encode()
+
+
+class TestSenml(CollectorContract):
+    @pytest.fixture
+    async def bench(self, mosquitto: Mosquitto) -> SenmlBench:
+        return SenmlBench(mosquitto)
+
+
+class TestOpcUaPubSub(CollectorContract):
+    @pytest.fixture
+    async def bench(self, mosquitto: Mosquitto) -> PubSubBench:
+        return PubSubBench(mosquitto)
 
 
 class EmbeddedBench(MqttBench):

@@ -1,22 +1,30 @@
 """Whatever bytes come, a decoder answers with samples or MessageErrors; nothing else escapes."""
 
 import json
+import random
 from contextlib import suppress
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collectors.mqtt.decoder import Decoder, Message, MessageError
 from collectors.mqtt.json import JsonTopic
+from collectors.mqtt.opcua_pubsub import OpcUaPubSubTopic
+from collectors.mqtt.senml import SenmlTopic
+from collectors.mqtt.sparkplug_topic import SparkplugTopic
+from collectors.mqtt.umati import UmatiTopic
 from collectors.mqtt.value import ValueTopic
 from telemetry.samples import Sample
 from telemetry.validity import Gate
 from tests.collectors.mqtt.bench import PLANT
+from tests.collectors.mqtt.sparkplug_wire import metric, payload
 from tests.collectors.mqtt.test_json import FORMAT_A, FORMAT_B, topic
 
 INSIDE: JsonTopic = topic(
     {
         "topic": "{site}/{asset}/{metric}",
+        "time_property": "at",
         "readings": "/a/0",
         "value": "/b/1/value",
         "time": "/b/time",
@@ -33,6 +41,45 @@ DECODERS: list[tuple[Decoder, tuple[str, ...]]] = [
     (INSIDE.decoder(), ("a/b/parts", "a/b/c")),
     (BARE.decoder(), ("a/b/state", "a/b/parts", "a/b/reason")),
 ]
+
+NAMED = {"names": {"Count": "parts", "State": "state", "Job": "product"}}
+PUBSUB = OpcUaPubSubTopic.model_validate_json(
+    json.dumps({"dialect": "opcua_pubsub", "topic": "{site}/{asset}/x", **NAMED})
+)
+SENML = SenmlTopic.model_validate_json(json.dumps({"dialect": "senml", "topic": "{site}/{asset}/x", **NAMED}))
+UMATI = UmatiTopic.model_validate_json(json.dumps({"dialect": "umati", "assets": {"a": "km0/hall/mill-1"}}))
+SPARKPLUG = SparkplugTopic.model_validate_json(
+    json.dumps({"dialect": "sparkplug", "host_id": "h", "asset": "a/b", "node_asset": "a/c", **NAMED})
+)
+DECODERS += [
+    (PUBSUB.decoder(), ("a/b/x",)),
+    (SENML.decoder(), ("a/b/x",)),
+    (UMATI.decoder(), ("umati/v2/c/MachineToolType/a", "umati/v2/c/online/a")),
+    (
+        SPARKPLUG.decoder(),
+        (
+            "spBv1.0/G/NBIRTH/E",
+            "spBv1.0/G/DBIRTH/E/D",
+            "spBv1.0/G/DDATA/E/D",
+            "spBv1.0/G/NDEATH/E",
+            "spBv1.0/G/DDEATH/E/D",
+            "spBv1.0/STATE/h",
+            "spBv1.0/G",
+        ),
+    ),
+]
+BORN = payload(metric("bdSeq", 0, datatype=4), metric("Count", 1, alias=1, datatype=8, at_ms=5), at_ms=5, seq=0)
+SEEDS = [
+    b'{"value": 3, "time": "2026-11-22T03:49:57.123Z", "quality": "good"}',
+    b'{"ts": 1795319397123, "state": "printing", "job": "gear", "made": 12, "power_w": 230.5}',
+    b'{"Messages": [{"Timestamp": "2026-11-22T03:49:57Z", "Payload": {"Count": {"Value": 5}}}]}',
+    b'[{"bn": "a:", "bt": 1795319397, "n": "Count", "v": 5, "u": "W"}, {"n": "State", "vs": "EXECUTING"}]',
+    b'{"Production": {"ProductionPlan": {"<O>": {"j": {"PartsCompleted": 5}}}}, "Monitoring": {"MachineTool": {}}}',
+    BORN,
+    payload(metric(value=2, alias=1, at_ms=9, quality=192), metric("State", "x" * 50), at_ms=9, seq=1),
+    b'{"online": false, "timestamp": 5}',
+]
+"""Payloads that decode, to be damaged."""
 
 SCALARS = (
     st.none()
@@ -51,18 +98,39 @@ DOCUMENTS = st.recursive(
 )
 
 
-def answers_well(payload: bytes) -> None:
+def answers_well(raw: bytes) -> None:
     """Every decoder answers within its protocol, and the gate has a word on every sample."""
     gate = Gate(PLANT)
     for decoder, topics in DECODERS:
         for name in topics:
             with suppress(MessageError):
-                for reading in decoder.decode(Message(name, payload, 1_795_320_000_000_000_000)):
+                for reading in decoder.decode(Message(name, raw, 1_795_320_000_000_000_000, False, raw)):
                     if isinstance(reading, Sample):
                         gate.refusal(reading)
                     else:
                         assert isinstance(reading, MessageError)
                         assert str(reading)
+
+
+def damaged(raw: bytes, chance: random.Random) -> bytes:
+    """The payload with some bytes overwritten, cut out, doubled or put in."""
+    body = bytearray(raw)
+    for _ in range(chance.randint(1, 4)):
+        at, size = chance.randrange(len(body) + 1), chance.randint(0, 6)
+        part = bytes(body[at : at + size]) * chance.choice((0, 0, 1, 2))
+        body[at : at + size] = chance.choice((part, chance.randbytes(size), b"\xff" * size, b"9" * size))
+    return bytes(body)
+
+
+@pytest.mark.parametrize("inputs", [2000, pytest.param(1_000_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
+def test_damaged_payloads_of_every_dialect(inputs: int) -> None:
+    """Real payloads, damaged, into every decoder on every kind of topic; inputs are counted per decoder call."""
+    chance, done = random.Random(inputs), 0
+    calls = sum(len(topics) for _, topics in DECODERS)
+    while done < inputs:
+        answers_well(damaged(chance.choice(SEEDS), chance))
+        answers_well(chance.choice(SEEDS))  # so that edge nodes are born again
+        done += 2 * calls
 
 
 @given(st.binary(max_size=200))
@@ -72,9 +140,9 @@ def answers_well(payload: bytes) -> None:
 @example(b'{"value": 1, "time": ' + b"9" * 5000 + b"}")
 @example(b'{"value": 1, "time": "' + b"9" * 5000 + b'"}')
 @settings(max_examples=300, deadline=None)
-def test_any_bytes(payload: bytes) -> None:
+def test_any_bytes(raw: bytes) -> None:
     """Arbitrary bytes."""
-    answers_well(payload)
+    answers_well(raw)
 
 
 @given(DOCUMENTS)

@@ -1,0 +1,63 @@
+"""Memory while the store is down and the broker holds a million messages for us; nothing is lost when it is back."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from telemetry.health import Component
+from tests.collectors.mqtt.bench import MqttBench, Publisher
+from tests.contracts.collector import SizedSink, until
+from tests.support import Mosquitto
+
+
+def resident_mb() -> float:
+    """Memory of this process in RAM [MB]."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class CountingSink(SizedSink):
+    """Counts instead of keeping: what it remembered would be the memory that is measured."""
+
+    count = 0
+
+    async def put(self, samples: object) -> None:
+        await super().put(samples)  # type: ignore[arg-type]  # only handed on
+        self.count += len(self.samples)
+        self.samples.clear()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize(
+    "messages", [20_000, pytest.param(1_000_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])]
+)
+async def test_a_backlog_at_the_broker_is_no_backlog_in_memory(mosquitto: Mosquitto, messages: int) -> None:
+    """The sink stands still: 5,000 messages and no more are in hand; memory grows by less than 40 MB; then all come."""
+    bench, sink = MqttBench(mosquitto), CountingSink()
+    bench.bound = 5000
+    collector, component = bench.collector()
+    task = asyncio.create_task(collector.run(sink))
+    await until(lambda: bool(component.snapshot()["detail"]))
+    sink.block()
+    publisher = Publisher(mosquitto.port)
+    before = resident_mb()
+    for _ in range(messages // 10_000):
+        part = [bench.message(*identity, value) for identity, value in bench.next(10_000).items()]
+        await asyncio.to_thread(publisher.publish, part)
+    await asyncio.sleep(0.5)
+    del part
+    assert resident_mb() - before < 40
+    assert in_hand(component) <= 5000
+    sink.unblock()
+    await until(lambda: sink.count >= messages, 600)
+    assert resident_mb() - before < 60
+    task.cancel()
+    await asyncio.wait([task])
+    publisher.close()
+
+
+def in_hand(component: Component) -> float:
+    gauges: dict[str, float] = component.snapshot()["gauges"]
+    return gauges.get("in_flight", 0)
