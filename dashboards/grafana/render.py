@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
+from dashboards.grafana import provisioning
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.texts import LANGUAGES, Language, Texts
+from pipeline.stores.influxdb_config import InfluxDbConfig
 from telemetry.plant import Plant
 
 _SCHEMA_VERSION: Final = 39
@@ -34,9 +36,9 @@ def _of_every_version(board: dict[str, Any]) -> dict[str, Any]:
     return board
 
 
-def files(plant: Plant) -> dict[Path, str]:
-    """Every rendered board by its path below the folder of rendered files."""
-    return {
+def files(plant: Plant, store: InfluxDbConfig) -> dict[Path, str]:
+    """Every rendered board and provisioning file by its path below the folder of rendered files."""
+    rendered = {
         Path(language, f"{name.replace('_', '-')}.json"): json.dumps(
             board, indent=1, sort_keys=True, ensure_ascii=False
         )
@@ -44,3 +46,4 @@ def files(plant: Plant) -> dict[Path, str]:
         for language in LANGUAGES
         for name, board in boards(plant, language).items()
     }
+    return rendered | provisioning.files(plant, store)

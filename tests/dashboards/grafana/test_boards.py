@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from dashboards.grafana import looks
+from dashboards.grafana import alerts, looks
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.render import boards, files
 from dashboards.grafana.texts import Texts
 from km0.grafana import app
 from km0.plantfile import PlantFile, sample_file
+from pipeline.stores.influxdb_config import InfluxDbConfig
 from telemetry.config import load
 from tests.dashboards.grafana.asking import panels
+from tests.dashboards.grafana.simulated_day import demonstrator
 
 PLANT = load(sample_file(), PlantFile).plant
 RENDERED = Path(__file__).parents[3] / "dashboards" / "grafana" / "rendered"
@@ -41,7 +43,7 @@ def test_a_differing_file_is_named_and_put_right(tmp_path: Path) -> None:
     assert checked.exit_code == 1
     assert "wall.json" in checked.output.replace("\n", "")
     assert "1 of them written" in CliRunner().invoke(app, arguments).output.replace("\n", " ")
-    assert spoilt.read_text() == files(PLANT)[Path("fr/wall.json")]
+    assert spoilt.read_text() == files(PLANT, InfluxDbConfig(url="http://influxdb:8086"))[Path("fr/wall.json")]
 
 
 def test_every_text_has_its_french() -> None:
@@ -49,6 +51,8 @@ def test_every_text_has_its_french() -> None:
     texts = Texts("fr")
     for make in BOARDS:
         make(PLANT, texts).build()
+    for rule in alerts.rules(demonstrator(), texts):
+        alerts.as_grafana(rule, texts)
     assert texts.missing == set()
 
 
@@ -131,3 +135,10 @@ def test_thresholds_come_from_the_plant_file() -> None:
     levels = tile["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert [level["value"] for level in levels] == [None, 0.6375, 0.75]
     assert "75%" in tile["title"]
+
+
+def test_no_secret_is_written_into_a_file() -> None:
+    """The token of InfluxDB is a file that Grafana reads, the address for alerts an environment variable."""
+    text = (RENDERED / "provisioning" / "datasources" / "km0.yaml").read_text()
+    assert "Token $__file{/run/secrets/km0_grafana_token}" in text
+    assert "$KM0_ALERT_EMAIL" in (RENDERED / "provisioning" / "alerting-fr" / "km0.yaml").read_text()

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from dashboards.grafana import alerts
 from dashboards.grafana.render import boards
+from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant
+from telemetry.samples import SECOND_NS
 from tests.dashboards.grafana.asking import Asked, ask, asked, filled, panels
 from tests.dashboards.grafana.simulated_day import Day, loaded
 from tests.pipeline.stores.influxd import Influxd
@@ -115,3 +118,15 @@ def test_one_machine_at_a_time(day: Day, english: dict[str, dict[str, Any]]) -> 
 def test_a_plant_without_links_or_targets_has_its_boards_too() -> None:
     """No asset at all is a plant as well: boards are made, and none judges anything."""
     assert set(boards(Plant(), "fr")) == {"wall", "machine", "losses", "shift", "network", "data_path", "energy"}
+
+
+def test_every_alert_rule_has_a_figure_to_judge(day: Day) -> None:
+    """Each rule's query, over the stretch it looks at, gives a figure per asset: the last hours of the day."""
+    empty = []
+    for rule in alerts.rules(day.plant, Texts("en")):
+        query = filled(str(rule.select), {}, day.end_ns - rule.last_s * SECOND_NS, day.end_ns, "1m")
+        series, _ = ask(day, rule.select.source.value, query)
+        if not any(row[1] is not None for one in series for row in one["values"]):
+            empty.append((rule.key, query))
+        assert all(set(one["tags"]) == {"asset"} for one in series), rule.key
+    assert empty == []
