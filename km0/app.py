@@ -15,6 +15,7 @@ import structlog
 
 from collectors.retry import keep_running
 from km0.plantfile import PlantFile
+from pipeline.ingest.data_path import DataPath
 from pipeline.ingest.drain import Drain
 from pipeline.ingest.spool import Spool
 from pipeline.recompute import Recompute
@@ -64,12 +65,22 @@ async def running(
             ) as spool,
             asyncio.TaskGroup() as keepers,
         ):
-            drain = Drain(spool, store, health.component("drain"), on_stored=on_stored)
+            path = DataPath(file.plant.assets, [section.name for section in file.collectors])
+
+            def stored(samples: Sequence[Sample], stored_ns: int) -> None:
+                if path.measures:
+                    path.stored(samples, stored_ns)
+                if on_stored is not None:
+                    on_stored(samples, stored_ns)
+
+            drain = Drain(spool, store, health.component("drain"), on_stored=stored)
             recompute = Recompute(store, file.plant, health.component("recompute"))
             kept = [
                 keepers.create_task(drain.run(), name="drain"),
                 keepers.create_task(recompute.run(), name="recompute"),
             ]
+            if path.measures:
+                kept.append(keepers.create_task(path.run(spool), name="data path"))
             address = None
             if file.web is not None:
                 serving, address = await _serve(keepers, file, store, health, spool)
@@ -77,7 +88,8 @@ async def running(
             async with asyncio.TaskGroup() as sources:
                 collecting = [
                     sources.create_task(
-                        keep_running(collector, spool, health.component(collector.name)), name=collector.name
+                        keep_running(collector, path.sink(collector.name, spool), health.component(collector.name)),
+                        name=collector.name,
                     )
                     for collector in (section.build(file.plant, health) for section in file.collectors)
                 ]

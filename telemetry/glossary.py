@@ -192,6 +192,26 @@ METRICS: Final[dict[str, Metric]] = {
             subject="source",
         ),
         Metric("lag", "ms", "gauge", "source time to durable", "délai source → disque", subject="source"),
+        *(
+            Metric(
+                f"{stage}_{figure}",
+                "ms",
+                "gauge",
+                f"source time to {meaning}: {of}, of all samples since the value before",
+                f"délai source → {meaning_fr} : {of_fr}",
+                subject="source",
+            )
+            for stage, meaning, meaning_fr in (
+                ("received", "received by the collector", "reçu"),
+                ("durable", "on disk in the spool", "sur disque"),
+                ("queryable", "answered by the store", "consultable"),
+            )
+            for figure, of, of_fr in (
+                ("p50", "median", "médiane"),
+                ("p99", "99 %", "99e centile"),
+                ("max", "the slowest", "le plus lent"),
+            )
+        ),
         Metric(
             "spool_fill",
             "%",
