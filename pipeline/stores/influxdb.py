@@ -18,7 +18,7 @@ from pipeline.stores.columns import Columns, refusals
 from pipeline.stores.influxdb_config import InfluxDbConfig
 from pipeline.stores.influxdb_journal import Journal
 from pipeline.stores.influxdb_kpis import KpiBucket
-from pipeline.stores.influxdb_rows import parse, table
+from pipeline.stores.influxdb_rows import table
 from pipeline.stores.influxdb_schema import (
     GROUPED,
     MEASUREMENTS,
@@ -122,7 +122,7 @@ class InfluxDbStore:
         before = found.pop(0) if holds(metric) else []
         if word:
             return _of_rows([*before, *found[0]], metric)
-        times, values = parse(self._server.ask_csv(self._bucket, f"SELECT {name(metric)} {inside}"))
+        times, values = self._server.ask_numbers(self._bucket, f"SELECT {name(metric)} {inside}")
         quality = _scattered(times, found[0], beside[0], np.zeros(len(times), np.int8))
         texts = _scattered(times, found[1], beside[1], np.full(len(times), "", object))
         rest = Series(times, values, quality, texts)

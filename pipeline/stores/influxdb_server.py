@@ -16,9 +16,11 @@ from time import time, time_ns
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import msgspec
 import urllib3
 
 from pipeline.stores.influxdb_config import InfluxDbConfig
+from pipeline.stores.influxdb_rows import Times, Values, columns
 from telemetry.errors import StoreError
 from telemetry.samples import SECOND_NS
 
@@ -102,7 +104,7 @@ class InfluxServer:
 
     def ask(self, bucket: str, statements: Sequence[str]) -> list[list[dict[str, Any]]]:
         """Of each InfluxQL statement its series, as InfluxDB gives them in JSON: tags, columns, values. StoreError."""
-        answer = self._query(bucket, "; ".join(statements), "application/json")
+        answer = self._query(bucket, "; ".join(statements))
         found: list[list[dict[str, Any]]] = [[] for _ in statements]
         try:
             for result in json.loads(answer)["results"]:
@@ -113,16 +115,19 @@ class InfluxServer:
             raise StoreError(f"InfluxDB at {self._config.url} answers what is no InfluxQL result: {error}") from error
         return found
 
-    def ask_csv(self, bucket: str, statement: str) -> bytes:
-        """The answer to one InfluxQL statement as CSV: `name,tags,time,…`; nothing when there is no row. StoreError."""
-        answer = self._query(bucket, statement, "application/csv")
-        if answer.startswith(b"error\n"):
-            raise _trouble(answer[6:].decode(errors="replace").strip(), bucket)
-        return answer
+    def ask_numbers(self, bucket: str, statement: str) -> tuple[Times, Values]:
+        """Times [ns] and values of one numeric field of one series. Raises StoreError."""
+        try:
+            times, values, trouble = columns(self._query(bucket, statement))
+        except (msgspec.DecodeError, ValueError) as error:
+            raise StoreError(f"InfluxDB at {self._config.url} answers what are no numbers: {error}") from error
+        if trouble:
+            raise _trouble(trouble, bucket)
+        return times, values
 
     def execute(self, statement: str, bucket: str = "") -> None:
         """An InfluxQL statement that changes something (1.x). Raises StoreError."""
-        for result in json.loads(self._query(bucket, statement, "application/json")).get("results", ()):
+        for result in json.loads(self._query(bucket, statement)).get("results", ()):
             if "error" in result:
                 raise StoreError(f"InfluxDB: {result['error']}")
 
@@ -131,11 +136,11 @@ class InfluxServer:
 
     # --- inside ---
 
-    def _query(self, bucket: str, statement: str, accept: str) -> bytes:
+    def _query(self, bucket: str, statement: str) -> bytes:
         database, _, policy = bucket.partition("/")
         fields = {"db": database, "epoch": "ns"} | ({"rp": policy} if policy else {})
         body = urlencode({"q": statement})
-        headers = {"Accept": accept, "Content-Type": "application/x-www-form-urlencoded"}
+        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
         answer = self._request("POST", "/query", fields, headers, body.encode())
         if answer.status != 200:
             _raise_query(answer.status, answer.headers, answer.data, bucket)

@@ -1,0 +1,211 @@
+"""InfluxDB: our store beside what the server takes from prebuilt bodies, and beside influxdb-client, in one run.
+
+Needs influxd on the PATH. The server's CPU is not counted, only this process's; the points are the same for all.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import numpy as np
+import urllib3
+
+from benchmarks import Row
+from benchmarks.measure import in_turn
+from pipeline.stores import InfluxDbConfig
+from pipeline.stores.columns import Columns
+from pipeline.stores.duckdb import DuckDbStore
+from pipeline.stores.influxdb import InfluxDbStore
+from pipeline.stores.influxdb_writing import BODY_LINES, Lines
+from telemetry.samples import SECOND_NS, Sample, Window
+
+T0: Final = 1_795_300_000 * SECOND_NS
+ROWS: Final = 100_000
+DATABASES: Final = ("km0", "km0_kpi", "km0_journal")
+
+
+@contextmanager
+def influxd() -> Iterator[str]:
+    """The address of a server of its own, its data on the disk of the checkout."""
+    program = shutil.which("influxd")
+    if program is None:
+        raise SystemExit("influxd is not installed: apt-get install influxdb")
+    with tempfile.TemporaryDirectory(dir=".") as folder, socket.socket() as http, socket.socket() as rpc:
+        for free in (http, rpc):
+            free.bind(("127.0.0.1", 0))
+        ports = [free.getsockname()[1] for free in (http, rpc)]
+        http.close()
+        rpc.close()
+        config = Path(folder) / "influxdb.conf"
+        config.write_text("")
+        settings = {"META_DIR": "meta", "DATA_DIR": "data", "DATA_WAL_DIR": "wal"}
+        environment = {f"INFLUXDB_{name}": f"{folder}/{place}" for name, place in settings.items()} | {
+            "INFLUXDB_HTTP_BIND_ADDRESS": f"127.0.0.1:{ports[0]}", "INFLUXDB_BIND_ADDRESS": f"127.0.0.1:{ports[1]}",
+            "INFLUXDB_REPORTING_DISABLED": "true", "INFLUXDB_HTTP_LOG_ENABLED": "false", "PATH": os.environ["PATH"],
+        }  # fmt: skip
+        process = subprocess.Popen(
+            [program, "-config", str(config)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        url = f"http://127.0.0.1:{ports[0]}"
+        try:
+            for _ in range(200):
+                try:
+                    urlopen(f"{url}/ping", timeout=1).close()  # noqa: S310  # http, to ourselves
+                    break
+                except (URLError, OSError):
+                    time.sleep(0.05)
+            for name in DATABASES:
+                ask(url, f'CREATE DATABASE "{name}"')
+            yield url
+        finally:
+            process.kill()
+            process.wait()
+
+
+def ask(url: str, statement: str) -> bytes:
+    fields = urlencode({"q": statement, "db": "km0", "epoch": "ns"}).encode()
+    with urlopen(f"{url}/query", fields, timeout=120) as answer:  # noqa: S310  # http, to ourselves
+        found: bytes = answer.read()
+        return found
+
+
+def gauges(first: int, rows: int = ROWS) -> list[Sample]:
+    """Ten machines at 1 Hz."""
+    return [
+        Sample(T0 + n // 10 * SECOND_NS, f"km0/bench/cell/mill-{n % 10}", "power", n % 4096 * 0.25, received_ns=T0 + n)
+        for n in range(first, first + rows)
+    ]
+
+
+def bodies(samples: list[Sample]) -> list[bytes]:
+    columns = Columns.of(samples)
+    assert columns is not None
+    lines = Lines(columns, set()).text
+    return ["".join(lines[start : start + BODY_LINES]).encode() for start in range(0, len(lines), BODY_LINES)]
+
+
+def writing(url: str) -> list[Row]:
+    """Each round other points, made beforehand, so that nobody replaces what another wrote."""
+    numbers = count()
+    pool = urllib3.PoolManager()
+    store = InfluxDbStore(InfluxDbConfig(url=url))
+    client = import_module("influxdb_client")
+    ready: dict[str, list[Any]] = {
+        "prebuilt bodies": [bodies(gauges(next(numbers) * ROWS)) for _ in range(3)],
+        "our store": [gauges(next(numbers) * ROWS) for _ in range(3)],
+        "influxdb-client": [gauges(next(numbers) * ROWS) for _ in range(3)],
+    }
+
+    def prebuilt() -> float:
+        for body in ready["prebuilt bodies"].pop():
+            assert pool.request("POST", f"{url}/write?db=km0&precision=ns", body=body).status == 204
+        return ROWS
+
+    def ours() -> float:
+        samples = ready["our store"].pop()
+        for start in range(0, ROWS, 50_000):  # as the drain does
+            store.write(samples[start : start + 50_000])
+        return ROWS
+
+    def theirs() -> float:
+        options = client.WriteOptions(batch_size=5000, flush_interval=1000)
+        with client.InfluxDBClient(url=url, token="", org="-") as session:
+            service = session.write_api(write_options=options)
+            # 1.6 has no /api/v2/write: what the client would send goes to /write instead, by a pool of the same kind
+            service._write_service.post_write = _to_write(pool, url)
+            for one in ready["influxdb-client"].pop():
+                *_, asset = one.asset.split("/")
+                point = client.Point("machine").tag("area", "bench").tag("asset", asset).tag("line", "cell")
+                point = point.tag("site", "km0").field("power", one.value).field("power_quality", one.quality)
+                service.write("km0", "-", point.field("power_received", one.received_ns).time(one.time_ns))
+            service.close()
+        return ROWS
+
+    contestants: dict[str, Callable[[], float]] = {
+        "prebuilt bodies, straight to the server": prebuilt,
+        "InfluxDbStore.write, samples to stored": ours,
+        "influxdb-client, Point and batching write API": theirs,
+    }
+    rows = in_turn(contestants, "points", rounds=3)
+    store.close()
+    return rows
+
+
+def _to_write(pool: urllib3.PoolManager, url: str) -> Callable[..., None]:
+    def post_write(*, body: bytes, **_: object) -> None:
+        assert pool.request("POST", f"{url}/write?db=km0&precision=ns", body=body).status == 204
+
+    return post_write
+
+
+def reading(url: str, rows: int = 200_000) -> list[Row]:
+    """One gauge of one machine into arrays."""
+    store = InfluxDbStore(InfluxDbConfig(url=url))
+    asset, start = "km0/bench/cell/reader", T0 - 10**7 * SECOND_NS
+    for first in range(0, rows, 50_000):
+        numbers = range(first, first + 50_000)
+        store.write([Sample(start + n * SECOND_NS, asset, "power", n % 4096 * 0.25, received_ns=T0) for n in numbers])
+    window = Window(start, T0)
+
+    def ours() -> float:
+        return len(store.read(asset, "power", window))
+
+    def as_json() -> float:
+        where = f"WHERE asset = 'reader' AND time < {T0}"
+        answer = json.loads(ask(url, f"SELECT power, power_quality FROM machine {where}"))
+        found = answer["results"][0]["series"][0]["values"]
+        times = np.array([row[0] for row in found], np.int64)
+        np.array([row[1] for row in found]), np.array([row[2] for row in found], np.int8)
+        return len(times)
+
+    found = in_turn({"read a gauge as JSON": as_json, "InfluxDbStore.read": ours}, "samples", rounds=3)
+    store.close()
+    return found
+
+
+def month() -> list[Row]:
+    """A month of one machine at 1 Hz in DuckDB, and what a dashboard asks of it: an hourly mean."""
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        path, asset, rows = Path(folder) / "store.duckdb", "km0/bench/cell/mill-1", 30 * 86400
+        store = DuckDbStore(path)
+        for first in range(0, rows, 200_000):
+            numbers = range(first, min(first + 200_000, rows))
+            store.write([Sample(T0 + n * SECOND_NS, asset, "power", n % 4096 * 0.25) for n in numbers])
+        day = Window(T0 + 20 * 86400 * SECOND_NS, T0 + 21 * 86400 * SECOND_NS)
+        whole = Window(T0, T0 + rows * SECOND_NS)
+
+        def asked(window: Window) -> Callable[[], float]:
+            def ask() -> float:
+                series = store.read(asset, "power", window)
+                hours = (series.times_ns - T0) // (3600 * SECOND_NS)
+                np.bincount(hours, series.values)
+                return 1
+
+            return ask
+
+        found = in_turn(
+            {"a day of 1 Hz by the hour": asked(day), "a month of 1 Hz by the hour": asked(whole)}, "questions"
+        )
+        store.close()
+    return [
+        {"what": f"DuckDB: {row['what']}", "ms": round(1000 / max(row["questions/s"], 1), 1), "rounds": row["rounds"]}
+        for row in found
+    ]
+
+
+def run() -> list[Row]:
+    with influxd() as url:
+        return writing(url) + reading(url) + month()
