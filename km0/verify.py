@@ -3,10 +3,13 @@
 import asyncio
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -33,6 +36,8 @@ def verify(
     from km0.verification import verified
     from simulators.scenario import open_scenario
 
+    if store not in ("duckdb", "influxdb"):
+        raise ConfigError(f"--store {store}: there are duckdb and influxdb")
     wanted = open_scenario(scenario)
     changes: dict[str, Any] = {"seed": seed} if seed is not None else {}
     if hours is not None:
@@ -43,16 +48,13 @@ def verify(
     wanted = wanted.model_copy(update={"faults": _faults(faults, wanted)})
     with tempfile.TemporaryDirectory(prefix="km0-verify-") as temporary:
         folder = Path(temporary) if data is None else _empty(data)
-        with Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True
-        ) as progress:
+        with _store(store, folder) as section, _progress() as progress:
             bar = progress.add_task(f"{wanted.hours:g} h of {scenario}", total=1.0)
-            found = asyncio.run(
-                verified(
-                    wanted, Path(scenario).stem, folder, _store(store, folder),
-                    lambda done: progress.update(bar, completed=done),
-                )
-            )  # fmt: skip
+
+            def played(share: float) -> None:
+                progress.update(bar, completed=share)
+
+            found = asyncio.run(verified(wanted, Path(scenario).stem, folder, section, played))
         (folder / "verification.json").write_text(json.dumps(found.as_json(), indent=1) + "\n", encoding="utf-8")
     if as_json:
         out.print(json.dumps(found.as_json()), markup=False)
@@ -76,10 +78,20 @@ def _faults(asked: str, scenario: Any) -> Any:
     return scheduled([kind for kind in FAULTS if kind in names], scenario.hours)
 
 
-def _store(kind: str, folder: Path) -> dict[str, Any]:
+def _progress() -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True)
+
+
+@contextmanager
+def _store(kind: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """The [store] section; a server for it runs while the context is open."""
     if kind == "duckdb":
-        return {"kind": "duckdb", "path": str(folder / "km0.duckdb")}
-    raise ConfigError(f"--store {kind}: there is duckdb")
+        yield {"kind": "duckdb", "path": str(folder / "km0.duckdb")}
+    else:
+        from km0.influxd import influxd
+
+        with influxd(folder / "influxd") as section:
+            yield section
 
 
 def _empty(folder: Path) -> Path:
@@ -101,7 +113,8 @@ def _show(found: Any) -> None:
             line.asset.rsplit("/", 1)[-1], line.kpi, _number(line.truth), _number(line.computed), f"{line.error:.2g}",
             f"{line.tolerance:.2g}", f"{line.coverage:.3f}", judged, "[red]wrong[/]" if line.wrong else "ok",
         )  # fmt: skip
-    out.print(table, width=None if out.is_terminal else 130)
+    wide = out if out.is_terminal else Console(width=130, highlight=False)
+    wide.print(table)
     for line in found.lines:
         for wrong in line.wrong[:3]:
             out.print(f"wrong: {line.asset} {line.kpi}: {wrong}", markup=False)

@@ -10,6 +10,7 @@ import pytest
 
 from km0 import verify as command
 from telemetry.errors import ConfigError
+from tests.support import require_program
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -109,6 +110,15 @@ def test_every_scenario_of_the_library_is_true(scenario: str) -> None:
     """The whole library, whole."""
     code, found = verify(scenario)
     assert (code, wrong(found)) == (0, set())
+
+
+@pytest.mark.soak
+def test_influxdb_holds_the_same_truth() -> None:
+    """The other store, a real influxd, through broken wires."""
+    require_program("influxd", "influxdb")
+    code, found = verify("demonstrator", "--hours", "4", "--store", "influxdb", "--faults", "late,broker-restart")
+    assert (code, wrong(found), found["store"]) == (0, set(), "influxdb")
+    assert found["samples"]["lost"] == 0
 
 
 @pytest.mark.parametrize(
