@@ -71,6 +71,9 @@ class Grafana:
                 yield self._board(board, folder, wanted.version)
         if wanted.mail is not None:
             yield self._contact(wanted.mail)
+        for language in LANGUAGES:  # a rule's uid is unique in all of Grafana, so they are in one language at a time
+            if language != wanted.alert_language and self._get(_group_of(language)) is not None:
+                yield self._send("DELETE", _group_of(language), f"alert rules {language}")
         yield self._rules(wanted)
 
     def remove(self) -> Iterator[str]:
@@ -78,10 +81,8 @@ class Grafana:
         self._check()
         for language in LANGUAGES:
             folder = f"km0-{language}"
-            if self._get(f"/v1/provisioning/folder/{folder}/rule-groups/{alerts.GROUP}") is not None:
-                yield self._send(
-                    "DELETE", f"/v1/provisioning/folder/{folder}/rule-groups/{alerts.GROUP}", "alert rules"
-                )
+            if self._get(_group_of(language)) is not None:
+                yield self._send("DELETE", _group_of(language), "alert rules")
             for name in boards(Plant(), language).values():
                 if self._get(f"/dashboards/uid/{name['uid']}") is not None:
                     yield self._send("DELETE", f"/dashboards/uid/{name['uid']}", f"board {name['uid']}")
@@ -141,7 +142,7 @@ class Grafana:
 
     def _rules(self, wanted: Wanted) -> str:
         texts, folder = Texts(wanted.alert_language), f"km0-{wanted.alert_language}"
-        place = f"/v1/provisioning/folder/{folder}/rule-groups/{alerts.GROUP}"
+        place = _group_of(wanted.alert_language)
         rules = [alerts.as_grafana(rule, texts) for rule in alerts.rules(wanted.plant, texts)]
         if wanted.mail is not None:
             rules = [rule | {"notification_settings": alerts.routing()} for rule in rules]
@@ -195,3 +196,7 @@ class Grafana:
                 "(Editor suffices without data sources)."
             )
         return f"Grafana at {self._url} refuses {method} {path}: {error.message}"
+
+
+def _group_of(language: Language) -> str:
+    return f"/v1/provisioning/folder/km0-{language}/rule-groups/{alerts.GROUP}"

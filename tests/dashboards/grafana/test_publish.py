@@ -1,6 +1,7 @@
 """`km0 grafana publish` against a server that takes what Grafana's API documents and nothing else."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,13 @@ def test_without_a_mail_address_rules_follow_the_routing_that_is_there(server: S
     assert server.contacts == {}
     assert server.sources == {}
     assert all("notification_settings" not in rule for rule in server.groups["km0-fr", "km0"]["rules"])
+
+
+def test_alerts_are_in_one_language_at_a_time(server: StrictGrafana) -> None:
+    """In English after French: the French rules go, for a rule's uid is unique in all of Grafana."""
+    list(Grafana(server.url, "admin").publish(WANTED))
+    list(Grafana(server.url, "admin").publish(replace(WANTED, alert_language="en")))
+    assert set(server.groups) == {("km0-en", "km0")}
 
 
 @pytest.mark.parametrize(("token", "says"), [("wrong", "does not know this token"), ("viewer", "role Admin")])
