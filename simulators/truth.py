@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from simulators.link import LinkModel, link_events
+from simulators.link import PROBE_METRICS, LinkModel, link_events
 from simulators.lives import lives
 from simulators.machine import NS_PER_MS, Fact, MachineModel, Made, Turn
 from simulators.timeline import Event, Timeline
@@ -180,6 +181,7 @@ class Truth:
         self._seed = seed
         self._models = {model.path: model for model in machines}
         self._links = {link.path: link for link in links}
+        self._probes: dict[str, tuple[Timeline, list[Event]]] = {}
         self._lived = {path: _Lived(lives(self._models, path, seed, born_ns)) for path in self._models}
 
     @property
@@ -238,8 +240,14 @@ class Truth:
     def link(self, asset: str, start_ns: int, end_ns: int) -> LinkTruth:
         """The router's probes of a link. Raises as `machine`."""
         self._check(start_ns, end_ns)
-        events = Timeline(link_events(self._links[asset], self._seed, self._born_ns)).until(end_ns)
-        inside: list[Event] = [event for event in events if event[0] >= start_ns]
+        timeline, probes = self._probes.get(asset) or (
+            Timeline(link_events(self._links[asset], self._seed, self._born_ns), PROBE_METRICS.__contains__),
+            [],
+        )
+        self._probes[asset] = timeline, probes
+        probes += timeline.until(end_ns)
+        instant = itemgetter(0)
+        inside = probes[bisect_left(probes, start_ns, key=instant) : bisect_left(probes, end_ns, key=instant)]
         answered = tuple(float(value) for _, metric, value in inside if metric == "rtt")
         return LinkTruth(asset, start_ns, end_ns, answered, sum(metric == "rtt_lost" for _, metric, _ in inside))
 
