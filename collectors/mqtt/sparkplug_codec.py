@@ -92,6 +92,8 @@ def value_of(metric: Any, datatype: int) -> object:
     if datatype in TYPE_NAMES or field in ("dataset_value", "template_value"):
         raise MessageError(Fault.SHAPE, f"is a {TYPE_NAMES.get(datatype, field)}, which has no single value")
     value = getattr(metric, field)
+    if field == "string_value" and not isinstance(value, str):  # proto2 gives a string that is no UTF-8 as its bytes
+        raise MessageError(Fault.SYNTAX, "is a string that is not UTF-8")
     if field == "bytes_value":
         return _only_element(value, datatype)
     bits = _SIGNED_BITS.get(datatype)

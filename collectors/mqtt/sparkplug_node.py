@@ -185,8 +185,8 @@ class EdgeNode:
 
     def _births(self, item: Item) -> Iterator[Sample | MessageError]:
         for metric in item.payload.metrics:
-            if not metric.name:
-                yield MessageError(Fault.SHAPE, f"a metric of {item.kind} has no name")
+            if not metric.name or not isinstance(metric.name, str):  # bytes, when it is no UTF-8
+                yield MessageError(Fault.SHAPE, f"a metric of {item.kind} has no name that is text")
                 continue
             before = self._named.get((item.device, metric.name))
             asset, mapped = self._mapped(item.device, metric.name)
