@@ -15,6 +15,7 @@ import structlog
 
 from collectors.retry import keep_running
 from km0.plantfile import PlantFile
+from km0.self_report import report
 from pipeline.ingest.data_path import DataPath
 from pipeline.ingest.drain import Drain
 from pipeline.ingest.spool import Spool
@@ -81,6 +82,12 @@ async def running(
             ]
             if path.measures:
                 kept.append(keepers.create_task(path.run(spool), name="data path"))
+            named = {section.name for section in file.collectors}  # an asset called as a collector is that collector's
+            platforms = [one.path for one in file.plant.assets
+                         if one.kind == "platform" and one.path.rpartition("/")[2] not in named]  # fmt: skip
+            if platforms:
+                told = report(platforms, health, spool, file.spool.max_bytes)
+                kept.append(keepers.create_task(told, name="self report"))
             address = None
             if file.web is not None:
                 serving, address = await _serve(keepers, file, store, health, spool)
