@@ -362,7 +362,7 @@ def test_data_sets_and_templates_are_set_aside_by_name(datatype: int, kind: str,
 def test_text_that_is_no_utf8_is_refused() -> None:
     """As a value and as a name: protobuf hands out bytes instead of text. Found by fuzzing."""
     conversation = Conversation().born()
-    text = metric("State", "stopped", alias=2).replace(b"stopped", b"\xffopped")
+    text = metric("State", "stopped", alias=2).replace(b"stopped", b"\xfftopped")
     assert "not UTF-8" in reasons(conversation.ddata(text, seq=2))
     name = metric("State", "STOPPED", datatype=12).replace(b"\x0a\x05State", b"\x0a\x05\xfftate")
     assert "no name that is text" in reasons(conversation.dbirth(name, seq=3))
