@@ -197,7 +197,7 @@ def _hundred(machines: int = 100, events: int = 10_000) -> list[Row]:
         return lambda: cost(work)
 
     rows = in_turn({"100 machines × a year, whole": lambda: cost(whole)}, "events", rounds=3)
-    few = 4
+    few = 2
     with ThreadPoolExecutor(os.cpu_count()) as threads, ProcessPoolExecutor(os.cpu_count()) as processes:
         rows += in_turn(
             {

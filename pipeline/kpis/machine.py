@@ -118,6 +118,7 @@ class MachineHistory:
         self._judged = self._counted & inside(self._good.known, at)
         self._opening = opening(Window(start, end), calendar, zone)
         self._required = required(Window(start, end), calendar, zone)
+        self._required_before = elapsed(self._required, self._edges)
         failed_at = at[broke]
         self._failures = failed_at[inside(self._required, failed_at)]
         made_in = self._segments(self._made)
@@ -151,7 +152,7 @@ class MachineHistory:
         return Oee(
             NF_E60_182,
             total=cut.seconds,
-            opening=total_ns(intersect(self._opening, whole)) / SECOND_NS,
+            opening=int(np.diff(elapsed(self._opening, whole[0]))[0]) / SECOND_NS,
             required=(int(lengths.sum()) - planned) / SECOND_NS,
             known=(float(split.sum()) - planned) / SECOND_NS,
             running=float(split[_RUNNING]) / SECOND_NS,
@@ -213,10 +214,11 @@ class MachineHistory:
     def _part(self, window: Window) -> tuple[Window, slice, Instants]:
         """The window cut at now, the stretches of the timeline in it, and how much of each is required [ns]."""
         cut = Window(window.start_ns, max(window.start_ns, min(window.end_ns, self._end_ns)))
-        needed = intersect(self._required, np.array([[cut.start_ns, cut.end_ns]], np.int64))
         first = max(int(np.searchsorted(self._edges, cut.start_ns, "right")) - 1, 0)
         last = max(int(np.searchsorted(self._edges, cut.end_ns, "left")), first)
-        return cut, slice(first, last), np.diff(elapsed(needed, self._edges[first : last + 1]))
+        required_before = self._required_before[first : last + 1].copy()
+        required_before[[0, -1]] = elapsed(self._required, np.array([cut.start_ns, cut.end_ns]))
+        return cut, slice(first, last), np.diff(required_before)
 
     def _segments(self, counts: Tally) -> tuple[Instants, signals.Flags]:
         """Per row of a tally: the stretch of the timeline it is of, and whether that is one, in required time.
