@@ -9,14 +9,15 @@ Invariants:
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable
-from time import time_ns
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from time import monotonic, time_ns
 from typing import Any, Final
 
 from collectors.opcua.config import OpcUaConfig
 from collectors.opcua.history import NoHistoryError, read_raw
 from collectors.opcua.machines import Reader
 from collectors.opcua.presence import Presence
+from collectors.opcua.progress import Progress
 from collectors.opcua.session import Session, connect
 from collectors.opcua.sources import Sources
 from collectors.opcua.subscription import Subscription
@@ -63,7 +64,25 @@ class OpcUaCollector:
         self._hole_opened = asyncio.Event()
         self._refused: dict[int, str] = {}
         self._without_history = ""
+        self._transfers = True
+        """Until the server has shown that it does not let a new session take over a subscription."""
+        self._settled = True
+        """Whether everything in `_latest` is durable."""
+        self._spoke: Final[dict[int, float]] = {}
+        """When nodes that may not be silent last spoke, on the monotonic clock [s]."""
+        self._silent: list[int] = []
+        self._away: list[Sample] = []
+        """What is to be said of the time in which the process did not run."""
+        self._kept: tuple[Subscription, dict[int, str]] | None = None
+        """The subscription that a broken connection left at the server, and the nodes it follows."""
         self._presence: Final = Presence(config.online_s, now_ns)
+        self._progress: Final = Progress(config.progress)
+        self._reached: Final = self._progress.read()
+        if self._reached.heard_ns:
+            self._presence.resume(self._reached.heard_ns, self._reached.states)
+            self._take_up_progress()
+            states = dict.fromkeys((one.asset, one.metric) for one in self._readers() if one.holds_state)
+            self._away = self._presence.lost(self._sources.assets, states, "the collector was not running")
         if config.history_s:
             self._holes.update(dict.fromkeys(range(len(self._sources)), now_ns() - round(config.history_s * SECOND_NS)))
 
@@ -75,33 +94,57 @@ class OpcUaCollector:
         """Collect until cancelled. Raises SourceError when the server is lost; then run again."""
         try:
             await self._connected(sink)
+        except asyncio.CancelledError:
+            if self._settled:
+                self._remember()
+            raise
         except SourceError as error:
             states = dict.fromkeys((one.asset, one.metric) for one in self._readers() if one.holds_state)
             await self._keep(sink, self._presence.lost(self._sources.assets, states, str(error)), [], None)
             raise
 
     async def _connected(self, sink: Sink) -> None:
-        for handle, latest_ns in self._latest.items():
-            self._holes.setdefault(handle, latest_ns)
         async with connect(self._config, self._password) as session:
-            subscription = await Subscription.create(session, self._config)
-            resolved: dict[int, str] = {}
+            kept, self._kept = self._kept, None
+            if kept is not None and await kept[0].resume(session):
+                subscription, resolved = kept
+                self._component.count("resumed")
+                await self._keep(sink, self._nothing_missed(resolved), [], subscription)
+            else:
+                self._transfers = self._transfers and kept is None
+                subscription, resolved = await Subscription.create(session, self._config), {}
+                for handle, latest_ns in self._latest.items():
+                    self._holes.setdefault(handle, latest_ns)
+            session.transferable = self._transfers
             try:
                 await self._follow(session, subscription, resolved)
-                await self._keep(sink, self._presence.connected(self._sources.assets), [], subscription)
+                said = self._away + self._presence.connected(self._sources.assets)
+                await self._keep(sink, said, [], subscription)
+                self._away = []
                 tasks = (
                     self._deliver(subscription, sink),
                     self._retry_refused(session, subscription, resolved),
                     self._fill_holes(session, subscription, resolved, sink),
+                    self._watch_silence(subscription),
                 )
                 await _together(self.name, *tasks)
+            except SourceError:
+                if self._transfers and subscription.standing:
+                    self._kept = (subscription, resolved)
+                raise
             finally:
                 subscription.close()
+
+    def _nothing_missed(self, resolved: Mapping[int, str]) -> list[Sample]:
+        """The server kept what we had not heard: what is unknown of the break will be told by what comes now."""
+        readers = [self._sources[handle].reader for handle in resolved if handle not in self._holes]
+        return [sample for reader in readers for sample in self._presence.filled(reader.asset, reader.metric)]
 
     async def _follow(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
         """Subscribe to every node not followed yet; `resolved` gets those that the server took."""
         namespaces = await session.namespaces()
         await self._sources.discover(session, namespaces)
+        self._take_up_progress()
         wanted, refused = {}, {}
         for handle, source in enumerate(self._sources):
             if handle in resolved:
@@ -120,6 +163,20 @@ class OpcUaCollector:
         self._report(subscription)
         self._hole_opened.set()
 
+    def _take_up_progress(self) -> None:
+        """What a former process delivered of sources that are known by now."""
+        for handle, source in enumerate(self._sources):
+            latest_ns = self._reached.latest.get(source.key, 0)
+            if latest_ns and handle not in self._latest:
+                self._latest[handle] = latest_ns
+                self._holes.setdefault(handle, latest_ns)
+
+    def _remember(self) -> None:
+        latest = {self._sources[handle].key: ns for handle, ns in self._latest.items()}
+        # a hole that is still open begins where its values end
+        latest.update({self._sources[handle].key: ns for handle, ns in self._holes.items()})
+        self._progress.write(self._presence.heard_ns, latest, self._presence.states.values())
+
     def _readers(self) -> list[Reader]:
         return [source.reader for source in self._sources]
 
@@ -128,11 +185,14 @@ class OpcUaCollector:
         self._component.gauge("nodes", len(nodes) - len(refused))
         self._component.gauge("bad_nodes", len(refused))
         self._component.gauge("short_queues", len(subscription.short_queues))
+        self._component.gauge("silent_nodes", len(self._silent))
         detail = f"{len(nodes) - len(refused)} of {len(nodes)} nodes"
         for handle, reason in list(refused.items())[:3]:
             detail += f"; {nodes[handle].label}: {reason}"
         for handle, size in list(subscription.short_queues.items())[:1]:
             detail += f"; the server queues only {size} values of {nodes[handle].label}: lower publishing_ms"
+        for handle in self._silent[:3]:
+            detail += f"; {nodes[handle].label} is silent"
         for name, reason in self._sources.missing.items():
             detail += f"; machine {name!r} was not found: {reason}"
         if self._without_history:
@@ -145,22 +205,38 @@ class OpcUaCollector:
             with contextlib.suppress(SourceError):  # a server that is gone is noticed, and said, by its silence
                 await self._follow(session, subscription, resolved)
 
+    async def _watch_silence(self, subscription: Subscription) -> None:
+        """Say which nodes have been silent for longer than the plant file lets them."""
+        limits = {handle: node.silence_s for handle, node in enumerate(self._config.nodes) if node.silence_s}
+        self._spoke.update(dict.fromkeys(limits, monotonic()))
+        while limits:
+            await asyncio.sleep(min(1.0, min(limits.values()) / 4))
+            now = monotonic()
+            silent = [handle for handle, limit in limits.items() if now - self._spoke[handle] > limit]
+            if silent != self._silent:
+                self._silent = silent
+                self._report(subscription)
+
     async def _deliver(self, subscription: Subscription, sink: Sink) -> None:
-        missing = 0
         while True:
             publications = await subscription.next()
             received_ns = self._now_ns()
-            if subscription.missing > missing:
-                self._component.count("missing_messages", subscription.missing - missing)
-                missing = subscription.missing
+            if subscription.missing:
+                self._component.count("missing_messages", subscription.missing)
+                subscription.missing = 0
                 self._open_holes(self._latest)
             samples = self._presence.alive(self._sources.assets)
+            self._component.gauge("server_ahead_ms", (publications[-1].published_ns - received_ns) / 1e6)
             aside: list[tuple[str, bytes]] = []
+            self._settled = False
             for publication in publications:
                 for handle, reading in publication.readings:
                     self._take(handle, reading, received_ns, samples, aside)
                 aside += publication.broken
             await self._keep(sink, samples, aside, subscription)
+            self._settled = True
+            if samples and samples[0].metric == "online":
+                self._remember()
             for publication in publications:
                 _raise_if_ended(publication)
 
@@ -178,6 +254,8 @@ class OpcUaCollector:
             aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
             return
         reader = self._sources[handle].reader
+        if handle in self._spoke:
+            self._spoke[handle] = monotonic()
         if reading.status & OVERFLOW:
             self._component.count("overflows")
             self._open_holes((handle,))

@@ -28,6 +28,12 @@ class OpcUaNode(Section):
     )
     scale: float = Field(1.0, description="the value is multiplied by it, to arrive at the glossary's unit")
     offset: float = Field(0.0, description="added after scaling [unit of the metric]")
+    deadband: float = Field(
+        0.0, ge=0, description="the server leaves out changes not larger than this [unit of the node]; 0: it sends all"
+    )
+    silence_s: float | None = Field(
+        None, gt=0, description="without a value for so long [s] the node is said to be silent; none: it may be"
+    )
 
     @field_validator("node")
     @classmethod
@@ -113,6 +119,11 @@ class OpcUaConfig(Section):
     )
     history_s: float = Field(
         0.0, ge=0, description="at the first connection, read so much of the server's own history [s]"
+    )
+    progress: Path | None = Field(
+        None,
+        description="file that remembers how far we got: after a restart of ours the server's history is read from "
+        "there on, and what it does not keep is unknown; without one a restart leaves its hole unsaid",
     )
     online_s: float = Field(
         60.0,

@@ -66,6 +66,8 @@ class Session:
 
     def __init__(self, client: Client, url: str) -> None:
         self.url: Final = url
+        self.transferable = False
+        """Lost, it is not closed: its subscriptions wait at the server for the session that comes after it."""
         self._client = client
 
     async def request(self, request: Any, *, patient: bool = False) -> bytes:
@@ -130,7 +132,13 @@ async def connect(config: OpcUaConfig, password: str | None) -> AsyncIterator[Se
             await client.create_session()
             await client.activate_session(config.user, password, client.user_certificate)
         renewal = asyncio.create_task(_renew(client), name=f"{config.name}: secure channel renewal")
-        yield Session(client, config.url)
+        session = Session(client, config.url)
+        try:
+            yield session
+        except SourceError:
+            if session.transferable:
+                _cut(client)
+            raise
     finally:
         if renewal is not None:
             renewal.cancel()

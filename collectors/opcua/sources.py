@@ -1,7 +1,8 @@
 """What is followed on one server: the nodes of the plant file and those that its machines are found to have.
 
-Invariant: a source keeps its number, its handle, for the life of the collector; what is found anew in a later session
-takes the place of the same source found before.
+Invariants:
+- a source keeps its number, its handle, for the life of the collector;
+- what is found again keeps its reader, which may remember the other parts of its metric, unless the namespaces moved.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,11 @@ class Source:
     events: bool = False
 
     @property
+    def key(self) -> str:
+        """Its name in the progress file."""
+        return f"{self.address} {self.reader.asset} {self.reader.metric}"
+
+    @property
     def label(self) -> str:
         return str(self.address)
 
@@ -40,6 +46,7 @@ class Sources:
         self._gate: Final = gate
         self._all: Final = [Source(parse(node.node), NodeValues(node, gate)) for node in config.nodes]
         self._handles: Final[dict[tuple[str, str, str, bool], int]] = {}
+        self._namespaces: list[str] = []
         self.missing: dict[str, str] = {}
         assets = [node.asset for node in config.nodes] + [machine.asset for machine in config.machines]
         self.assets: Final = tuple(dict.fromkeys(assets))
@@ -63,6 +70,7 @@ class Sources:
         self.missing = {}
         if not self._config.machines:
             return
+        moved, self._namespaces = list(namespaces) != self._namespaces, list(namespaces)
         browser = Browser(session, namespaces)
         found = await machines.find(browser)
         for wanted in self._config.machines:
@@ -71,9 +79,9 @@ class Sources:
                 continue
             await machines.describe(browser, machine, wanted.asset, self._gate)
             for told in machine.told:
-                self._take(Source(parse(browser.address(told.place.seen.node)), told.reader))
+                self._take(Source(parse(browser.address(told.place.seen.node)), told.reader), moved)
             if machine.speaks_events:
-                self._take(Source(parse(machine.address), EventValues(wanted.asset, self._gate), events=True))
+                self._take(Source(parse(machine.address), EventValues(wanted.asset, self._gate), events=True), moved)
 
     def _chosen(self, wanted: OpcUaMachine, found: list[Machine]) -> Machine | None:
         names = [machine.seen.name for machine in found]
@@ -86,10 +94,10 @@ class Sources:
         self.missing[wanted.machine or wanted.asset] = why + ("" if wanted.machine else ": name one as `machine`")
         return None
 
-    def _take(self, source: Source) -> None:
+    def _take(self, source: Source, moved: bool) -> None:
         key = (source.label, source.reader.asset, source.reader.metric, source.events)
         handle = self._handles.setdefault(key, len(self._all))
         if handle == len(self._all):
             self._all.append(source)
-        else:
+        elif moved:
             self._all[handle] = source

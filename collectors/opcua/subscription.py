@@ -18,7 +18,7 @@ from asyncua.ua.status_codes import StatusCodes
 from collectors.opcua.config import OpcUaConfig
 from collectors.opcua.events import event_filter
 from collectors.opcua.session import Session, counts
-from collectors.opcua.wire import Publication, publication
+from collectors.opcua.wire import Publication, publication, republication
 from telemetry.errors import DecodeError, SourceError
 
 IN_FLIGHT: Final = 2
@@ -27,6 +27,9 @@ IN_FLIGHT: Final = 2
 _SILENT_KEEPALIVES: Final = 3
 _LARGEST: Final = 10_000
 """Most notifications asked for in one message; what a slow sink leaves in our memory is IN_FLIGHT such messages."""
+
+_MOST_AGAIN: Final = 100
+"""Most messages asked for again in one gap; what is beyond counts as missing, and is read from history."""
 
 _NO_FILTER: Final = (StatusCodes.BadMonitoredItemFilterUnsupported, StatusCodes.BadFilterNotAllowed)
 
@@ -49,13 +52,63 @@ class Subscription:
         self.short_queues: Final[dict[int, int]] = {}
         """Handles whose queue was granted smaller than two publishing intervals need, and that size."""
         self.missing = 0
-        """Notification messages that never came: gaps in the sequence numbers."""
+        """Notification messages that never came, gaps in the sequence numbers; who has counted them sets it to 0."""
         self._unfiltered: set[int] = set()
         self._events: Container[int] = ()
         self._answers: list[asyncio.Task[Publication | None]] = []
         self._in_flight = IN_FLIGHT
         self._expected = 1
         self._delivered: list[int] = []
+        self._durable = 1
+        """Number of the first message that may not be durable."""
+        self._republished: list[Publication] = []
+        self._ended = False
+
+    async def resume(self, session: Session) -> bool:
+        """Go on in a new session with what the server kept of this subscription; False: it kept nothing.
+
+        What it had sent and we did not make durable is asked for again; what it no longer has counts as missing.
+        Raises SourceError when the connection breaks.
+        """
+        request = ua.TransferSubscriptionsRequest()
+        request.Parameters.SubscriptionIds = [self._id]
+        request.Parameters.SendInitialValues = False
+        try:
+            answer = await session.ask(request, ua.TransferSubscriptionsResponse)
+        except SourceError as error:
+            if isinstance(error.__cause__, ua.uaerrors.UaStatusCodeError):
+                return False
+            raise
+        results = list(answer.Parameters.Results or ())
+        if len(results) != 1 or not results[0].StatusCode.is_good():
+            return False
+        self._session, self._in_flight = session, IN_FLIGHT
+        self._expected = self._durable
+        available = sorted(int(number) for number in results[0].AvailableSequenceNumbers or ())
+        self._delivered = [number for number in available if number < self._durable]
+        for number in available:
+            if number >= self._durable:
+                again = await self._again(number)
+                if again is not None:
+                    self._account(again)
+                    self._republished.append(again)
+        return True
+
+    async def _again(self, number: int) -> Publication | None:
+        """One Republish; None when the server no longer has the message."""
+        request = ua.RepublishRequest()
+        request.Parameters.SubscriptionId = self._id
+        request.Parameters.RetransmitSequenceNumber = number
+        try:
+            again = republication(await self._session.request(request), self._id)
+        except SourceError as error:
+            if isinstance(error.__cause__, ua.uaerrors.UaStatusCodeError):
+                return None  # gone, or a server that cannot
+            raise
+        except DecodeError as error:
+            raise SourceError(f"{self._session.url}: {error}") from error
+        # asyncua's server answers Good and an empty message for one that it no longer has
+        return again if again.sequence == number and again.carries_data else None
 
     @classmethod
     async def create(cls, session: Session, config: OpcUaConfig) -> "Subscription":
@@ -136,9 +189,21 @@ class Subscription:
             item.ItemToMonitor.AttributeId = AttributeIds.EventNotifier
             asked.SamplingInterval = 0.0
             asked.Filter = event_filter()
-        elif config.report == "time" and handle not in self._unfiltered:
-            asked.Filter = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
+        elif handle not in self._unfiltered:
+            asked.Filter = self._filter(handle)
         return item
+
+    def _filter(self, handle: int) -> Any:
+        """What is left out at the server; None: nothing but repetitions of a value."""
+        nodes = self._config.nodes
+        deadband = nodes[handle].deadband if handle < len(nodes) else 0.0
+        if not deadband and self._config.report == "value":
+            return None
+        # With a deadband the trigger on time means no more than the one on value (OPC 10000-4, DataChangeFilter).
+        every = self._config.report == "time" and not deadband
+        trigger = ua.DataChangeTrigger.StatusValueTimestamp if every else ua.DataChangeTrigger.StatusValue
+        kind = ua.DeadbandType.Absolute if deadband else ua.DeadbandType.None_
+        return ua.DataChangeFilter(Trigger=trigger, DeadbandType=ua.UInt32(kind), DeadbandValue=ua.Double(deadband))
 
     async def next(self) -> list[Publication]:
         """Wait for notifications and return all that arrived, in order; acknowledges those returned before.
@@ -146,6 +211,10 @@ class Subscription:
         Raises SourceError when the server is silent for `silence_s`, ended the subscription, or is gone: never
         before everything that it had sent was returned.
         """
+        self._durable = self._expected
+        if self._republished:
+            found, self._republished = self._republished, []
+            return found
         while True:
             self._top_up()
             done, _ = await asyncio.wait(self._answers, timeout=self.silence_s, return_when=asyncio.FIRST_COMPLETED)
@@ -160,10 +229,21 @@ class Subscription:
                 self._answers += failed
                 if not found:
                     self._answers[-1].result()
-            for answer in found:
-                self._account(answer)
             if found:
-                return found
+                return await self._without_gaps(found)
+
+    async def _without_gaps(self, found: list[Publication]) -> list[Publication]:
+        """The messages, with those that did not come, as far as the server still has them, in their places."""
+        whole = []
+        for answer in found:
+            # A keep-alive bears the number of the next message: what is missing before it shows even in a lull.
+            for number in range(self._expected, min(answer.sequence, self._expected + _MOST_AGAIN)):
+                if (again := await self._again(number)) is not None:
+                    self._account(again)
+                    whole.append(again)
+            self._account(answer)
+            whole.append(answer)
+        return whole
 
     def _top_up(self) -> None:
         acknowledged, self._delivered = self._delivered, []
@@ -189,10 +269,18 @@ class Subscription:
             raise SourceError(f"{self._session.url}: {error}") from error
 
     def _account(self, answer: Publication) -> None:
+        self._ended = self._ended or answer.ended is not None
+        self.missing += max(0, answer.sequence - self._expected)
         if answer.carries_data:
             self._delivered.append(answer.sequence)
-            self.missing += max(0, answer.sequence - self._expected)
             self._expected = answer.sequence + 1 if answer.sequence < 2**32 - 1 else 1
+        else:
+            self._expected = max(self._expected, answer.sequence)
+
+    @property
+    def standing(self) -> bool:
+        """Whether the server may still have it: it did not say that it ended it."""
+        return not self._ended
 
     async def touch(self) -> None:
         """Tell the server that we still want the subscription, while no Publish does. Raises SourceError."""

@@ -44,7 +44,8 @@ class Publication:
     """One answer to a Publish request; without `readings`, `ended` and `broken` it is a keep-alive.
 
     `readings` are (client handle, reading) in the server's order; `ended` is the status with which the server ended
-    the subscription; `broken` is a notification that could not be decoded: reason and bytes.
+    the subscription; `broken` is a notification that could not be decoded: reason and bytes; `published_ns` is the
+    server's time of sending.
     """
 
     subscription: int
@@ -53,6 +54,7 @@ class Publication:
     ended: int | None = None
     broken: list[tuple[str, bytes]] = field(default_factory=list)
     carries_data: bool = False
+    published_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -89,6 +91,12 @@ def publication(body: bytes) -> Publication:
         return _publication(body)
 
 
+def republication(body: bytes, subscription: int) -> Publication:
+    """A RepublishResponse. DecodeError when not even its envelope can be read."""
+    with _decoding("a RepublishResponse"):
+        return _message(body, _after_header(body), subscription)
+
+
 def history(body: bytes) -> list[HistoryPage]:
     """A HistoryReadResponse to ReadRaw. DecodeError when it cannot be read."""
     with _decoding("a HistoryReadResponse"):
@@ -107,7 +115,12 @@ def _publication(body: bytes) -> Publication:
     at = _after_header(body)
     subscription, available = _UINT(body, at)[0], _INT(body, at + 4)[0]
     at += 8 + 4 * max(0, available) + 1  # AvailableSequenceNumbers, MoreNotifications
-    found = Publication(subscription, _UINT(body, at)[0])
+    return _message(body, at, subscription)
+
+
+def _message(body: bytes, at: int, subscription: int) -> Publication:
+    """The NotificationMessage at `at`."""
+    found = Publication(subscription, _UINT(body, at)[0], published_ns=_nanoseconds(_TICKS(body, at + 4)[0]))
     at += 4 + 8  # SequenceNumber, PublishTime
     count = _INT(body, at)[0]
     at += 4

@@ -129,6 +129,8 @@ class Wire:
 
     target: int
     port: int = field(default_factory=free_port)
+    swallow: bool = False
+    """Half open: what is sent goes nowhere, and nobody is told."""
     _server: asyncio.Server | None = None
     _links: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -146,14 +148,14 @@ class Wire:
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.target)
         self._links |= {writer, there_writer}
         try:
-            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+            await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
         finally:
             self._links -= {writer, there_writer}
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(65536):
+                if not self.swallow:
+                    writer.write(chunk)
+                    await writer.drain()
+        writer.close()

@@ -4,7 +4,8 @@
 {"write": [[node, value, ms, status], …]}, {"add": [node, …]}, {"pace": {"nodes": […], "count": n, "per_s": n,
 "start_ms": t}}. A node is [uri, name]; ms is the source time since the epoch, None for none; status a StatusCode.
 asyncua drops from a full queue without the overflow bit that OPC 10000-4, 7.39 asks for, and keeps a variable's first
-type for ever; this server does neither.
+type for ever; this server does neither. Nor does it hand over subscriptions to another session: asyncua's does, and
+loses the answers to the Publish requests of the old one. Taking over is tested with node-opcua.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from asyncua.server.address_space import AddressSpace, NodeManagementService
 from asyncua.server.history import HistoryDict
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_subscription import InternalSubscription
+from asyncua.server.subscription_service import SubscriptionService
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,6 +59,11 @@ async def _enqueue(self: InternalSubscription, mid: int, event: Any, size: int, 
             return
         waiting.insert(0, marked)
     waiting.append(event)
+
+
+async def _no_transfer(_: SubscriptionService, params: Any, *__: Any) -> list[ua.TransferResult]:
+    refused = ua.StatusCode(ua.UInt32(ua.StatusCodes.BadSubscriptionIdInvalid))
+    return [ua.TransferResult(StatusCode=refused) for _ in params.SubscriptionIds]
 
 
 def data_value(value: Any, ms: int | None, status: int = 0) -> ua.DataValue:
@@ -170,5 +177,6 @@ def serve(spec: dict[str, Any], pipe: Connection) -> None:
     logging.disable()
     InternalServer.load_standard_address_space = _load_standard
     InternalSubscription._enqueue_event = _enqueue
+    SubscriptionService.transfer_subscriptions = _no_transfer
     AddressSpace._is_expected_variant_type = lambda *_: True
     asyncio.run(_main(spec, pipe))

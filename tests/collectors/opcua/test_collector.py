@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from collectors.opcua.config import OpcUaConfig
 from collectors.retry import keep_running
 from telemetry.errors import SourceError
 from telemetry.health import Component, Condition
-from telemetry.plant import Plant
+from telemetry.plant import Asset, Plant
 from telemetry.samples import Quality
 from tests.collectors.opcua.peer import METRICS, MILL, PLANT, T0_MS, URI, Wire, config, peer
 from tests.contracts.memory import MemorySink
@@ -303,6 +304,91 @@ async def test_cancelled_it_returns_within_a_second_even_from_a_frozen_server() 
             await run
         assert time.monotonic() - began < 1.0
         server.release()
+
+
+async def test_a_restart_of_the_process_is_a_break_that_history_fills(tmp_path: Path) -> None:
+    """A new collector goes on where the progress file says the old one ended, and reads what happened in between."""
+    progress = {"progress": str(tmp_path / "mill.json")}
+    first, second = MemorySink(), MemorySink()
+    async with peer(history=True) as server:
+        async with collecting(config(server.port, **progress), first):
+            await server.write(("parts", 1.0, 1))
+            await until(lambda: (1, 1.0) in row(first, "parts"))
+            await asyncio.sleep(0.1)
+        await server.write(*(("parts", float(n), n) for n in range(2, 50)))
+        async with collecting(config(server.port, **progress), second):
+            await until(lambda: {(n, float(n)) for n in range(2, 50)} <= set(row(second, "parts")))
+
+
+async def test_without_history_the_time_the_process_was_away_is_unknown(tmp_path: Path) -> None:
+    """The state is unknown from the last sign of life of the old process to the first value of the new one."""
+    settings = {"progress": str(tmp_path / "mill.json"), "online_s": 0.1}
+    state = {"node": f"nsu={URI};s=state", "metric": "state"}
+    first, second = MemorySink(), MemorySink()
+    async with peer("state") as server:
+        await server.write(("state", {"Int32": 3}, 1))
+        async with collecting(config(server.port, state, **settings), first):
+            await until(lambda: len([one for one in first.samples if one.metric == "online"]) > 2)
+            stopped_ns = time.time_ns()
+        async with collecting(config(server.port, state, **settings), second):
+            await until(lambda: len([one for one in second.samples if one.metric == "state"]) >= 3)
+    unknown = next(one for one in second.samples if one.quality == Quality.BAD)
+    assert abs(unknown.time_ns - stopped_ns) < 1_000 * MS
+    again = [one for one in second.samples if one.metric == "state" and one.time_ns > unknown.time_ns]
+    assert [(one.value, one.quality) for one in again] == [(3.0, Quality.GOOD)]
+    assert [one.metric for one in second.samples if one.metric in ("break", "repair")] == ["break", "repair"]
+
+
+async def test_a_progress_file_that_is_garbage_is_no_progress(tmp_path: Path) -> None:
+    """It is a hint: without it we start as at first."""
+    file = tmp_path / "mill.json"
+    for garbage in (b"\xff", b"[]", b'{"heard_ns": 1}', b'{"heard_ns": 1, "latest": [], "states": []}'):
+        file.write_bytes(garbage)
+        sink = MemorySink()
+        async with peer() as server, collecting(config(server.port, progress=str(file)), sink):
+            await sink.until(samples=len(METRICS))
+
+
+async def test_one_node_that_falls_silent_is_said_and_the_others_flow() -> None:
+    """The watchdog of a single item: no value for half a second, although it was promised one."""
+    sink = MemorySink()
+    nodes = [{"node": f"nsu={URI};s=parts", "metric": "parts", "silence_s": 0.5}]
+    nodes.append({"node": f"nsu={URI};s=power", "metric": "power"})
+    async with peer() as server, collecting(config(server.port, *nodes), sink) as component:
+        await until(lambda: component.snapshot()["gauges"].get("silent_nodes") == 1)
+        assert f"nsu={URI};s=parts is silent" in component.snapshot()["detail"]
+        await server.write(("parts", 1.0, 1))
+        await until(lambda: component.snapshot()["gauges"]["silent_nodes"] == 0)
+        assert abs(component.snapshot()["gauges"]["server_ahead_ms"]) < 1000
+
+
+async def test_a_half_open_path_is_noticed_by_its_silence_and_filled() -> None:
+    """The connection stands and carries nothing, as behind a firewall that forgot it."""
+    sink = MemorySink()
+    async with peer(history=True) as server:
+        path = Wire(server.port)
+        await path.mend()
+        async with collecting(config(path.port, timeout_ms=500), sink) as component:
+            await sink.until(samples=len(METRICS))
+            path.swallow = True
+            await server.write(*(("parts", float(n), n) for n in range(1, 20)))
+            await until(lambda: component.condition is Condition.FAILING)
+            path.swallow = False
+            await until(lambda: {(n, float(n)) for n in range(1, 20)} <= set(row(sink, "parts")))
+        await path.cut()
+
+
+async def test_one_refused_node_of_a_thousand_touches_no_other() -> None:
+    """999 are followed, one is named."""
+    names = [f"n{number}" for number in range(1000)]
+    plant = Plant(assets=tuple(Asset(path=f"a/{name}", name=name) for name in names))
+    nodes = [{"node": f"nsu={URI};s={name}", "metric": "parts", "asset": f"a/{name}"} for name in names]
+    sink = MemorySink()
+    there = [name for name in names if name != "n500"]
+    async with peer(*there) as server, collecting(config(server.port, *nodes), sink, plant=plant) as component:
+        await sink.until(samples=999)
+        assert component.snapshot()["gauges"]["bad_nodes"] == 1
+        assert f"nsu={URI};s=n500: BadNodeIdUnknown" in component.snapshot()["detail"]
 
 
 async def test_a_port_that_speaks_something_else_is_a_source_error() -> None:

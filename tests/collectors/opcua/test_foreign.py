@@ -1,5 +1,6 @@
 """Collecting from a server that shares no code with our library, by companion specification, secured and not."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,8 +18,9 @@ from telemetry.errors import SourceError
 from telemetry.glossary import MachineState
 from telemetry.health import Component, Condition
 from telemetry.plant import Asset, Plant
+from telemetry.samples import Quality
 from tests.collectors.opcua.foreign import Foreign, foreign
-from tests.collectors.opcua.peer import config
+from tests.collectors.opcua.peer import Wire, config
 from tests.collectors.opcua.test_collector import collecting, until
 from tests.contracts.memory import MemorySink
 
@@ -153,6 +155,42 @@ async def test_a_foreign_history_fills_a_hole(server: Foreign) -> None:
         await until(lambda: len({one.time_ns for one in sink.samples}) >= 299, 20)
     rows = {one.time_ns // 1_000_000 - at: one.value for one in sink.samples}
     assert [rows[n] for n in range(2, 300)] == [float(n) for n in range(2, 300)]
+
+
+async def test_a_subscription_left_at_the_server_is_taken_over_and_nothing_is_missing(tmp_path: Path) -> None:
+    """Without any history: what node-opcua queued while the path was cut comes through the subscription it kept."""
+    sink = MemorySink()
+    async with foreign(tmp_path, transfer=True) as server:
+        path = Wire(server.port)
+        await path.mend()
+        node = {"node": "nsu=urn:km0:foreign;s=Counter", "asset": PRESS, "metric": "parts"}
+        state = {"node": "nsu=urn:km0:foreign;s=State", "asset": PRESS, "metric": "state"}
+        url = f"opc.tcp://127.0.0.1:{path.port}/km0"
+        settings = by_machines(server, machines=[], nodes=[node, state], timeout_ms=500, url=url, online_s=1)
+        at = time.time_ns() // 1_000_000
+        async with collecting(settings, sink, plant=PLANT) as component:
+            await server.tell(write=[["Plain/Counter", "Double", 1.0, at], ["Plain/State", "Double", 3.0, at]])
+            await until(lambda: last(sink, PRESS, "parts") == (1.0, "") and last(sink, PRESS, "state") == (3.0, ""))
+            for cut in range(2):
+                await path.cut()
+                await until(lambda: component.condition is Condition.FAILING)
+                assert [one.quality for one in sink.samples if one.metric == "state"][-1] == Quality.BAD
+                numbers = range(2 + 10 * cut, 12 + 10 * cut)
+                for n in numbers:  # node-opcua takes one value of a node every 50 ms
+                    await server.tell(write=[["Plain/Counter", "Double", float(n), at + n]])
+                    await asyncio.sleep(0.06)
+                await path.mend()
+                await until(lambda newest=float(numbers[-1]): last(sink, PRESS, "parts") == (newest, ""))
+            assert component.counted("resumed") == 2
+            assert component.counted("holes_left") == component.counted("holes_filled") == 0
+            assert component.counted("missing_messages") == component.counted("overflows") == 0
+        await path.cut()
+    rows = {one.time_ns // 1_000_000 - at: one.value for one in sink.samples if one.metric == "parts"}
+    assert [rows[n] for n in range(2, 22)] == [float(n) for n in range(2, 22)]
+    # the break is told, and the state in force throughout was known
+    final = {one.time_ns: one for one in sink.samples if one.metric == "state"}
+    assert {one.quality for one in final.values()} == {Quality.GOOD}
+    assert len([one for one in sink.samples if one.metric == "repair"]) == 2
 
 
 async def user_certificate(folder: Path) -> tuple[Path, Path]:

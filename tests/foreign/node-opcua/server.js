@@ -161,6 +161,7 @@ function machines(space) {
     userManager: { isValidUser: (name, password) => name === "km0" && password === "measure" },
     serverCapabilities: spec.capabilities || {},
     maxConnectionsPerEndpoint: 10,
+    allowAnonymousSubscriptionTransferOnUnsecuredChannel: spec.transfer === true,
   });
   await server.initialize();
   const space = server.engine.addressSpace;
