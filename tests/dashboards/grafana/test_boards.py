@@ -142,3 +142,12 @@ def test_no_secret_is_written_into_a_file() -> None:
     text = (RENDERED / "provisioning" / "datasources" / "km0.yaml").read_text()
     assert "Token $__file{/run/secrets/km0_grafana_token}" in text
     assert "$KM0_ALERT_EMAIL" in (RENDERED / "provisioning" / "alerting-fr" / "km0.yaml").read_text()
+
+
+def test_the_guide_explains_every_panel_and_alert() -> None:
+    """docs/dashboards.md has the description of each panel and the advice of each rule, word for word."""
+    guide = (Path(__file__).parents[3] / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    for board, panel in every_panel("en"):
+        assert panel["description"] in guide, (board, panel["title"])
+    for rule in alerts.rules(demonstrator(), Texts("en")):
+        assert rule.todo in guide, rule.key
