@@ -278,9 +278,7 @@ def _excuses(path: str, kind: str, scenario: Scenario, span: Window, latest: Lat
     mine = [fault for fault in scenario.faults if fault.asset in (None, path)] if kind != "opcua" else []
     skews = [fault for fault in mine if fault.kind == "skew"]
     skew_ns = max((round(abs(fault.by_s) * SECOND_NS) for fault in skews), default=0)
-    silent = (
-        () if kind == "printer" else tuple(f.window_ns(span.start_ns) for f in mine if f.kind == "silence")
-    )
+    silent = () if kind == "printer" else tuple(f.window_ns(span.start_ns) for f in mine if f.kind == "silence")
     widened = [fault.window_ns(span.start_ns) for fault in skews]
     skewed = tuple((start - 2 * skew_ns, end + 2 * skew_ns) for start, end in widened)
     return Excuses(tuple(_hidden(path, scenario, latest, done)), silent, skewed, skew_ns)
