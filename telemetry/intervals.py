@@ -61,8 +61,7 @@ def elapsed(intervals: Intervals, at_ns: Instants) -> npt.NDArray[np.int64]:
     if not len(intervals):
         return np.zeros(len(at_ns), np.int64)
     if len(intervals) == 1:  # a search costs ten times as much, and most sets are one interval
-        clipped: Instants = at_ns.clip(intervals[0, 0], intervals[0, 1])
-        return clipped - intervals[0, 0]
+        return np.clip(at_ns, intervals[0, 0], intervals[0, 1]) - intervals[:1, 0]
     lengths = intervals[:, 1] - intervals[:, 0]
     before = np.cumsum(lengths) - lengths
     index = np.searchsorted(intervals[:, 0], at_ns, "right") - 1
