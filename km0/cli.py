@@ -77,16 +77,8 @@ def _mount() -> None:
 _mount()
 
 
-def main() -> NoReturn:
+def main() -> int:
     """Run the command line. Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration."""
-    code = _code()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # All is closed by now. Taking apart the thousands of classes of asyncua would keep the user waiting a second more.
-    os._exit(code)
-
-
-def _code() -> int:
     try:
         app(standalone_mode=True)
     except SystemExit as ended:
@@ -96,6 +88,15 @@ def _code() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def command() -> NoReturn:
+    """The program `km0`: runs and leaves at once."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is closed by now. Taking apart the thousands of classes of asyncua would keep the user waiting a second more.
+    os._exit(code)
 
 
 def _explained(error: BaseException) -> int:
@@ -115,4 +116,4 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 if __name__ == "__main__":
-    main()
+    command()

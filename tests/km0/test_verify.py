@@ -67,6 +67,7 @@ def test_a_planted_error_is_found(tmp_path: Path) -> None:
     assert found["samples"]["lost"] == 0
 
 
+@pytest.mark.soak
 def test_faulty_messages_change_no_figure_but_where_they_must() -> None:
     """Late, double, shuffled, garbled, quoted and reset: figures stay exact. Garbage is set aside, message by message.
     Silence lowers the coverage of the hours it touches, and their figures are exact over the rest."""
@@ -81,6 +82,7 @@ def test_faulty_messages_change_no_figure_but_where_they_must() -> None:
     assert availability["coverage"] < 0.9
 
 
+@pytest.mark.soak
 def test_lost_messages_are_counted_and_not_judged() -> None:
     """What a device lost is missing, to the sample; the figures it touches are named as not judged, others are true."""
     code, found = verify("wrong-reference-cycle", "--hours", "3", "--faults", "lost")
