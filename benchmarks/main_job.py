@@ -102,7 +102,8 @@ def _seconds_to_first_kpi() -> float:
             with contextlib.suppress(urllib.error.URLError, OSError):
                 with urllib.request.urlopen(f"{address}/api/v1/plant/now", timeout=5) as answer:  # noqa: S310  # our own page
                     now = json.load(answer)
-                if any(machine["today"]["trs"]["value"] is not None for machine in now["machines"]):
+                figures = [(machine["today"] or {}).get("trs") or {} for machine in now["machines"]]
+                if any(figure.get("value") is not None for figure in figures):
                     return time.monotonic() - began
             time.sleep(0.1)
     finally:
