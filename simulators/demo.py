@@ -24,7 +24,7 @@ MACHINES: Final[dict[str, tuple[MachineModel, Wire]]] = {
 MILL: Final[MachineModel] = MACHINES["km0/fabrication/cell-1/mill-1"][0]
 LATHE: Final[MachineModel] = MACHINES["km0/fabrication/cell-1/lathe-1"][0]
 PRESS: Final[MachineModel] = MACHINES["km0/fabrication/cell-2/press-1"][0]
-PRINTER: Final[MachineModel] = MACHINES["km0/additive/farm/printer-1"][0]
+PRINTER: Final[MachineModel] = MACHINES["km0/additive/print-hall/printer-1"][0]
 LINK: Final[LinkModel] = DEMONSTRATOR.link_models["km0/network/5g/link-1"]
 THREE_SHIFTS: Final[WorkCalendar] = MILL.calendar
 

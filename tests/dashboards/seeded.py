@@ -24,7 +24,7 @@ NOW_NS = 1_795_343_400 * SECOND_NS
 MILL = "km0/fabrication/cell-1/mill-1"
 LATHE = "km0/fabrication/cell-1/lathe-1"
 PRESS = "km0/fabrication/cell-2/press-1"
-PRINTER = "km0/additive/farm/printer-1"
+PRINTER = "km0/additive/print-hall/printer-1"
 LINK = "km0/network/5g/link-1"
 
 SHIFTS = CalendarConfig(

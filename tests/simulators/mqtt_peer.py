@@ -38,7 +38,7 @@ class Subscriber:
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self.messages.append((message.topic, json.loads(message.payload)))
 
-    def identities(self, printer: str = "km0/additive/farm/printer-1") -> set[tuple[str, str, int]]:
+    def identities(self, printer: str = "km0/additive/print-hall/printer-1") -> set[tuple[str, str, int]]:
         """(asset, metric, time_ns) of all that was received, read from formats A and B."""
         found = self._found
         received = len(self.messages)

@@ -55,7 +55,7 @@ def test_format_b_is_a_report_per_instant() -> None:
         (t + 4 * 10**9, "power", 230.5),
     ]  # fmt: skip
     ms = t // 10**6
-    assert [json.loads(m.payload) for m in report_messages("km0/additive/farm/printer-1", events)] == [
+    assert [json.loads(m.payload) for m in report_messages("km0/additive/print-hall/printer-1", events)] == [
         {"ts": ms, "job": "gear", "made": 0, "state": "printing"},
         {"ts": ms + 1000, "state": "paused"},
         {"ts": ms + 3000, "state": "levelling"},

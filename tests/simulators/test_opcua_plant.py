@@ -22,7 +22,7 @@ METRICS = ("state", "reason", "product", "parts", "parts_good")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-IDLE = dataclasses.replace(PRINTER, path="km0/additive/farm/printer-2")
+IDLE = dataclasses.replace(PRINTER, path="km0/additive/print-hall/printer-2")
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 

@@ -13,7 +13,7 @@ from tests.contracts.collector import Known
 from tests.support import Mosquitto
 
 ASSET = "km0/fabrication/cell-2/press-1"
-PLANT = Plant(assets=(Asset(path=ASSET, name="press"), Asset(path="km0/additive/farm/printer-1", name="printer")))
+PLANT = Plant(assets=(Asset(path=ASSET, name="press"), Asset(path="km0/additive/print-hall/printer-1", name="printer")))
 
 FORMAT_A = {"dialect": "json", "topic": "{site}/{area}/{line}/{asset}/{metric}"}
 """The topics entry of one value per message, all defaults."""

@@ -19,7 +19,7 @@ T = 1_795_319_397_123_000_000  # 2026-11-22T03:49:57.123Z
 FORMAT_A: dict[str, Any] = {"topic": "{site}/{area}/{line}/{asset}/{metric}"}
 FORMAT_B: dict[str, Any] = {
     "topic": "printers/{name}/report",
-    "asset": "km0/additive/farm/{name}",
+    "asset": "km0/additive/print-hall/{name}",
     "time": "/ts",
     "states": {
         "printing": "EXECUTING",
@@ -241,7 +241,7 @@ def test_a_bare_number_can_be_pointed_to() -> None:
 def test_a_report_is_a_sample_per_mapped_key() -> None:
     """Format B: one time, several metrics, the printer's words translated."""
     payload = {"ts": 1795319397123, "state": "printing", "job": "gear", "made": 12, "good": 11, "power_w": 230.5}
-    asset = "km0/additive/farm/printer-1"
+    asset = "km0/additive/print-hall/printer-1"
     assert decode(FORMAT_B, "printers/printer-1/report", payload) == [
         Sample(T, asset, "state", 3.0, "", Quality.GOOD, RECEIVED),
         Sample(T, asset, "product", 0.0, "gear", Quality.GOOD, RECEIVED),

@@ -123,7 +123,7 @@ async def test_the_good_readings_of_a_message_are_put_and_the_whole_is_set_aside
 async def test_a_new_topics_entry_is_subscribed_to_in_an_existing_session(mosquitto: Mosquitto) -> None:
     """An entry added to the plant file takes effect although the broker resumes the old session."""
     bench, sink = Bench(mosquitto), SizedSink()
-    printer = {"dialect": "json", "topic": "p/{name}", "asset": "km0/additive/farm/{name}", "metric": "parts"}
+    printer = {"dialect": "json", "topic": "p/{name}", "asset": "km0/additive/print-hall/{name}", "metric": "parts"}
     async with running(bench, sink):
         pass
     async with running(bench.with_topics(FORMAT_A, printer), sink) as component:

@@ -59,7 +59,7 @@ def test_a_template_that_is_none_is_refused(template: str) -> None:
 
 def test_fill_puts_parts_in() -> None:
     """A path is made of the topic's parts and literal text."""
-    assert fill("km0/additive/farm/{name}", {"name": "printer-1"}) == "km0/additive/farm/printer-1"
+    assert fill("km0/additive/print-hall/{name}", {"name": "printer-1"}) == "km0/additive/print-hall/printer-1"
     assert parts_of("km0/{a}/{b}") == {"a", "b"}
     with pytest.raises(ValueError, match="lower case"):
         parts_of("km0/{A}")

@@ -83,7 +83,7 @@ def test_variables_lead_down_the_path(day: Day, english: dict[str, dict[str, Any
         series, _ = ask(day, variable["datasource"]["uid"], query)
         offered[variable["name"]] = sorted(row[1] for one in series for row in one["values"])
     assert offered["site"] == ["km0"]
-    assert offered["line"] == ["cell-1", "cell-2", "farm"]
+    assert offered["line"] == ["cell-1", "cell-2", "print-hall"]
     assert offered["asset"] == ["lathe-1", "mill-1"]
 
 
