@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
-from dashboards.web import bounded, figures, links, problems
+from dashboards.web import bounded, figures, links, losses, problems
 from dashboards.web.context import DeadLetter, WebContext
 from dashboards.web.models import (
     AssetDetail,
@@ -41,6 +41,7 @@ def router(context: WebContext, reader: PlantReader) -> APIRouter:
     _values(api, context, catalogue)
     _health(api, context)
     links.add(api, context)
+    losses.add(api, context, catalogue)
 
     @api.get("/plant/now", tags=["plant"])
     async def plant_now() -> PlantNow:

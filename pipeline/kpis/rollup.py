@@ -5,7 +5,7 @@ figure of the catalogue is then taken from it as from one machine's. Required ti
 a line's TRS is weighted by how long each machine was required.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from math import isnan, nan
 from typing import Any, Final
@@ -14,13 +14,18 @@ from pipeline.kpis.evaluate import history_of
 from pipeline.kpis.machine import MachineHistory
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import Category
+from telemetry.calendar import required
+from telemetry.intervals import total_s
 from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
-from telemetry.samples import Window
+from telemetry.samples import KpiValue, Ratio, Window
 
 _SUMMED: Final = tuple(
     one.name for one in fields(Oee) if one.type in (float, int) and not one.name.endswith("_coverage")
 )
+
+_OF_WINDOW: Final = frozenset({"parts", "parts_good", "quality", "scrap_ratio"})
+"""KPIs whose coverage is a share of the whole window, not of its required time."""
 
 
 def summed(parts: Sequence[Oee]) -> Oee:
@@ -59,6 +64,14 @@ def members(plant: Plant, path: str) -> list[Asset]:
     return [asset for asset in plant.assets if asset.kind == "machine" and f"{asset.path}/".startswith(f"{path}/")]
 
 
+def machines(plant: Plant, path: str) -> list[Asset]:
+    """As `members`. Raises ValueError when there are none."""
+    found = members(plant, path)
+    if not found:
+        raise ValueError(f"there is no machine at or below {path!r}")
+    return found
+
+
 def history(
     store: Store, plant: Plant, asset: Asset, window: Window, now_ns: int, metrics: Collection[str] | None = None
 ) -> MachineHistory:
@@ -70,10 +83,58 @@ def history(
 
 def over(store: Store, plant: Plant, path: str, window: Window, now_ns: int) -> Oee:
     """The Oee of a machine, line, cell or site over any interval. Raises ValueError when no machine is there."""
-    machines = members(plant, path)
-    if not machines:
-        raise ValueError(f"there is no machine at or below {path!r}")
-    return summed([history(store, plant, asset, window, now_ns).over(window) for asset in machines])
+    return summed([history(store, plant, asset, window, now_ns).over(window) for asset in machines(plant, path)])
+
+
+def stored(store: Store, plant: Plant, path: str, kpi: str, window: Window) -> list[KpiValue]:
+    """The stored values of a KPI of all machines at or below a path, added up window by window, in time order.
+
+    Machines are added where their windows are the same: shifts of machines with different calendars stand apart.
+    Coverage is weighted with required time, or with the length of the window for counts of parts, which need none; a
+    machine without a value is not known, and as long as its calendar says. Raises ValueError when no machine is there,
+    and StoreError.
+    """
+    found = machines(plant, path)
+    groups: dict[Window, dict[str, KpiValue]] = {}
+    sizes: dict[tuple[Window, str], float] = {}
+    for asset in found:
+        for value in store.read_kpis(asset.path, kpi, window):
+            groups.setdefault(value.window, {})[asset.path] = value
+        if kpi not in _OF_WINDOW:
+            for value in store.read_kpis(asset.path, "required_time", window):
+                sizes[value.window, asset.path] = value.numerator
+
+    def size(one: Window, asset: Asset) -> float:
+        if kpi in _OF_WINDOW:
+            return one.seconds
+        known = sizes.get((one, asset.path))
+        return total_s(required(one, plant.calendar(asset.path), plant.zone)) if known is None else known
+
+    added: list[KpiValue] = []
+    for one in sorted(groups):
+        values = groups[one]
+        shared = {plant.asset(name).calendar for name in values}
+        concerned = [asset for asset in found if one.kind != "shift" or asset.calendar in shared]
+        added.append(_added(path, list(values.values()), {asset.path: size(one, asset) for asset in concerned}))
+    return added
+
+
+def _added(path: str, values: Sequence[KpiValue], sizes: Mapping[str, float]) -> KpiValue:
+    one, whole = values[0], sum(sizes.values())
+    known = [value for value in values if value.coverage > 0]
+    covered = sum(value.coverage * sizes[value.asset] for value in values)
+    ratio = Ratio(
+        sum(value.numerator for value in known),
+        sum(value.denominator for value in known),
+        covered / whole if whole else float(bool(known)),  # where nothing is required, nothing is missing
+        sum(value.samples for value in values),
+    )
+    amount = not ratio.denominator and not all(isnan(value.value) for value in known)
+    return KpiValue(
+        path, one.kpi, one.kind, one.start_ns, one.end_ns,
+        ratio.numerator if amount else ratio.value, ratio.numerator, ratio.denominator, ratio.coverage,
+        ratio.samples, all(value.final for value in values),
+    )  # fmt: skip
 
 
 def orders(store: Store, asset: str, window: Window, now_ns: int) -> list[tuple[str, Window]]:

@@ -227,7 +227,8 @@ def test_openapi_describes_every_route_and_its_problems(client: Client) -> None:
         f"/api/v1/{path}"
         for path in (
             "assets", "assets/{path}", "metrics", "kpis", "samples", "kpi-values", "health", "dead-letters",
-            "plant/now", "events", "links/latency", "links/service", "links/radio",
+            "plant/now", "events", "links/latency", "links/service", "links/radio", "losses",
+                "rollup", "orders",
         )
     }  # fmt: skip
     assert "Problem" in schema["components"]["schemas"]

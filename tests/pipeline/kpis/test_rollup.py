@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from pipeline.kpis import rollup
+from pipeline.kpis import iso22400, rollup
 from pipeline.kpis.evaluate import evaluate, windows
 from pipeline.kpis.oee import NAKAJIMA, from_totals
 from pipeline.kpis.states import Category
-from telemetry.plant import Asset, Plant
+from telemetry.plant import Asset, CalendarConfig, Plant, Turn
 from telemetry.samples import SECOND_NS, Quality, Sample, Window
 from tests.contracts.memory import MemoryStore
 
@@ -110,3 +110,43 @@ def test_an_interval_before_the_machine_existed() -> None:
     oee = rollup.over(filled(), PLANT, MILL.path, Window(T0 - 9 * HOUR, T0 - 8 * HOUR), T0)
     assert math.isnan(oee.trs.value)
     assert oee.trs.coverage == 0
+
+
+def test_stored_values_add_up_to_the_line() -> None:
+    """The day of mill and lathe from what is stored is the day from samples, coverage too; the mute press lowers it."""
+    store, now, day = filled(), T0 + 48 * HOUR, Window(T0, T0 + 24 * HOUR, "day")
+    for asset in (MILL, LATHE):
+        metrics = {"state", "parts", "parts_good"}
+        store.write_kpis(evaluate(store, PLANT, asset, windows(PLANT, asset, day), now, metrics), 1)
+    oee = rollup.over(store, PLANT, "km0/a/cell-1", day, now)
+    for kpi, figure in (("trs", oee.trs), ("do", oee.availability), ("mttr", iso22400.mttr(oee))):
+        [found] = rollup.stored(store, PLANT, "km0/a/cell-1", kpi, day)
+        assert (found.value, found.coverage) == pytest.approx((figure.value, figure.coverage)), kpi
+        assert (found.asset, found.kind, found.final) == ("km0/a/cell-1", "day", True)
+    [parts] = rollup.stored(store, PLANT, "km0/a/cell-1", "parts", day)
+    assert (parts.value, parts.denominator) == (23 * 60 + 720, 0)
+    [site] = rollup.stored(store, PLANT, "km0", "trs", day)
+    assert site.value == pytest.approx(26 / 47)
+    assert site.coverage == pytest.approx(47 / 72)
+    hours = rollup.stored(store, PLANT, "km0", "running_time", Window(T0, T0 + 24 * HOUR, "hour"))
+    assert [value.value for value in hours] == [7200] * 6 + [3600] * 18
+    with pytest.raises(ValueError, match="no machine"):
+        rollup.stored(store, PLANT, "km0/b", "trs", day)
+
+
+def test_shifts_of_different_calendars_are_not_added() -> None:
+    """05:00–13:00 of the mill and 06:00–14:00 of the lathe are two rows, each whole."""
+
+    def calendar(name: str, start: int) -> CalendarConfig:
+        return CalendarConfig(name=name, shifts=(Turn(name=name, start=start * 60, end=(start + 8) * 60),))
+
+    assets = (MILL.model_copy(update={"calendar": "five"}), LATHE.model_copy(update={"calendar": "six"}))
+    plant = Plant(assets=assets, calendars=(calendar("five", 5), calendar("six", 6)))
+    store, day = filled(), Window(T0, T0 + 24 * HOUR, "shift")
+    for asset in assets:
+        due = [one for one in windows(plant, asset, day) if one.kind == "shift"]
+        store.write_kpis(evaluate(store, plant, asset, due, T0 + 48 * HOUR, {"state", "parts", "parts_good"}), 1)
+    found = rollup.stored(store, plant, "km0", "do", day)
+    assert [((one.start_ns - T0) / HOUR, one.value, one.coverage) for one in found if one.start_ns > T0] == [
+        (5, 1.0, 1.0), (6, 0.0, 7 / 8),
+    ]  # fmt: skip
