@@ -7,29 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from collectors.opcua.blend import UnknownError
+from telemetry import dialects
 from telemetry.errors import DecodeError
 from telemetry.glossary import MachineState
 
-ITEM_STATE: Final = {"NotAvailable": 0, "OutOfService": 1, "NotExecuting": 2, "Executing": 3}
-"""MachineryItemState by browse name → StateNumber, OPC 40001-1; the glossary's 0…3 are the same numbers."""
-
-OPERATION_MODE: Final = {"None": 0, "Maintenance": 1, "Setup": 2, "Processing": 3}
-"""MachineryOperationMode by browse name → StateNumber. MachineTool's own sub-type has other nodes, the same names."""
-
-PROGRAM_STATE: Final = {"Initializing": 0, "Running": 1, "Ended": 2, "Interrupted": 3, "Aborted": 4}
-"""ProductionStateMachine, OPC 40501-1."""
-
-PACKML_STATE: Final = {
-    name: number
-    for number, name in enumerate(
-        (
-            *("Undefined", "Clearing", "Stopped", "Starting", "Idle", "Suspended", "Execute", "Stopping", "Aborting"),
-            *("Aborted", "Holding", "Held", "Unholding", "Suspending", "Unsuspending", "Resetting", "Completing"),
-            *("Complete", "Running", "Cleared"),
-        )
-    )
-} | {"Completed": 17}
-"""ISA-TR88.00.02; 18 and 19 are the super-states that OPC UA adds."""
+ITEM_STATE: Final = dialects.ITEM_STATE
+OPERATION_MODE: Final = dialects.OPERATION_MODE
+PROGRAM_STATE: Final = dialects.PROGRAM_STATE
+PACKML_STATE: Final = dialects.PACKML_STATE
 
 _TOOL_MODE: Final = {2: "Setup", 4: "Maintenance"}
 """MachineOperationMode (the enumeration `OperationMode` of a machine tool): Setup, Service."""
@@ -50,13 +35,12 @@ def number(value: Any) -> float:
 def state(parts: Mapping[str, Any]) -> tuple[float, str] | None:
     """The state of a machine from whatever of its parts is known: item state, else PackML, else its program."""
     if "item_state" in parts:
-        return float(_with_mode(MachineState(_certain(parts["item_state"])), _mode(parts))), ""
+        return float(dialects.with_mode(MachineState(_certain(parts["item_state"])), _mode(parts))), ""
     if "packml_base" in parts or "packml_execute" in parts or "packml_machine" in parts:
-        return float(_with_mode(_packml(parts), _mode(parts))), ""
+        return float(dialects.with_mode(_packml(parts), _mode(parts))), ""
     if "program_state" in parts:
-        running = _certain(parts["program_state"]) == PROGRAM_STATE["Running"]
-        found = MachineState.EXECUTING if running else MachineState.NOT_EXECUTING
-        return float(_with_mode(found, _mode(parts))), ""
+        found = dialects.PROGRAM[_certain(parts["program_state"])]
+        return float(dialects.with_mode(found, _mode(parts))), ""
     return None
 
 
@@ -73,15 +57,6 @@ def _mode(parts: Mapping[str, Any]) -> str:
         found = _TOOL_MODE.get(int(parts.get("tool_mode") or 0), "None")
     if found == "None":
         found = _PACKML_MODE.get(int(parts.get("packml_mode") or 0), "None")
-    return found
-
-
-def _with_mode(found: MachineState, mode: str) -> MachineState:
-    """A machine that executes in setup is being set up; one at rest in maintenance is being maintained (annex C)."""
-    if mode == "Setup" and found in (MachineState.EXECUTING, MachineState.NOT_EXECUTING):
-        return MachineState.SETUP
-    if mode == "Maintenance":
-        return MachineState.MAINTENANCE
     return found
 
 
@@ -105,17 +80,13 @@ def packml_state(parts: Mapping[str, Any]) -> tuple[float, str] | None:
 
 
 def _packml(parts: Mapping[str, Any]) -> MachineState:
-    current = packml_number(parts)
-    if current == PACKML_STATE["Undefined"]:
+    found = dialects.PACKML.get(packml_number(parts))
+    if found is None:
         raise UnknownError
-    if current in (PACKML_STATE["Execute"], PACKML_STATE["Completing"]):
-        return MachineState.EXECUTING
-    if current in (PACKML_STATE["Aborting"], PACKML_STATE["Aborted"], PACKML_STATE["Clearing"]):
-        return MachineState.OUT_OF_SERVICE
-    if current in (PACKML_STATE["Suspending"], PACKML_STATE["Suspended"], PACKML_STATE["Unsuspending"]):
+    if found is MachineState.STARVED and parts.get("blocked"):
         # Suspended is a cause outside the machine; without a word on which side, nothing comes in.
-        return MachineState.BLOCKED if parts.get("blocked") else MachineState.STARVED
-    return MachineState.NOT_EXECUTING
+        return MachineState.BLOCKED
+    return found
 
 
 def count_of(body: bytes) -> float:

@@ -14,11 +14,11 @@ from pydantic import Field
 
 from pipeline.kpis import shdr, signals, table
 from pipeline.kpis.counting import COUNTERS
-from pipeline.kpis.dialects import Dialect, state_of
 from pipeline.kpis.evaluate import windows
 from pipeline.kpis.machine import MachineHistory
 from pipeline.kpis.signals import ordered
 from telemetry.config import Section
+from telemetry.dialects import Dialect, state_of
 from telemetry.errors import DecodeError
 from telemetry.glossary import holds
 from telemetry.plant import Asset, CalendarConfig, Plant, StateName

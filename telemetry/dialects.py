@@ -1,7 +1,7 @@
 """How machines name their states, as tables into the one state model of the glossary.
 
-PackML: ISA-TR88.00.02-2022; Machinery item state and operation mode: OPC 40001-1 annex C; program states: OPC 40501-1;
-execution: MTConnect Part 3. A dialect's table may be overridden word by word (`states` of the plant or event file).
+The one home of these tables, for collectors and event logs. PackML: ISA-TR88.00.02-2022; Machinery item state and
+operation mode: OPC 40001-1 annex C; program states: OPC 40501-1; execution: MTConnect Part 3. A dialect's table may be overridden word by word (`states` of the plant or event file).
 """
 
 from collections.abc import Mapping
@@ -20,17 +20,41 @@ _SETUP, _STARVED, _BLOCKED, _CARE = (
     MachineState.SETUP, MachineState.STARVED, MachineState.BLOCKED, MachineState.MAINTENANCE
 )  # fmt: skip
 
+ITEM_STATE: Final = {"NotAvailable": 0, "OutOfService": 1, "NotExecuting": 2, "Executing": 3}
+"""MachineryItemState by browse name → StateNumber, OPC 40001-1; the glossary's 0…3 are the same numbers."""
+
+OPERATION_MODE: Final = {"None": 0, "Maintenance": 1, "Setup": 2, "Processing": 3}
+"""MachineryOperationMode by browse name → StateNumber. MachineTool's own sub-type has other nodes, the same names."""
+
+PROGRAM_STATE: Final = {"Initializing": 0, "Running": 1, "Ended": 2, "Interrupted": 3, "Aborted": 4}
+"""ProductionStateMachine by browse name → StateNumber, OPC 40501-1."""
+
+PROGRAM: Final = {number: _RUN if name == "Running" else _REST for name, number in PROGRAM_STATE.items()}
+"""What a program's state says of its machine, by number. An aborted program is no breakdown: an operator may have ended it."""
+
 _PACKML_NAMES: Final = (
-    "undefined", "clearing", "stopped", "starting", "idle", "suspended", "execute", "stopping", "aborting", "aborted",
-    "holding", "held", "unholding", "suspending", "unsuspending", "resetting", "completing", "complete",
+    "Undefined", "Clearing", "Stopped", "Starting", "Idle", "Suspended", "Execute", "Stopping", "Aborting", "Aborted",
+    "Holding", "Held", "Unholding", "Suspending", "Unsuspending", "Resetting", "Completing", "Complete", "Running",
+    "Cleared",
 )  # fmt: skip
+PACKML_STATE: Final = {name: number for number, name in enumerate(_PACKML_NAMES)} | {"Completed": 17}
+"""PackML states by name → number, ISA-TR88.00.02-2022; 18 and 19 are the super-states that OPC UA adds."""
+
 _PACKML_OTHER: Final = {
-    "execute": _RUN, "completing": _RUN,
+    "Execute": _RUN, "Completing": _RUN,
     # an abort is a fault; suspended is a cause outside the machine, held one inside
-    "aborting": _DOWN, "aborted": _DOWN, "clearing": _DOWN,
-    "suspending": _STARVED, "suspended": _STARVED, "unsuspending": _STARVED,
+    "Aborting": _DOWN, "Aborted": _DOWN, "Clearing": _DOWN,
+    "Suspending": _STARVED, "Suspended": _STARVED, "Unsuspending": _STARVED,
 }  # fmt: skip
-_PACKML: Final = {name: _PACKML_OTHER.get(name, _REST) for name in _PACKML_NAMES[1:]} | {"completed": _REST}
+PACKML: Final = {number: _PACKML_OTHER.get(name, _REST) for name, number in PACKML_STATE.items() if 0 < number < 18}
+"""What a PackML state says of its machine, by number; 0 says nothing, 18 and 19 need the state inside them."""
+
+
+def _named(numbers: Mapping[str, int], states: Mapping[int, MachineState]) -> dict[str, MachineState]:
+    """Both the names, in lower case, and the numbers as words."""
+    found = {name.lower(): states[number] for name, number in numbers.items() if number in states}
+    return found | {str(number): state for number, state in states.items()}
+
 
 _TABLES: Final[dict[Dialect, Mapping[str, MachineState]]] = {
     "words": {state.name.lower(): state for state in MachineState} | {str(int(state)): state for state in MachineState}
@@ -45,15 +69,9 @@ _TABLES: Final[dict[Dialect, Mapping[str, MachineState]]] = {
         "manque": _STARVED, "no material": _STARVED, "saturation": _BLOCKED, "saturé": _BLOCKED,
         "entretien": _CARE, "off": _OFF, "éteint": _OFF,
     },
-    "packml": _PACKML | {str(number): _PACKML[name] for number, name in enumerate(_PACKML_NAMES) if number},
-    "machinery": {
-        "notavailable": _OFF, "outofservice": _DOWN, "notexecuting": _REST, "executing": _RUN,
-        "0": _OFF, "1": _DOWN, "2": _REST, "3": _RUN,
-    },
-    "machine_tool": {
-        "initializing": _REST, "running": _RUN, "ended": _REST, "interrupted": _REST, "aborted": _DOWN,
-        "0": _REST, "1": _RUN, "2": _REST, "3": _REST, "4": _DOWN,
-    },
+    "packml": _named(PACKML_STATE, PACKML),
+    "machinery": _named(ITEM_STATE, {number: MachineState(number) for number in ITEM_STATE.values()}),
+    "machine_tool": _named(PROGRAM_STATE, PROGRAM),
     "mtconnect": {
         "active": _RUN, "ready": _REST, "interrupted": _REST, "feed hold": _REST, "stopped": _REST,
         "program completed": _REST, "program stopped": _REST, "optional stop": _REST, "program optional stop": _REST,

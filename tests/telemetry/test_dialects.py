@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.kpis.dialects import Dialect, state_of, with_mode
+from telemetry.dialects import Dialect, state_of, with_mode
 from telemetry.errors import DecodeError
 from telemetry.glossary import MachineState
 
@@ -18,7 +18,7 @@ from telemetry.glossary import MachineState
         ("packml", "0", None),
         ("machinery", "NotExecuting", MachineState.NOT_EXECUTING),
         ("machinery", "1", MachineState.OUT_OF_SERVICE),
-        ("machine_tool", "Aborted", MachineState.OUT_OF_SERVICE),
+        ("machine_tool", "Aborted", MachineState.NOT_EXECUTING),  # by whom, it does not say
         ("machine_tool", "1", MachineState.EXECUTING),
         ("mtconnect", "ACTIVE", MachineState.EXECUTING),
         ("mtconnect", "PROGRAM_COMPLETED", MachineState.NOT_EXECUTING),
