@@ -1,7 +1,8 @@
 """How machines name their states, as tables into the one state model of the glossary.
 
 The one home of these tables, for collectors and event logs. PackML: ISA-TR88.00.02-2022; Machinery item state and
-operation mode: OPC 40001-1 annex C; program states: OPC 40501-1; execution: MTConnect Part 3. A dialect's table may be overridden word by word (`states` of the plant or event file).
+operation mode: OPC 40001-1 annex C; program states: OPC 40501-1; execution: MTConnect Part 3. A dialect's table may be
+overridden word by word (`states` of the plant or event file).
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ PROGRAM_STATE: Final = {"Initializing": 0, "Running": 1, "Ended": 2, "Interrupte
 """ProductionStateMachine by browse name → StateNumber, OPC 40501-1."""
 
 PROGRAM: Final = {number: _RUN if name == "Running" else _REST for name, number in PROGRAM_STATE.items()}
-"""What a program's state says of its machine, by number. An aborted program is no breakdown: an operator may have ended it."""
+"""What a program's state says of its machine, by number. Aborted is no breakdown: an operator may have done it."""
 
 _PACKML_NAMES: Final = (
     "Undefined", "Clearing", "Stopped", "Starting", "Idle", "Suspended", "Execute", "Stopping", "Aborting", "Aborted",
