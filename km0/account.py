@@ -9,11 +9,12 @@ from typing import Any, Final
 import numpy as np
 
 from simulators.journal import published_times
+from telemetry.plant import Asset
 from telemetry.protocols import Store
 from telemetry.samples import Sample, Window
 
 _ALL: Final = Window(0, 2**63 - 1)
-_MEASURED_BY_US: Final = frozenset({"rtt", "rtt_lost", "delay_up", "delay_down", "clock_error"})
+_MEASURED_BY_PROBE: Final = frozenset({"rtt", "rtt_lost", "delay_up", "delay_down", "clock_error"})
 _LAGS_KEPT: Final = 1_000_000
 
 
@@ -39,8 +40,9 @@ class Account:
 class Lags:
     """Times [ms] from publishing to stored, of what the simulated machines said live; the first million of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, assets: Sequence[Asset]) -> None:
         self.live_from_ns: int | None = None
+        self._platform = frozenset(asset.path for asset in assets if asset.kind == "platform")
         self._lags = array("d")
 
     def on_stored(self, samples: Sequence[Sample], stored_ns: int) -> None:
@@ -48,7 +50,9 @@ class Lags:
             return
         for sample in samples:
             # The time of our own probe's samples is when a packet left; their answer is awaited before they are put.
-            if sample.time_ns >= self.live_from_ns and sample.metric not in _MEASURED_BY_US:
+            if sample.time_ns < self.live_from_ns or sample.metric in _MEASURED_BY_PROBE:
+                continue
+            if sample.asset not in self._platform:
                 self._lags.append((stored_ns - sample.time_ns) / 1e6)
 
     def percentile(self, q: float) -> float | None:

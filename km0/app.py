@@ -6,10 +6,11 @@ Invariants:
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -20,11 +21,15 @@ from pipeline.ingest.data_path import DataPath
 from pipeline.ingest.drain import Drain
 from pipeline.ingest.spool import Spool
 from pipeline.recompute import Recompute
-from telemetry.health import Component, Health
+from telemetry.errors import SourceError
+from telemetry.health import Component, Condition, Health
 from telemetry.protocols import Store
 from telemetry.samples import Sample
 
 log = structlog.get_logger("km0")
+
+CONNECT_S: Final = 30.0
+"""How long [s] whoever starts the platform waits for its sources before giving up."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,16 @@ class Platform:
     """Identities that the store held before anything ran; 0 unless they were to be counted."""
     address: str | None
     """Where the web app is reached; None without a [web] section."""
+
+    async def connected(self) -> None:
+        """Return once every collector has its source. Raises SourceError with what they say when they do not."""
+        deadline = time.monotonic() + CONNECT_S
+        while waiting := [one for one in self.collectors if one.condition is not Condition.OK]:
+            if time.monotonic() > deadline:
+                raise SourceError(
+                    "; ".join(f"{one.name}: {one.snapshot()['detail'] or 'no answer'}" for one in waiting)
+                )
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

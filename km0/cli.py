@@ -1,17 +1,74 @@
-"""The `km0` command: one module per command group, mounted here."""
+"""The `km0` command: one module per command group, named here and imported when it is asked for."""
 
 import os
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any, Final, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
 from km0 import __version__
 from km0.console import say_error
 from telemetry.errors import ConfigError, KM0Error
 
+COMMANDS: Final = {
+    "demo": "km0.demo:demo",
+    "simulate": "km0.simulate:simulate",
+    "verify": "km0.verify:verify",
+    "run": "km0.run:run",
+    "check": "km0.check:check",
+    "init": "km0.init:app",
+    "export": "km0.transfer:export",
+    "import": "km0.transfer:import_",
+    "move": "km0.transfer:move",
+    "backup": "km0.transfer:backup",
+    "glossary": "km0.check:glossary",
+    "latency": "km0.latency:latency",
+    "oee": "km0.oee:command",
+    "probe": "km0.probe:probe",
+    "reflect": "km0.probe:reflect",
+    "discover": "km0.discover:app",
+    "deadletters": "km0.deadletters:app",
+    "opcua": "km0.opcua:app",
+    "grafana": "km0.grafana:app",
+}
+"""Every command in the order of `km0 --help`: "module:function", or "module:app" of a group of commands."""
+
+
+class _Commands(Mapping[str, Any]):
+    """Imports a command when it is wanted: `km0 --version` should not wait for numpy."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, attribute = COMMANDS[name].partition(":")
+        found = getattr(import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            group = typer.main.get_group(found)
+            group.name = name
+            return group
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        alone.command(name)(found)
+        return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are those of COMMANDS."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = cast("Any", _Commands())
+
+
 app = typer.Typer(
     name="km0",
+    cls=LazyGroup,
     help="OEE and 5G latency of a plant on one time axis: collected without loss, traced to their standard.",
     no_args_is_help=True,
     add_completion=False,
@@ -33,48 +90,6 @@ def _root(
     ] = False,
 ) -> None:
     """Options of the command as a whole."""
-
-
-def _mount() -> None:
-    from km0 import (
-        check,
-        deadletters,
-        demo,
-        discover,
-        grafana,
-        init,
-        latency,
-        oee,
-        opcua,
-        probe,
-        run,
-        simulate,
-        transfer,
-        verify,
-    )
-
-    app.command("demo")(demo.demo)
-    app.command("simulate")(simulate.simulate)
-    app.command("verify")(verify.verify)
-    app.command("run")(run.run)
-    app.command("check")(check.check)
-    app.add_typer(init.app, name="init")
-    app.command("export")(transfer.export)
-    app.command("import")(transfer.import_)
-    app.command("move")(transfer.move)
-    app.command("backup")(transfer.backup)
-    app.command("glossary")(check.glossary)
-    app.command("latency")(latency.latency)
-    app.command("oee")(oee.command)
-    app.command("probe")(probe.probe)
-    app.command("reflect")(probe.reflect)
-    app.add_typer(discover.app, name="discover")
-    app.add_typer(deadletters.app, name="deadletters")
-    app.add_typer(opcua.app, name="opcua")
-    app.add_typer(grafana.app, name="grafana")
-
-
-_mount()
 
 
 def main() -> int:

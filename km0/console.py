@@ -3,7 +3,6 @@
 import logging
 import sys
 
-import structlog
 from rich.console import Console
 
 out = Console(highlight=False, soft_wrap=True)
@@ -19,6 +18,8 @@ def say_error(message: str) -> None:
 
 def configure_logs(level: str = "info") -> None:
     """Logs go to stderr: readable on a terminal, JSON when piped into a collector of logs."""
+    import structlog  # half of the start of a command that logs nothing
+
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )

@@ -28,7 +28,6 @@ from km0.run import stop_event
 from pipeline.stores.duckdb_config import DuckDbConfig
 from telemetry.config import load
 from telemetry.errors import ConfigError, SourceError
-from telemetry.health import Condition
 from telemetry.plant import Asset
 from telemetry.samples import SECOND_NS
 
@@ -45,7 +44,6 @@ BEGUN: Final = "demo.json"
 HISTORY_READ_S: Final = 7 * 24 * 3600.0
 """How far back [s] the OPC UA server's own history is read when a folder is used again: what waited in its queues when
 a run was killed died with them, and only its history still has it."""
-CONNECT_S: Final = 30.0
 SETTLE_S: Final = 15.0
 HURRY_S: Final = 1.2
 """How long [s] what is under way may take to arrive when the user pressed Ctrl-C: the whole must end within 3 s."""
@@ -132,8 +130,8 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account | None":
         from km0.account import Lags
         from km0.app import running
 
-        lags = Lags()
         file = _plant_file(folder, wanted, mqtt.port, await plant.ready(), used_before=used_before)
+        lags = Lags(file.plant.assets)
         platform = await stack.enter_async_context(running(file, on_stored=lags.on_stored, count_held=True))
         stop = stop_event()  # until here Ctrl-C interrupts, as there is nothing to account for
         err.print(f"the plant is shown at [bold cyan]{platform.address}[/]  (Ctrl-C ends)")
@@ -177,7 +175,7 @@ def _spec(folder: Path, wanted: Wanted, mqtt_port: int) -> "Spec":
         epoch_ns=life["epoch_ns"],
         resume_from_ns=reached_ns,
         mqtt=MqttSpec(port=mqtt_port),
-        opcua=OpcUaSpec(port=_free_port(4840), await_client_s=CONNECT_S),
+        opcua=OpcUaSpec(port=_free_port(4840), await_client_s=30.0),
         link=UdpSpec(),
         replay=replay,
         journal=folder / "journal.jsonl",
@@ -252,7 +250,7 @@ async def _until_stopped(
 
 
 async def _play(plant: "SimulatedPlant", platform: "Platform", lags: "Lags", spec: "Spec") -> None:
-    await _connected(platform)
+    await platform.connected()
     hours = (time.time_ns() - (spec.resume_from_ns or spec.epoch_ns)) / 3600 / SECOND_NS
     columns = (
         TextColumn("{task.description}"),
@@ -264,18 +262,6 @@ async def _play(plant: "SimulatedPlant", platform: "Platform", lags: "Lags", spe
         bar = progress.add_task(f"playing the last {hours:.1f} h of the plant", total=1.0)
         lags.live_from_ns = await plant.play(lambda done: progress.update(bar, completed=done))
     err.print("live: machines, link and figures are now as of this second")
-
-
-async def _connected(platform: "Platform") -> None:
-    """Return once every collector has its source. Raises SourceError with what they say when they do not."""
-    deadline = time.monotonic() + CONNECT_S
-    while True:
-        waiting = [c for c in platform.collectors if c.condition is not Condition.OK]
-        if not waiting:
-            return
-        if time.monotonic() > deadline:
-            raise SourceError("; ".join(f"{c.name}: {c.snapshot()['detail'] or 'no answer'}" for c in waiting))
-        await asyncio.sleep(0.02)
 
 
 async def _first_kpi(platform: "Platform", started: float) -> float:

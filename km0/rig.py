@@ -3,24 +3,15 @@
 What `km0 verify` and the pytest plugin share. Everything is on 127.0.0.1 and in one folder.
 """
 
-import asyncio
 import json
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from km0.plantfile import PlantFile
 from simulators import Printer
 from simulators.scenario import Scenario
 from simulators.sections import OpcUaMachine
-from telemetry.errors import SourceError
-from telemetry.health import Condition
 from telemetry.plant import Asset, Plant
-
-if TYPE_CHECKING:
-    from km0.app import Platform
-
-CONNECT_S: Final = 30.0
 
 _PRINTER_STATES = {
     "printing": "EXECUTING",
@@ -107,15 +98,3 @@ def file_of(
         "store": store,
     }
     return PlantFile.model_validate_json(json.dumps(data))
-
-
-async def connected(platform: "Platform") -> None:
-    """Return once every collector has its source. Raises SourceError with what they say when they do not."""
-    deadline = time.monotonic() + CONNECT_S
-    while True:
-        waiting = [c for c in platform.collectors if c.condition is not Condition.OK]
-        if not waiting:
-            return
-        if time.monotonic() > deadline:
-            raise SourceError("; ".join(f"{c.name}: {c.snapshot()['detail'] or 'no answer'}" for c in waiting))
-        await asyncio.sleep(0.02)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from km0.comparison import Excuses, Line, link_lines, machine_lines
-from km0.rig import connected, file_of
+from km0.rig import file_of
 from simulators.broker import Broker, broker
 from simulators.faults import EFFECTS, Done, Fault
 from simulators.journal import Published, read_journal
@@ -158,7 +158,7 @@ async def verified(
         mqtt_port = None if mqtt is None else await through_proxy(mqtt.port)
         file = file_of(scenario, folder, mqtt_port=mqtt_port, opcua_url=url, store=store)
         platform = await stack.enter_async_context(running(file))
-        await connected(platform)
+        await platform.connected()
         reached("start")
         breaking: list[asyncio.Task[None]] = []
 

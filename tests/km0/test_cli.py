@@ -35,7 +35,7 @@ def test_check_accepts_the_sample_file() -> None:
     """The demonstrator's own plant file is right, and says how much there is in it."""
     answer = km0("check", str(sample_file()))
     assert answer.returncode == 0, answer.stderr
-    assert "5 assets" in answer.stdout
+    assert "6 assets" in answer.stdout
 
 
 def test_check_names_the_line_and_a_suggestion_for_a_misspelt_key(tmp_path: Path) -> None:
