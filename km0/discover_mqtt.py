@@ -3,15 +3,15 @@
 import asyncio
 import json
 import re
-import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
+from km0 import proposal
 from km0.console import out
-from telemetry.config import Secret, parse
+from km0.proposal import slug, toml
+from telemetry.config import Secret
 from telemetry.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def mqtt(
     seconds: Annotated[float, typer.Option("--for", min=0.1, help="How long to listen [s].")] = 10.0,
     topic: Annotated[str, typer.Option(help="Filter to listen to.")] = "#",
     user: Annotated[str, typer.Option(help="User name.")] = "",
-    password_env: Annotated[str, typer.Option(help="Environment variable that holds the password.")] = "",
+    password_env: proposal.PasswordEnv = "",
     protocol: Annotated[str, typer.Option(help="MQTT version: 5 or 3.1.1.")] = "5",
     under: Annotated[
         str, typer.Option(help="Where assets go whose topic is no path: site/area/line.")
     ] = "site/area/line",
-    write: Annotated[Path | None, typer.Option(help="Add what was found to this plant file, or make it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for programs.")] = False,
+    write: proposal.Write = None,
+    as_json: proposal.AsJson = False,
 ) -> None:
     """Listen to an MQTT broker: topics, rates, dialects, a sample of each, the metrics they seem to be."""
     from collectors.mqtt import survey
@@ -54,13 +54,15 @@ def mqtt(
         clean_start=True,
     )
     found = asyncio.run(survey.listen(settings, seconds))
-    section = _section(found, host, port, protocol, user, password_env, under, _existing(write))
+    section = _section(found, host, port, protocol, user, password_env, under, proposal.existing(write))
     if as_json:
         out.print_json(json.dumps([_row(heard, seconds) for heard in found]))
     else:
         _show(found, seconds)
     if write is not None:
-        _write(write, section)
+        if not section:
+            raise ConfigError("nothing was heard that a plant file could name: nothing is written")
+        proposal.add(write, section)
         if not as_json:
             out.print(f"written to {write}; next: km0 check {write}", markup=False)
     elif not as_json and section:
@@ -98,16 +100,6 @@ def _show(found: "list[Heard]", seconds: float) -> None:
         )
 
 
-def _existing(file: Path | None) -> dict[str, Any]:
-    """What the plant file holds so far."""
-    if file is None or not file.exists():
-        return {}
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
-
-
 def _section(
     found: "list[Heard]",
     host: str,
@@ -130,24 +122,24 @@ def _section(
     lines: list[str] = []
     for path in assets:
         if path not in here:
-            lines += ["[[plant.assets]]", f"path = {_toml(path)}", f"name = {_toml(path.rsplit('/', 1)[-1])}", ""]
+            lines += proposal.asset_lines(path, path.rsplit("/", 1)[-1])
     taken = {collector.get("name", collector.get("kind")) for collector in existing.get("collectors", [])}
-    common = [f"host = {_toml(host)}", f"port = {port}"]
-    common += [f"protocol = {_toml(protocol)}"] if protocol != "5" else []
-    common += [f"username = {_toml(user)}"] if user else []
-    common += [f"password = {{ env = {_toml(password_env)} }}"] if password_env else []
+    common = [f"host = {toml(host)}", f"port = {port}"]
+    common += [f"protocol = {toml(protocol)}"] if protocol != "5" else []
+    common += [f"username = {toml(user)}"] if user else []
+    common += [f"password = {{ env = {toml(password_env)} }}"] if password_env else []
     if topics:
-        lines += ["[[collectors]]", 'kind = "mqtt"', f"name = {_toml(_free(_slug(host), taken))}", *common, ""]
+        lines += ["[[collectors]]", 'kind = "mqtt"', f"name = {toml(_free(slug(host, 'broker'), taken))}", *common, ""]
         for entry in topics:
             lines.append("[[collectors.topics]] # guessed: check metrics, units and what the words of states mean")
-            lines += [f"{key} = {_toml(value)}" for key, value in entry.items() if value not in ({}, [])]
+            lines += [f"{key} = {toml(value)}" for key, value in entry.items() if value not in ({}, [])]
             lines.append("")
     if sparkplug:
-        name = _free(f"{_slug(host)}-sparkplug", taken)
+        name = _free(f"{slug(host, 'broker')}-sparkplug", taken)
         lines += ["[[collectors]] # a Sparkplug host needs a connection of its own", 'kind = "mqtt"']
-        lines += [f"name = {_toml(name)}", *common, "", "[[collectors.topics]]", 'dialect = "sparkplug"']
+        lines += [f"name = {toml(name)}", *common, "", "[[collectors.topics]]", 'dialect = "sparkplug"']
         lines += ['host_id = "km0"', f'# groups heard: {", ".join(sparkplug)}; names = {{ "Their Name" = "parts" }}']
-        lines.append(f"asset = {_toml(assets[-1])} # or with {{group}}, {{edge}}, {{device}}")
+        lines.append(f"asset = {toml(assets[-1])} # or with {{group}}, {{edge}}, {{device}}")
     return "\n".join(lines).rstrip() + "\n" if lines else ""
 
 
@@ -157,31 +149,3 @@ def _free(name: str, taken: set[Any]) -> str:
         free, number = f"{name}-{number}", number + 1
     taken.add(free)
     return free
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._") or "broker"
-
-
-def _toml(value: Any) -> str:
-    """A value in TOML: JSON's escapes are TOML's, but for DEL; tables inline."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_toml(key)} = {_toml(inner)}" for key, inner in value.items()) + " }"
-    if isinstance(value, list):
-        return "[\n" + "".join(f"    {_toml(inner)},\n" for inner in value) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
-
-
-def _write(file: Path, section: str) -> None:
-    """Append to the plant file, once what would be in it was checked."""
-    from km0.plantfile import PlantFile
-
-    if not section:
-        raise ConfigError("nothing was heard that a plant file could name: nothing is written")
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
-    text = f"{before.rstrip()}\n\n{section}" if before else section
-    parse(text, PlantFile, f"{file} with what was found")
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from error

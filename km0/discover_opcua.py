@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from km0 import proposal
 from km0.console import out
-from telemetry.config import parse
+from km0.proposal import toml
 from telemetry.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ def opcua(
         ".km0/opcua"
     ),
     user: Annotated[str, typer.Option(help="User name; without one anonymous.")] = "",
-    password_env: Annotated[str, typer.Option(help="Environment variable that holds the password.")] = "",
+    password_env: proposal.PasswordEnv = "",
     search: Annotated[str, typer.Option(help="Also list the variables whose path contains this.")] = "",
     under: Annotated[
         str, typer.Option(help="Where found machines go in the plant: site/area/line.")
     ] = "site/area/line",
-    write: Annotated[Path | None, typer.Option(help="Add what was found to this plant file, or make it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for programs.")] = False,
+    write: proposal.Write = None,
+    as_json: proposal.AsJson = False,
 ) -> None:
     """Look at an OPC UA server: endpoints and security, machines found, metrics they would give, live values."""
     try:
@@ -53,7 +54,7 @@ def opcua(
     else:
         _show(found, chosen, search, under)
     if write is not None:
-        _write(write, section)
+        proposal.add(write, section)
         out.print(f"wrote {write}; next: km0 check {write}", markup=False) if not as_json else None
     elif not as_json and found.machines:
         out.print("\nFor the plant file (--write FILE adds it):\n", markup=False)
@@ -135,12 +136,7 @@ def _show(found: "Survey", security: str, search: str, under: str) -> None:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._") or "machine"
-
-
-def _toml(value: str) -> str:
-    """A TOML basic string: JSON's escapes are TOML's, but for DEL."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    return proposal.slug(text, "machine")
 
 
 def _section(config: "OpcUaConfig", found: "Survey", under: str) -> str:
@@ -151,19 +147,19 @@ def _section(config: "OpcUaConfig", found: "Survey", under: str) -> str:
         assets = [(f"{under}/machine", "Machine")]
     lines = []
     for path, name in assets:
-        lines += ["[[plant.assets]]", f"path = {_toml(path)}", f"name = {_toml(name)}", ""]
-    lines += ["[[collectors]]", 'kind = "opcua"', f"name = {_toml(config.name)}", f"url = {_toml(config.url)}"]
-    lines.append(f"security = {_toml(config.security)}")
+        lines += proposal.asset_lines(path, name)
+    lines += ["[[collectors]]", 'kind = "opcua"', f"name = {toml(config.name)}", f"url = {toml(config.url)}"]
+    lines.append(f"security = {toml(config.security)}")
     if config.security != "None":
-        lines += [f"mode = {_toml(config.mode)}", f"certificates = {_toml(str(config.certificates))}"]
+        lines += [f"mode = {toml(config.mode)}", f"certificates = {toml(str(config.certificates))}"]
     if config.user is not None:
-        lines.append(f"user = {_toml(config.user)}")
+        lines.append(f"user = {toml(config.user)}")
     if config.password is not None:
-        lines.append(f"password = {{ env = {_toml(str(config.password.env))} }}")
+        lines.append(f"password = {{ env = {toml(str(config.password.env))} }}")
     if found.machines:
         lines.append("machines = [")
         for (path, _), (machine, _) in zip(assets, found.machines, strict=True):
-            lines.append(f"    {{ asset = {_toml(path)}, machine = {_toml(machine.seen.name)} }},")
+            lines.append(f"    {{ asset = {toml(path)}, machine = {toml(machine.seen.name)} }},")
         lines.append("]")
     elif guessed:
         lines.append("nodes = [ # guessed from the variables' names: check each, and say what states mean with `words`")
@@ -171,23 +167,10 @@ def _section(config: "OpcUaConfig", found: "Survey", under: str) -> str:
         for one in guessed:
             comment = "# " if one.guess in taken else ""
             taken.add(one.guess)
-            row = f"node = {_toml(one.node)}, asset = {_toml(assets[0][0])}, metric = {_toml(one.guess)}"
+            row = f"node = {toml(one.node)}, asset = {toml(assets[0][0])}, metric = {toml(one.guess)}"
             lines.append(f"    {comment}{{ {row} }},")
         lines.append("]")
     return "\n".join(lines) + "\n"
-
-
-def _write(file: Path, section: str) -> None:
-    """Append to the plant file, once what would be in it was checked."""
-    from km0.plantfile import PlantFile
-
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
-    text = f"{before.rstrip()}\n\n{section}" if before else section
-    parse(text, PlantFile, f"{file} with what was found")
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from error
 
 
 def _as_json(url: str, offers: "list[Offer]", security: str, found: "Survey", under: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from collectors.mqtt.connecting import CONNECT_S, SessionSettings, connect, in_t
 from collectors.mqtt.decoder import Message, Publication
 from collectors.mqtt.framing import Batch, without_length
 from collectors.mqtt.keepalive import Keepalive
-from collectors.mqtt.topics import generalisations
+from collectors.mqtt.topics import generalisations, shared_group
 from telemetry.errors import SourceError
 
 READS_PER_WAKE: Final = 4
@@ -45,7 +45,7 @@ _FAREWELL_S: Final = 0.3
 """How long [s] the broker may take to acknowledge our last words."""
 
 _FORGET_LEVELS: Final = 8
-"""Deepest topic whose subscription is searched for: 3 · 2^8 filters are named to the broker."""
+"""Deepest topic whose subscription is searched for: 3 · 2^8 filters are named to the broker, or twice as many."""
 
 _ONLY_WHEN_NEW: Final = 1
 """Retain handling: retained messages come with a new subscription, not again with every reconnection."""
@@ -136,10 +136,14 @@ class Session:
         """Take the subscription that brought this topic out of the session; those of the settings stay.
 
         A session remembers the subscriptions of an earlier plant file, and no broker lists them. But the filter is
-        one of the generalisations of the topic, and to unsubscribe from what is not subscribed to is harmless.
+        one of the generalisations of the topic, alone or in our group of `$share`, and to unsubscribe from what is not
+        subscribed to is harmless. The name of another group is not to be guessed.
         """
         if self._failure is None and topic.count("/") < _FORGET_LEVELS:
-            self._client.unsubscribe([one for one in generalisations(topic) if one not in self._settings.subscriptions])
+            wanted = self._settings.subscriptions
+            groups = {"", *(shared_group(one) for one in wanted)}
+            found = [f"{group}{one}" for one in generalisations(topic) for group in sorted(groups)]
+            self._client.unsubscribe([one for one in found if one not in wanted])
 
     async def _published(self, publication: Publication) -> None:
         """Publish, and wait a moment for the broker to have it: it may read nothing more of a socket that closes."""

@@ -82,6 +82,11 @@ def generalisations(topic: str) -> Iterator[str]:
     yield from (f"{head}/#" for head in heads)
 
 
+def shared_group(subscription: str) -> str:
+    """The beginning `$share/GROUP/` of a shared subscription, "" of another."""
+    return "/".join((*subscription.split("/", 2)[:2], "")) if subscription.startswith("$share/") else ""
+
+
 def _checked_topic(template: str) -> str:
     TopicTemplate(template)
     return template

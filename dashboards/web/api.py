@@ -176,7 +176,7 @@ def _health(api: APIRouter, context: WebContext) -> None:
             ok=all(part.condition != Condition.FAILING.value for part in components), components=components
         )
 
-    @api.get("/dead-letters", tags=["data path"])
+    @api.get("/deadletters", tags=["data path"])
     async def dead_letters(query: Annotated[LettersQuery, Query()]) -> DeadLettersOut:
         """Messages that will never be samples, newest first, each with the reason."""
         count, found = await asyncio.to_thread(
@@ -187,7 +187,7 @@ def _health(api: APIRouter, context: WebContext) -> None:
             count=count,
             letters=[_letter(letter) for letter in shown],
             truncated=len(found) > len(shown),
-            next=following("/api/v1/dead-letters", query, before=shown[-1].id) if len(found) > len(shown) else None,
+            next=following("/api/v1/deadletters", query, before=shown[-1].id) if len(found) > len(shown) else None,
         )
 
 

@@ -10,7 +10,7 @@ Invariants:
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
@@ -92,6 +92,7 @@ class Spool:
         self._retry_s = retry_s
         self._puts: deque[_Put] = deque()
         self._admitted = 0  # bytes on disk or on their way to it
+        self._underway = 0  # those on their way
         self._batches = 0
         self._samples = 0
         self._full = False
@@ -105,11 +106,9 @@ class Spool:
         connection, self._note = await asyncio.to_thread(open_spool, self.path)
         if self._note:
             _log.error(self._note, spool=str(self.path))
-        (self._batches, self._samples, body_bytes) = connection.execute(
-            "SELECT count(*), coalesce(sum(samples), 0), coalesce(sum(length(body)), 0) FROM batches"
-        ).fetchone()
-        self._admitted = body_bytes + self._batches * ROW_BYTES
+        self._batches, self._samples, self._admitted = connection.execute(_WAITING).fetchone()
         (self._dead_bytes,) = connection.execute(_DEAD_BYTES).fetchone()
+        (self._version,) = connection.execute(_VERSION).fetchone()
         self._reader = connect(self.path)
         self._commits = GroupCommit(connection, self._on_trouble, self._retry_s)
         self._show()
@@ -197,17 +196,29 @@ class Spool:
     async def remove(self, batches: Sequence[Batch], letters: Sequence[Letter] = ()) -> None:
         """Forget batches that the store has; keep what it refused of them as dead letters, in the same commit."""
         numbers = [(batch.id,) for batch in batches]
+        counted: tuple[int, int, int] | None = None
+        version = self._version
 
         def job(db: sqlite3.Connection) -> None:
+            nonlocal counted, version
             db.executemany("DELETE FROM batches WHERE id = ?", numbers)
             self._keep(db, letters)
+            (version,) = db.execute(_VERSION).fetchone()
+            # Another process wrote, perhaps batches (`km0 deadletters replay`): what is left is counted anew.
+            counted = None if version == self._version else db.execute(_WAITING).fetchone()
 
-        await self._submit(job)
+        def account() -> None:
+            if counted is None:
+                self._batches -= len(batches)
+                self._samples -= sum(batch.samples for batch in batches)
+                self._admitted -= sum(batch.size for batch in batches)
+            else:
+                self._batches, self._samples, on_disk = counted
+                self._admitted = on_disk + self._underway
+            self._version = version
+
+        await self._submit(job, account)
         self._component.count("dead_letters", len(letters))
-        # Not below zero: `km0 deadletters replay` adds batches from another process, which were not counted here.
-        self._batches = max(0, self._batches - len(batches))
-        self._samples = max(0, self._samples - sum(batch.samples for batch in batches))
-        self._admitted = max(0, self._admitted - sum(batch.size for batch in batches))
         self._admit()
         self._show()
 
@@ -217,9 +228,17 @@ class Spool:
 
     # --- inside ---
 
-    async def _submit(self, job: Job) -> None:
+    async def _submit(self, job: Job, committed: Callable[[], None] = lambda: None) -> None:
+        """Return once the job is on disk; `committed` is called before anything that was committed later is told."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._commits.submit(job, _resolve(future))
+        resolve = _resolve(future)
+
+        def done(error: BaseException | None) -> None:
+            if error is None:
+                committed()
+            resolve(error)
+
+        self._commits.submit(job, done)
         await future
 
     def _admit(self) -> None:
@@ -230,6 +249,7 @@ class Spool:
                 break
             self._puts.popleft()
             self._admitted += put.size
+            self._underway += put.size
             self._empty.clear()
             self._commits.submit(put.job, self._on_commit(put))
         if self._full != bool(self._puts):
@@ -240,6 +260,7 @@ class Spool:
         resolve = _resolve(put.stored)
 
         def done(error: BaseException | None) -> None:
+            self._underway -= put.size
             if error is None:
                 self._batches += bool(put.samples)
                 self._samples += put.samples
@@ -298,6 +319,12 @@ class Spool:
             self._component.ok(self._note)
 
 
+_VERSION: Final = "PRAGMA data_version"
+"""Changes when another connection wrote."""
+
+_WAITING: Final = (
+    f"SELECT count(*), coalesce(sum(samples), 0), coalesce(sum(length(body) + {ROW_BYTES}), 0) FROM batches"  # noqa: S608  # a constant
+)
 _DEAD_BYTES: Final = f"SELECT coalesce(sum(length(raw) + {ROW_BYTES}), 0) FROM dead_letters"  # noqa: S608  # a constant
 
 

@@ -174,7 +174,7 @@ def test_dead_letters_are_shown_as_text_and_paged(fresh: Client, blank: Seeded) 
     """Bytes that are no text are escaped, long ones cut, pages continue by id."""
     for n in range(5):
         blank.letters.add(NOW_NS, "mqtt", f"reason {n}", b"\xff\x00" + b"a" * 1000)
-    page = get(fresh, "/api/v1/dead-letters", limit=3)
+    page = get(fresh, "/api/v1/deadletters", limit=3)
     assert page["count"] == 5
     assert [letter["reason"] for letter in page["letters"]] == ["reason 4", "reason 3", "reason 2"]
     assert page["letters"][0]["raw"].startswith("\\xff\x00aaa")
@@ -226,7 +226,7 @@ def test_openapi_describes_every_route_and_its_problems(client: Client) -> None:
     assert set(schema["paths"]) == {
         f"/api/v1/{path}"
         for path in (
-            "assets", "assets/{path}", "metrics", "kpis", "samples", "kpi-values", "health", "dead-letters",
+            "assets", "assets/{path}", "metrics", "kpis", "samples", "kpi-values", "health", "deadletters",
             "plant/now", "events", "links/latency", "links/service", "links/radio", "losses",
                 "rollup", "orders",
         )

@@ -32,7 +32,7 @@ SAMPLES = f"/api/v1/samples?asset={MILL}&metric=state"
         ("/api/v1/assets/..%2f..%2fetc%2fpasswd", 404, "unknown-asset", "/api/v1/assets"),
         ("/api/v1/assets/%3Cscript%3Ealert(1)%3C/script%3E", 404, "unknown-asset", "/api/v1/assets"),
         ("/api/v1/nothing", 404, "not-found", ""),
-        ("/api/v1/dead-letters?before=99999999999999999999", 422, "invalid-parameters", "before"),
+        ("/api/v1/deadletters?before=99999999999999999999", 422, "invalid-parameters", "before"),
         ("/static/../app.py", 404, "not-found", ""),
         ("/static/%2e%2e/app.py", 404, "not-found", ""),
         ("/" + "a" * 9000, 414, "address-too-long", "8192"),

@@ -167,7 +167,7 @@ def test_garbage_is_set_aside_with_its_reason_and_blocks_nothing(
         publisher.publish(f"{ASSET}/power", b'{"value": 7, "time": "2026-11-01T00:00:00Z"}', qos=1).wait_for_publish(10)
         publisher.publish(f"{ASSET}/state", b'{"value": "executing"}', qos=1).wait_for_publish(10)
         eventually(lambda: _held(plant, "power") == 1 and _held(plant, "state") == 1)
-        letters = plant.ask("dead-letters?limit=100")["letters"]
+        letters = plant.ask("deadletters?limit=100")["letters"]
     reasons = [letter["reason"] for letter in reversed(letters)]
     assert len(reasons) == len(GARBAGE)
     for (topic, payload, words), reason in zip(GARBAGE, reasons, strict=True):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collectors.mqtt.topics import TopicTemplate, fill, generalisations, parts_of
+from collectors.mqtt.topics import TopicTemplate, fill, generalisations, parts_of, shared_group
 
 
 def test_named_parts_are_levels() -> None:
@@ -70,3 +70,9 @@ def test_generalisations_are_every_filter_that_matches() -> None:
     assert sorted(generalisations("a/b")) == sorted(
         ["#", "a/#", "+/#", "a/b", "a/+", "+/b", "+/+", "a/b/#", "a/+/#", "+/b/#", "+/+/#"]
     )
+
+
+def test_the_group_of_a_shared_subscription_is_told() -> None:
+    """What stands before the filter; a topic that only looks like it has none."""
+    assert shared_group("$share/km0/a/+") == "$share/km0/"
+    assert shared_group("a/$share/km0") == ""
