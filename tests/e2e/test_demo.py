@@ -10,11 +10,16 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.testclient import TestClient
 
+from dashboards.web.app import create_app
+from dashboards.web.context import WebContext
 from km0.plantfile import PlantFile, sample_file
-from simulators.demo import MACHINES, reference_cycles
+from simulators.demo import LINK, MACHINES, reference_cycles
 from telemetry.config import load
+from telemetry.health import Health
 from telemetry.samples import KpiValue, Window
+from tests.dashboards.seeded import Letters
 from tests.e2e.demonstration import (
     Outcome,
     command,
@@ -27,6 +32,7 @@ from tests.e2e.demonstration import (
 
 pytestmark = pytest.mark.timeout(240)
 
+HOUR_NS = 3600 * 10**9
 TOLERANCE = 1e-9
 """Everything is known and no clock differs: only the rounding of binary fractions separates us from the truth."""
 
@@ -78,6 +84,27 @@ def test_kpis_equal_the_truth(first_run: Outcome, asset: str, kpi: str, figure: 
             continue
         assert value.coverage == pytest.approx(1.0, abs=TOLERANCE), value
         assert value.value == pytest.approx(float(expected), abs=TOLERANCE), value
+
+
+def test_the_links_verdict_is_in_the_api(first_run: Outcome) -> None:
+    """Over the whole hours of its history the API counts the very packets that the simulated router sent and lost. Far
+    more than one in ten thousand were lost: 99.99 % is refuted, with the bound and the figures asked for beside it."""
+    born_ns = json.loads((first_run.folder / "demo.json").read_text())["epoch_ns"]
+    start_ns, end_ns = -(-born_ns // HOUR_NS) * HOUR_NS, (born_ns + 24 * HOUR_NS) // HOUR_NS * HOUR_NS
+    truth = truth_of(first_run.folder).link(LINK.path, start_ns, end_ns)
+    asked = {"asset": LINK.path, "from": str(start_ns // 10**9), "to": str(end_ns // 10**9)}
+    with opened(first_run.folder) as store:
+        context = WebContext(load(sample_file(), PlantFile).plant, store, Health(), Letters())
+        with TestClient(create_app(context), base_url="http://127.0.0.1") as client:
+            latency = client.get("/api/v1/links/latency", params=asked).json()
+            service = client.get("/api/v1/links/service", params=asked).json()
+    assert (latency["answered"], latency["lost"]) == (len(truth.rtt_ms), truth.lost)
+    assert (latency["min_ms"], latency["max_ms"]) == (min(truth.rtt_ms), max(truth.rtt_ms))
+    assert (service["use_case"], service["verdict"]) == ("process-monitoring", "not met")
+    assert 0 < service["failures"] <= truth.lost + sum(rtt > 100 for rtt in truth.rtt_ms)
+    assert 0.0001 < service["unavailability_bound"] < truth.lost / truth.sent
+    assert "0.01 % is allowed" in service["reason"]
+    assert service["availability"] < 0.9999
 
 
 def _closed(folder: Path, asset: str, kpi: str) -> list[KpiValue]:
