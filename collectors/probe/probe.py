@@ -1,24 +1,23 @@
-"""The collector of network links: a sender in its own thread, its outcomes put as samples.
+"""The collector of network links: a sender in its own process, its outcomes put as samples.
 
-Invariants: one `rtt` or one `rtt_lost` for every packet sent, at the instant it was sent; nothing is dropped: while the
-sink is slower than the probe for longer than a minute, sending pauses, and the pause is a gap, not a loss.
+Invariants: one `rtt` or one `rtt_lost` for every packet sent, at the instant it was sent, but for those under way when
+the sender ended; nothing is dropped: while the sink is slower than the probe for longer than a minute, sending pauses,
+and the pause is a gap, not a loss. A sender that crashed is a SourceError: the retry loop starts another.
 """
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from collectors.probe.address import Resolve, Target, resolve
 from collectors.probe.config import ProbeConfig
+from collectors.probe.frames import Setup
 from collectors.probe.outcome import Outcome
-from collectors.probe.sender import Sender
-from collectors.probe.session import Session
+from collectors.probe.process import SenderProcess
 from collectors.probe.timekeeping import AGE_S, read_state
-from collectors.probe.wire import Address, Datagram, Wire
 from telemetry.errors import SourceError
 from telemetry.health import Component
 from telemetry.protocols import Sink
@@ -27,12 +26,15 @@ from telemetry.samples import Quality, Sample
 _ANSWERS: Final = {"duplicates": "duplicate", "reordered": "reordered"}
 """Metrics of answers, and what the session counts them as."""
 
+RESOLVE_S: Final = 30.0
+"""How often [s] the host is asked for its address again."""
+
 _BACKLOG_S: Final = 60.0
 _LAST_PUT_S: Final = 0.5
 _TOLD_S: Final = 15.0
 """How often [s] what is no packet's own is told: more than once a minute, so that no minute is without."""
 _STRANGERS: Final = 16
-_STRANGER_BYTES: Final = 1500
+_LAST_FRAME_S: Final = 0.4
 _COUNTS: Final = (
     "sent",
     "answered",
@@ -65,6 +67,8 @@ class Probe:
         *,
         silence_s: float = 5.0,
         backlog: int | None = None,
+        resolve: Resolve = resolve,
+        resolve_every_s: float = RESOLVE_S,
     ) -> None:
         """`silence_s` [s] without an answer are a failure to show; with `backlog` packets not yet durable it pauses."""
         self.name: Final = config.name
@@ -73,110 +77,118 @@ class Probe:
         self._key = key
         self._silence_s = silence_s
         self._backlog = backlog or max(1000, int(_BACKLOG_S * 1000 / config.interval_ms))
+        self._resolve = resolve
+        self._resolve_every_s = resolve_every_s
 
     async def run(self, sink: Sink) -> None:
-        """Probe until cancelled. Raises SourceError: the host has no address, or there is no socket to send from."""
-        family, target = await _resolve(self._config.host, self._config.port)
-        try:
-            local = (self._config.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0"), 0)  # noqa: S104 — where answers may come from is where packets are sent from
-            wire = Wire(local, family, dscp=self._config.dscp, transmit=True)
-        except OSError as error:
-            raise SourceError(f"no UDP socket on {self._config.bind or 'any address'}: {error.strerror}") from error
-        session = Session(
-            int(self._config.timeout_ms * 1e6),
-            size=self._config.size,
-            ssid=self._config.ssid,
+        """Probe until cancelled. Raises SourceError: the host has no address, there is no socket to send from, or the
+        sender's process ended."""
+        while True:  # once more whenever the host has moved to another address
+            target, *_ = await self._resolve(self._config.host, self._config.port)
+            run = _Run(self._config, self._component, self._silence_s)
+            watching = asyncio.create_task(self._watch(target, run), name=f"{self.name} address")
+            try:
+                await run.run(sink, self._setup(target))
+            finally:
+                watching.cancel()
+
+    def _setup(self, target: Target) -> Setup:
+        config = self._config
+        return Setup(
+            family=target.family,
+            target=target.address,
+            bind=config.bind or target.any,
+            interval_ns=int(config.interval_ms * 1e6),
+            timeout_ns=int(config.timeout_ms * 1e6),
+            size=config.size,
+            dscp=config.dscp,
+            ssid=config.ssid,
             key=self._key,
-            one_way_error_ns=int(self._config.one_way_error_ms * 1e6),
-            stateful={"unknown": None, "stateful": True, "stateless": False}[self._config.reflector],
+            stateful={"unknown": None, "stateful": True, "stateless": False}[config.reflector],
+            one_way_error_ns=int(config.one_way_error_ms * 1e6),
+            cpu=config.cpu,
+            priority=config.priority,
+            backlog=self._backlog,
         )
-        run = _Run(self._config, self._component, session, wire, target, self._silence_s, self._backlog)
-        await run.run(sink)
+
+    async def _watch(self, target: Target, run: "_Run") -> None:
+        """End the run when the host is no longer at the address that is measured."""
+        while True:
+            await asyncio.sleep(self._resolve_every_s)
+            with contextlib.suppress(SourceError):  # nobody can say: the address was right, and stays
+                if target not in await self._resolve(self._config.host, self._config.port):
+                    self._component.count("address_changes")
+                    run.end()
 
 
 class _Run:
-    """One run of a probe: the thread, what it hands over, and the task that puts it."""
+    """One run of a probe: the process, what it tells, and the task that puts it."""
 
-    def __init__(
-        self,
-        config: ProbeConfig,
-        component: Component,
-        session: Session,
-        wire: Wire,
-        target: Address,
-        silence_s: float,
-        backlog: int,
-    ) -> None:
+    def __init__(self, config: ProbeConfig, component: Component, silence_s: float) -> None:
         self._config = config
         self._component = component
-        self._session = session
-        self._loop = asyncio.get_running_loop()
         self._handed_over = asyncio.Event()
         self._outcomes: deque[Outcome] = deque()
-        self._strangers: deque[tuple[Datagram, str]] = deque(maxlen=_STRANGERS)
+        self._strangers: deque[tuple[bytes, str]] = deque(maxlen=_STRANGERS)
         self._reason = ""
+        self._counts: dict[str, int] = {}
+        self._clock_error_ns: int | None = None
+        self._one_way_refusal = ""
         self._told_s = -_TOLD_S
         self._told = dict.fromkeys(_ANSWERS, 0)
         self._refusal = ""
         self._ending = False
         self._counted = dict.fromkeys(_COUNTS, 0)
         self._answered_s = time.monotonic()
-        self._silence_s, self._backlog = silence_s, backlog
-        self._sender = Sender(
-            session,
-            wire,
-            target,
-            int(config.interval_ms * 1e6),
-            take=self._take,
-            room=self._room,
-            stranger=lambda datagram, reason: self._strangers.append((datagram, reason)),
-            unreachable=self._unreachable,
-        )
+        self._silence_s = silence_s
+        self._sender: SenderProcess | None = None
 
-    async def run(self, sink: Sink) -> None:
-        # Not asyncio.to_thread: a few probes would fill the pool that the spool's writes need.
-        executor = ThreadPoolExecutor(1, f"{self._config.name} sender")
-        thread = self._loop.run_in_executor(executor, self._measure)
-        thread.add_done_callback(lambda _: self._handed_over.set())
-        keeping = asyncio.create_task(self._keep_time(), name=f"{self._config.name} clock")
-        try:
-            while not thread.done():
-                await self._handed_over.wait()
-                self._handed_over.clear()
-                await self._put(sink)
-            await thread  # it ends by itself only by an error, which passes on from here
-        except asyncio.CancelledError:
+    def end(self) -> None:
+        """Have it end by itself, with everything put that was measured."""
+        if self._sender is not None:
             self._sender.stop()
-            await asyncio.wait([thread])
-            self._ending = True
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_PUT_S):
+
+    async def run(self, sink: Sink, setup: Setup) -> None:
+        """Until cancelled or ended. Raises SourceError as SenderProcess does."""
+        async with SenderProcess(setup) as sender:
+            self._sender = sender
+            reading = asyncio.create_task(self._read(sender), name=f"{self._config.name} sender")
+            reading.add_done_callback(lambda _: self._handed_over.set())
+            keeping = asyncio.create_task(self._keep_time(sender), name=f"{self._config.name} clock")
+            try:
+                while not reading.done():
+                    await self._handed_over.wait()
+                    self._handed_over.clear()
                     await self._put(sink)
-            raise
-        finally:
-            keeping.cancel()
-            self._sender.stop()
-            executor.shutdown()  # waits for the thread, which was woken to end
-            self._sender.close()
+                self._ending = True
+                await self._put(sink)
+                await reading  # why it ended, unless it was told to
+            except asyncio.CancelledError:
+                sender.stop()
+                await asyncio.wait([reading], timeout=_LAST_FRAME_S)
+                self._ending = True
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_PUT_S):
+                        await self._put(sink)
+                raise
+            finally:
+                keeping.cancel()
+                reading.cancel()
+                await asyncio.wait([reading])  # else two would read one pipe
 
-    def _measure(self) -> None:
-        self._sender.place(self._config.cpu, self._config.priority)
-        self._sender.run()
+    async def _read(self, sender: SenderProcess) -> None:
+        while (told := await sender.told()) is not None:
+            self._outcomes += told.outcomes
+            self._strangers += told.strangers
+            self._counts = told.counts
+            self._clock_error_ns, self._one_way_refusal = told.clock_error_ns, told.one_way_refusal
+            self._reason = told.unreachable or self._reason
+            self._handed_over.set()
 
-    async def _keep_time(self) -> None:
+    async def _keep_time(self, sender: SenderProcess) -> None:
         while True:
-            self._session.keep_time(await asyncio.to_thread(read_state))
+            sender.keep_time(await asyncio.to_thread(read_state))
             await asyncio.sleep(AGE_S)
-
-    def _take(self, outcomes: Sequence[Outcome]) -> None:
-        self._outcomes.extend(outcomes)
-        self._loop.call_soon_threadsafe(self._handed_over.set)
-
-    def _room(self) -> bool:
-        return self._session.held + len(self._outcomes) < self._backlog
-
-    def _unreachable(self, reason: str) -> None:
-        self._reason = reason
 
     async def _put(self, sink: Sink) -> None:
         batch = list(self._outcomes)
@@ -184,12 +196,14 @@ class _Run:
             others = self._others(batch)
             await sink.put([sample for outcome in batch for sample in self._samples(outcome)] + others)
             self._note(others)
-            for _ in batch:  # only now: what is not durable still counts against the backlog
+            for _ in batch:
                 self._outcomes.popleft()
+            if self._sender is not None:  # only now: what is not durable still counts against the backlog
+                self._sender.durable(len(batch))
         with contextlib.suppress(IndexError):
-            datagram, reason = self._strangers.popleft()
+            data, reason = self._strangers.popleft()
             self._strangers.clear()  # one of each half second is enough to see who it is; all are counted
-            await sink.set_aside(self._config.name, reason, datagram.data[:_STRANGER_BYTES])
+            await sink.set_aside(self._config.name, reason, data)
         self._report(batch)
 
     def _samples(self, outcome: Outcome) -> Iterator[Sample]:
@@ -206,13 +220,13 @@ class _Run:
     def _others(self, batch: Sequence[Outcome]) -> list[Sample]:
         """How far both clocks may be off (uncertain, with the reason, while it is too far), and how many answers came
         again or out of order since this was last told; every now and then, and when the reason changes."""
-        error_ns, refusal = self._session.clock_error_ns, self._session.one_way_refusal
+        error_ns, refusal = self._clock_error_ns, self._one_way_refusal
         if time.monotonic() - self._told_s < _TOLD_S and refusal == self._refusal and not self._ending:
             return []
         # the first of the batch: a put that was cancelled comes again with more behind it, and must not count twice
         at_ns, asset = batch[0].finished_ns if batch else time.time_ns(), self._config.asset
         found = [
-            Sample(at_ns, asset, metric, float(self._session.counts[count] - self._told[metric]), received_ns=at_ns)
+            Sample(at_ns, asset, metric, float(self._counts.get(count, 0) - self._told[metric]), received_ns=at_ns)
             for metric, count in _ANSWERS.items()
         ]
         if error_ns is not None:
@@ -231,7 +245,7 @@ class _Run:
 
     def _report(self, batch: Sequence[Outcome]) -> None:
         for name in _COUNTS:
-            now = self._session.counts[name]
+            now = self._counts.get(name, 0)
             if now > self._counted[name]:
                 self._component.count(name, now - self._counted[name])
                 self._counted[name] = now
@@ -246,13 +260,3 @@ class _Run:
             self._component.failing(
                 f"no answer from {where} for {silence:.0f} s{because}: is a reflector running there?"
             )
-
-
-async def _resolve(host: str, port: int) -> tuple[int, Address]:
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except OSError as error:
-        raise SourceError(f"{host} has no address: {error.strerror}") from error
-    family, _, _, _, address = found[0]
-    assert family in (socket.AF_INET, socket.AF_INET6)
-    return family, address  # type: ignore[return-value]  # typeshed: any address family

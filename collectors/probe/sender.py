@@ -1,8 +1,9 @@
-"""Sends at an even pace, receives, and hands over what became of each packet: the loop that runs in its own thread.
+"""Sends at an even pace, receives, and hands over what became of each packet: the loop that measures and does no more.
 
-Invariants: packets leave at `start + k × interval` on the monotonic clock, whatever a step of the wall clock or a late
-wake-up does, and a slot that was missed is skipped and counted, never made up for by a burst; everything received is
-read before anything is given up, so a stalled process loses no answer that the kernel already has.
+Invariants: packets are due at `start + k × interval` on the monotonic clock, whatever a step of the wall clock does.
+After a late wake-up, slots of the last MADE_UP_NS are made up for, no closer than half an interval, so that a thousand
+packets a second remain a thousand; older ones are skipped and counted, for a burst would measure itself. Everything
+received is read before anything is given up, so a stalled process loses no answer that the kernel already has.
 """
 
 import contextlib
@@ -23,6 +24,9 @@ from telemetry.errors import SourceError
 
 HAND_OVER_NS: Final = 500_000_000
 """How often [ns] outcomes are handed over: one durable write per half second, not one per packet."""
+
+MADE_UP_NS: Final = 20_000_000
+"""A slot missed by more than this [ns] is skipped. The slots of intervals longer than this are never made up for."""
 
 _QUEUED_NS: Final = 1_000_000_000
 _SEQUENCE: Final = struct.Struct(">I")
@@ -93,7 +97,8 @@ class Sender:
     def run(self, packets: int | None = None) -> None:
         """Until `stop`, or until `packets` were sent and each has its outcome; then hand over what is left."""
         now = self._clock()
-        due_ns, hand_over_ns = now.mono_ns, now.mono_ns + HAND_OVER_NS
+        due_ns = soonest_ns = now.mono_ns
+        hand_over_ns = now.mono_ns + HAND_OVER_NS
         remaining = packets
         while not self._stopping.is_set():
             now = self._clock()
@@ -101,23 +106,29 @@ class Sender:
                 if not self._session.under_way:
                     break
                 due_ns = now.mono_ns + self._interval_ns
-            elif now.mono_ns >= due_ns:
+            elif now.mono_ns >= max(due_ns, soonest_ns):
                 if self._room():
                     self._send(now)
                     remaining = None if remaining is None else remaining - 1
                 else:
                     self._session.counts["paused"] += 1
-                late = (now.mono_ns - due_ns) // self._interval_ns
-                self._session.counts["skipped"] += late
-                due_ns += (late + 1) * self._interval_ns
+                due_ns, soonest_ns = self._next_slot(due_ns, now.mono_ns)
             self._receive()
             self._session.expire(self._clock())
             if now.mono_ns >= hand_over_ns:
                 self._take(self._session.outcomes())
                 hand_over_ns = now.mono_ns + HAND_OVER_NS
-            next_ns = min(due_ns, hand_over_ns) - self._clock().mono_ns
+            next_ns = min(max(due_ns, soonest_ns), hand_over_ns) - self._clock().mono_ns
             wait([self._wire.fileno(), self._woken.fileno()], next_ns / 1e9)
         self._take(self._session.outcomes())
+
+    def _next_slot(self, due_ns: int, now_ns: int) -> tuple[int, int]:
+        """When the next packet is due [ns], and the soonest it may leave [ns] when it was due long ago."""
+        interval_ns = self._interval_ns
+        missed = (now_ns - due_ns) // interval_ns
+        skipped = max(0, missed - MADE_UP_NS // interval_ns)
+        self._session.counts["skipped"] += skipped
+        return due_ns + (skipped + 1) * interval_ns, now_ns + interval_ns // 2
 
     def _send(self, now: Instant) -> None:
         packet = self._session.request(now)

@@ -256,16 +256,30 @@ async def test_still_link_over_ipv6() -> None:
     assert 0 < first.value < 100
 
 
-async def test_bound_to_a_processor() -> None:
-    """Bound to a processor of this machine it measures; bound to one that is not there it says so."""
-    sink = MemorySink()
-    with EchoReflector() as reflector:
-        collector, _ = probe(reflector.address[1], interval_ms=10, cpu=0)
-        async with running(collector, sink):
-            await sink.until(samples=5)
-        absent, _ = probe(reflector.address[1], cpu=1023)
-        with pytest.raises(SourceError, match="processor 1023"):
-            await absent.run(MemorySink())
+@pytest.mark.parametrize(
+    ("interval_ms", "late_ms", "next_ms", "soonest_ms", "skipped"),
+    [
+        (1, 0.1, 1, 0.6, 0),
+        (1, 5.3, 1, 5.8, 0),  # five slots were missed: made up for, every half a millisecond
+        (1, 50.2, 31, 50.7, 30),  # of fifty, those of the last twenty milliseconds
+        (100, 250.0, 300, 300.0, 2),  # a long interval has no slot so near
+    ],
+)
+def test_missed_slots(interval_ms: int, late_ms: float, next_ms: int, soonest_ms: float, skipped: int) -> None:
+    """A packet due at 0 that leaves late: when the next is due, the soonest it may leave, and what is skipped."""
+    session = Session(1_000_000_000)
+    sender = Sender(
+        session,
+        Wire(("127.0.0.1", 0)),
+        ("127.0.0.1", 9),
+        interval_ms * 1_000_000,
+        take=lambda _: None,
+        stranger=lambda *_: None,
+        unreachable=lambda _: None,
+    )
+    assert sender._next_slot(0, int(late_ms * 1e6)) == (next_ms * 1_000_000, int(soonest_ms * 1e6))
+    assert session.counts["skipped"] == skipped
+    sender.close()
 
 
 @pytest.mark.parametrize("step_s", [3600, -3600])
