@@ -70,6 +70,8 @@ class Excuses:
     silent: tuple[tuple[int, int], ...] = ()
     skewed: tuple[tuple[int, int], ...] = ()
     skewed_ns: int = 0
+    edges: tuple[int, ...] = ()
+    """Where required time begins and ends [ns]; needed where times are skewed."""
 
 
 @dataclass
@@ -163,8 +165,9 @@ def _machine_line(store: Store, figures: Figures, asset: str, kpi: str, span: Wi
             else:
                 covered = float(sum(p.required_s for p in pieces) / whole.required_s) if whole.required_s else 1.0
         if skewed:
-            # the clock jumps at most twice inside a window; what runs then is misplaced by no more than the skew
-            seconds = 4 * excuses.skewed_ns / SECOND_NS
+            # wrong by the skew at each end of the window (or at a jump of the clock inside), and wherever required
+            # time begins or ends in it, for there the machine turns and the calendar does not wait for its clock
+            seconds = (2 + sum(start < edge < end for edge in excuses.edges)) * excuses.skewed_ns / SECOND_NS
             allowed = seconds if kpi == "running_time" else seconds / max(1.0, float(whole.required_s))
             covered = math.nan
         _judge(line, value, exact, covered, allowed, f"{kind} {start}")

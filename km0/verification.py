@@ -22,8 +22,9 @@ import numpy as np
 
 from km0.comparison import Excuses, Line, link_lines, machine_lines
 from km0.rig import file_of
+from pipeline.recompute import LONGEST_READ_NS
 from simulators.broker import Broker, broker
-from simulators.faults import EFFECTS, Done, Fault
+from simulators.faults import EFFECTS, WIRE_FAULTS, Done, Fault
 from simulators.journal import Published, read_journal
 from simulators.proxy import TcpProxy
 from simulators.scenario import Scenario
@@ -46,7 +47,7 @@ PATIENCE_S: Final = 30.0
 FROZEN_S: Final = 5.0
 AWAY_S: Final = 1.0
 _ALL: Final = Window(0, 2**62)
-_EDGE_NS: Final = 1
+MS_NS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,28 @@ class Samples:
     """Of these, withheld by a fault: the platform cannot have them."""
     duplicated: int
     """Written to the store again, and harmless."""
+    duplicated_by_devices: int
+    """Of these, published more than once; the others were delivered again when a wire broke."""
+    invented: int
+    """Stored, but published by nobody."""
     wrong: int
     """Stored with another value than the one published last."""
     set_aside: int
     """Dead letters."""
     set_aside_expected: int
+    whole_wires: bool = True
+    """No wire was broken, so nothing had to be delivered again."""
 
     @property
     def ok(self) -> bool:
-        return self.lost == self.lost_on_the_way and not self.wrong and self.set_aside == self.set_aside_expected
+        again = self.duplicated - self.duplicated_by_devices
+        return (
+            self.lost == self.lost_on_the_way
+            and not self.wrong
+            and not self.invented
+            and self.set_aside == self.set_aside_expected
+            and (again == 0 if self.whole_wires else again >= 0)
+        )
 
 
 @dataclass(frozen=True)
@@ -171,12 +185,18 @@ async def verified(
         published = read_journal(folder / "journal.jsonl").published
         done = Done(**json.loads((folder / "disturbances.json").read_text(encoding="utf-8")))
         latest = _latest(published)
-        await _settled(platform, latest)
+        await _settled(platform, latest, longest_ns=scenario.length_ns)
         reached("settle")
         samples = await asyncio.to_thread(_samples, platform, latest, done)
         dead = await asyncio.to_thread(platform.spool.dead_letters.count)
         expected = done.garbage + done.leftovers
-        samples = replace(samples, set_aside=dead, set_aside_expected=expected)
+        samples = replace(
+            samples,
+            set_aside=dead,
+            set_aside_expected=expected,
+            duplicated_by_devices=len(published) - sum(map(len, latest.values())),
+            whole_wires=not any(fault.kind in WIRE_FAULTS for fault in scenario.faults),
+        )
         truth = Truth(scenario.models.values(), scenario.seed, starts_ns, scenario.link_models.values())
         span = Window(starts_ns, ends_ns)
         lines = await asyncio.to_thread(_lines, platform.store, truth, scenario, span, latest, done)
@@ -215,25 +235,34 @@ def _latest(published: Sequence[Published]) -> Latest:
     return latest
 
 
-async def _settled(platform: "Platform", latest: Latest) -> None:
-    """Return once everything is stored and computed, or nothing moves any more."""
+async def _settled(platform: "Platform", latest: Latest, longest_ns: int) -> None:
+    """Return once everything is stored and computed, or nothing moves any more. `longest_ns`: the longest window [ns]
+    that will be judged."""
     wanted = sum(map(len, latest.values()))
     before, moved = -1, time.monotonic()
     while True:
-        stored = await asyncio.to_thread(_stored, platform.store, latest)
+        stored = await asyncio.to_thread(_held, platform.store)
+        if stored >= wanted:  # only then is it worth looking which they are
+            stored = await asyncio.to_thread(_stored, platform.store, latest)
         if stored >= wanted or time.monotonic() - moved > PATIENCE_S:
             break
         if stored != before:
             before, moved = stored, time.monotonic()
         await asyncio.sleep(0.2)
     # A step that ends now may have begun before the last sample was stored; the one after it has seen everything.
+    # Windows longer than one read are done now and then only, and are worth waiting for when the scenario holds one.
+    unfinished = ["waiting_windows"] + ["resting_windows"] * (longest_ns > LONGEST_READ_NS)
     recompute, seen, steps = platform.health.component("recompute"), -1.0, 0
     while steps < 3:  # the first is the one that is shown when we begin to look
         gauges = recompute.snapshot()["gauges"]
         if (took := gauges.get("step_ms", -1.0)) != seen:
             seen = took
-            steps = steps + 1 if not gauges.get("waiting_windows") else 0
+            steps = steps + 1 if not any(gauges.get(name) for name in unfinished) else 0
         await asyncio.sleep(0.02)
+
+
+def _held(store: Store) -> int:
+    return sum(series.samples for series in store.inventory())
 
 
 def _stored(store: Store, latest: Latest) -> int:
@@ -254,9 +283,9 @@ def _samples(platform: "Platform", latest: Latest, done: Done) -> Samples:
                 wrong += 1
     sent, stored = sum(map(len, latest.values())), _stored(platform.store, latest)
     withheld = len({tuple(one) for one in done.withheld} - {(a, m, t) for (a, m), by in latest.items() for t in by})
-    held_in_all = sum(series.samples for series in platform.store.inventory())
-    again = max(0, platform.health.component("drain").counted("samples") - held_in_all)
-    return Samples(sent + withheld, stored, sent + withheld - stored, withheld, again, wrong, 0, 0)
+    again = max(0, platform.health.component("drain").counted("samples") - _held(platform.store))
+    invented = _held(platform.store) - stored
+    return Samples(sent + withheld, stored, sent + withheld - stored, withheld, again, 0, invented, wrong, 0, 0)
 
 
 def _lines(
@@ -277,11 +306,29 @@ def _excuses(path: str, kind: str, scenario: Scenario, span: Window, latest: Lat
     """What the faults of this run may have done to one asset."""
     mine = [fault for fault in scenario.faults if fault.asset in (None, path)] if kind != "opcua" else []
     skews = [fault for fault in mine if fault.kind == "skew"]
-    skew_ns = max((round(abs(fault.by_s) * SECOND_NS) for fault in skews), default=0)
+    skew_ns = sum(round(abs(fault.by_s) * SECOND_NS) for fault in skews)
     silent = () if kind == "printer" else tuple(f.window_ns(span.start_ns) for f in mine if f.kind == "silence")
-    widened = [fault.window_ns(span.start_ns) for fault in skews]
-    skewed = tuple((start - 2 * skew_ns, end + 2 * skew_ns) for start, end in widened)
-    return Excuses(tuple(_hidden(path, scenario, latest, done)), silent, skewed, skew_ns)
+    skewed = tuple((start - skew_ns, end + skew_ns) for start, end in (f.window_ns(span.start_ns) for f in skews))
+    hidden = _hidden(path, scenario, latest, done) + _turned_round(path, skews, span.start_ns, latest)
+    edges: tuple[int, ...] = ()
+    if skews and path in scenario.models:
+        stretches = scenario.models[path].calendar.working(span.start_ns // MS_NS, span.end_ns // MS_NS)
+        edges = tuple(MS_NS * edge for stretch in stretches for edge in stretch)
+    return Excuses(tuple(hidden), silent, skewed, skew_ns, edges)
+
+
+def _turned_round(path: str, skews: Sequence[Fault], start_ns: int, latest: Latest) -> list[tuple[int, int]]:
+    """Where a clock jumps back over what its device has just told, nobody can tell the order; till the next value."""
+    found = []
+    for fault in skews:
+        first, last = fault.window_ns(start_ns)
+        by_ns = round(fault.by_s * SECOND_NS)
+        jump = (last, last + by_ns) if by_ns > 0 else (first + by_ns, first)
+        for metric in ("state", "reason"):
+            times = sorted(latest.get((path, metric), ()))
+            if any(jump[0] <= time_ns < jump[1] for time_ns in times):
+                found.append((jump[0], next((time_ns for time_ns in times if time_ns >= jump[1]), 2**62)))
+    return found
 
 
 def _hidden(path: str, scenario: Scenario, latest: Latest, done: Done) -> list[tuple[int, int]]:

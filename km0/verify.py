@@ -125,7 +125,8 @@ def _show(found: Any) -> None:
     s = found.samples
     out.print(
         f"samples: {s.sent} sent, {s.stored} stored, {s.lost} lost ({s.lost_on_the_way} of them on the way to us), "
-        f"{s.duplicated} duplicated, {s.wrong} wrong; {s.set_aside} set aside of {s.set_aside_expected} unusable",
+        f"{s.duplicated} duplicated ({s.duplicated_by_devices} of them by devices), {s.wrong} wrong, {s.invented} "
+        f"invented; {s.set_aside} set aside of {s.set_aside_expected} unusable",
         markup=False,
     )
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in found.stages.items())

@@ -125,6 +125,7 @@ class Recompute:
         self._component.count("windows", len(done))
         self._component.count("kpis", len(values))
         self._component.gauge("waiting_windows", waiting)
+        self._component.gauge("resting_windows", sum(self._resting(path, window, now) for path, window in left))
         self._component.gauge("step_ms", 1000 * (perf_counter() - began))
         self._component.ok()
         return Progress(len(done), waiting)

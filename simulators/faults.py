@@ -40,7 +40,7 @@ EFFECTS: Final[dict[str, str]] = {
     "type-change": "figures exact: a number in quotes is a number",
     "counter-reset": "figures exact: what a reset counter shows, it has counted since",
     "silence": "coverage shrinks by the share of required time nobody knows; figures exact over the rest",
-    "skew": "nothing lost; times of the windows touched wrong by no more than the skew, once at each end",
+    "skew": "nothing lost; times of the windows touched wrong by no more than the skew, at each end or edge of work",
     "leftovers": "figures exact: retained messages of another year are kept under their own time",
     "broker-restart": "figures exact, nothing lost",
     "server-restart": "figures exact, nothing lost: what was missed is read from the server's history",

@@ -106,7 +106,8 @@ class OpcUaCollector:
     async def _connected(self, sink: Sink) -> None:
         async with connect(self._config, self._password) as session:
             kept, self._kept = self._kept, None
-            if kept is not None and await kept[0].resume(session):
+            taken_over = kept is not None and await kept[0].resume(session)
+            if kept is not None and taken_over:
                 subscription, resolved = kept
                 self._component.count("resumed")
                 await self._keep(sink, self._nothing_missed(resolved), [], subscription)
@@ -129,6 +130,9 @@ class OpcUaCollector:
                 )
                 await _together(self.name, *tasks)
             except SourceError:
+                if taken_over and not subscription.heard:
+                    # asyncua's server lets us take it over, and then publishes to the session that is gone
+                    self._transfers = False
                 if self._transfers and subscription.standing:
                     self._kept = (subscription, resolved)
                 raise

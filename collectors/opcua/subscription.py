@@ -63,6 +63,8 @@ class Subscription:
         """Number of the first message that may not be durable."""
         self._republished: list[Publication] = []
         self._ended = False
+        self.heard = False
+        """Whether the server has published anything since it was created or taken over."""
 
     async def resume(self, session: Session) -> bool:
         """Go on in a new session with what the server kept of this subscription; False: it kept nothing.
@@ -82,7 +84,7 @@ class Subscription:
         results = list(answer.Parameters.Results or ())
         if len(results) != 1 or not results[0].StatusCode.is_good():
             return False
-        self._session, self._in_flight = session, IN_FLIGHT
+        self._session, self._in_flight, self.heard = session, IN_FLIGHT, False
         self._expected = self._durable
         available = sorted(int(number) for number in results[0].AvailableSequenceNumbers or ())
         self._delivered = [number for number in available if number < self._durable]
@@ -230,6 +232,7 @@ class Subscription:
                 if not found:
                     self._answers[-1].result()
             if found:
+                self.heard = True
                 return await self._without_gaps(found)
 
     async def _without_gaps(self, found: list[Publication]) -> list[Publication]:

@@ -67,6 +67,29 @@ def test_a_planted_error_is_found(tmp_path: Path) -> None:
     assert found["samples"]["lost"] == 0
 
 
+def test_the_devices_faults_are_accounted_for_one_by_one() -> None:
+    """Two hours with every fault of messages: what devices lost is missing to the sample, what they said twice is
+    stored once, what nobody can read is set aside, and nothing is stored that nobody said."""
+    kinds = "late,duplicated,reordered,lost,garbage,type-change,counter-reset,silence,leftovers"
+    code, found = verify("wrong-reference-cycle", "--hours", "2", "--faults", kinds)
+    assert (code, wrong(found)) == (0, set())
+    samples = found["samples"]
+    assert samples["lost"] == samples["lost_on_the_way"] > 0
+    assert samples["duplicated"] == samples["duplicated_by_devices"] > 0
+    assert samples["set_aside"] == samples["set_aside_expected"] > 0
+    assert samples["invented"] == 0
+    assert found["samples"]["ok"]
+
+
+@pytest.mark.soak
+def test_a_server_that_stood_still_has_lost_nothing() -> None:
+    """The machines' process stands still for so long that the collector gives its subscription up: what was written
+    meanwhile comes from the server's history, though asyncua's server claims to hand the subscription over."""
+    code, found = verify("dying-spindle", "--hours", "1", "--faults", "frozen")
+    assert (code, wrong(found)) == (0, set())
+    assert found["samples"]["lost"] == found["samples"]["invented"] == 0
+
+
 @pytest.mark.soak
 def test_faulty_messages_change_no_figure_but_where_they_must() -> None:
     """Late, double, shuffled, garbled, quoted and reset: figures stay exact. Garbage is set aside, message by message.

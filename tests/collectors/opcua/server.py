@@ -4,8 +4,8 @@
 {"write": [[node, value, ms, status], …]}, {"add": [node, …]}, {"pace": {"nodes": […], "count": n, "per_s": n,
 "start_ms": t}}. A node is [uri, name]; ms is the source time since the epoch, None for none; status a StatusCode.
 asyncua drops from a full queue without the overflow bit that OPC 10000-4, 7.39 asks for, and keeps a variable's first
-type for ever; this server does neither. Nor does it hand over subscriptions to another session: asyncua's does, and
-loses the answers to the Publish requests of the old one. Taking over is tested with node-opcua.
+type for ever; this server does neither. Nor does it hand over subscriptions to another session, unless the spec says
+"hands_over": asyncua's does, and then publishes to the session that is gone. Taking over is tested with node-opcua.
 """
 
 import asyncio
@@ -177,6 +177,7 @@ def serve(spec: dict[str, Any], pipe: Connection) -> None:
     logging.disable()
     InternalServer.load_standard_address_space = _load_standard
     InternalSubscription._enqueue_event = _enqueue
-    SubscriptionService.transfer_subscriptions = _no_transfer
+    if not spec.get("hands_over"):
+        SubscriptionService.transfer_subscriptions = _no_transfer
     AddressSpace._is_expected_variant_type = lambda *_: True
     asyncio.run(_main(spec, pipe))

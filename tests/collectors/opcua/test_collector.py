@@ -220,6 +220,27 @@ async def test_a_cut_path_leaves_no_hole_where_the_server_keeps_history() -> Non
     assert set(row(sink, "parts")) == {(n, float(n)) for n in range(2502)}
 
 
+async def test_a_subscription_handed_over_that_stays_silent_is_given_up() -> None:
+    """asyncua's own server says Good to TransferSubscriptions and publishes to the old session for ever: after one
+    silence it is not believed again, a new subscription is made and history fills the hole."""
+    sink = MemorySink()
+    async with peer("power", history=True, hands_over=True) as server:
+        wire = Wire(server.port)
+        await wire.mend()
+        nodes = {"node": f"nsu={URI};s=power", "metric": "power"}
+        async with collecting(config(wire.port, nodes), sink) as component:
+            await server.write(("power", 1.0, 10))
+            await until(lambda: (10, 1.0) in row(sink, "power"))
+            await wire.cut()
+            await server.write(("power", 2.0, 20))
+            await wire.mend()
+            await until(lambda: (20, 2.0) in row(sink, "power"))
+            await server.write(("power", 3.0, 30))
+            await until(lambda: (30, 3.0) in row(sink, "power"))
+            assert component.counted("resumed") == 1
+        await wire.cut()
+
+
 async def test_without_history_what_was_missed_is_counted_and_said() -> None:
     """A server that keeps no history leaves a hole: the health page says so."""
     sink = MemorySink()
