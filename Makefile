@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALL = VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet
 ARGS ?=
 
-.PHONY: help demo install test lint types imports pytest peers soak bench docs clean
+.PHONY: help demo install test lint types imports pytest peers soak bench docs texts clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -41,6 +41,9 @@ bench: .venv/.dev ## every benchmark, as a table
 
 docs: .venv/.dev ## the generated reference pages
 	$(BIN)/python -m km0.reference docs/reference
+
+texts: .venv/.dev ## the French catalogue: new messages in, compiled; then fill in what is empty
+	$(BIN)/python -m tests.dashboards.catalogue
 
 clean: ## remove the virtual environment and caches; data in .km0 stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

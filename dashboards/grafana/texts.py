@@ -1,13 +1,25 @@
 """The boards' words: English where they are used, French in french.toml or, if pages have them too, from theirs."""
 
+import gettext
 import tomllib
 from pathlib import Path
 from typing import Final
 
-from dashboards.web.texts import FRENCH as PAGES
 from dashboards.web.texts import LANGUAGES, Language
 
 FRENCH: Final[dict[str, str]] = tomllib.loads(Path(__file__).with_name("french.toml").read_text(encoding="utf-8"))
+
+
+class _Missing(gettext.NullTranslations):
+    """What no catalogue has: remembered, and left in English."""
+
+    def __init__(self, missing: set[str]) -> None:
+        super().__init__()
+        self._missing = missing
+
+    def gettext(self, message: str) -> str:
+        self._missing.add(message)
+        return message
 
 
 class Texts:
@@ -16,15 +28,13 @@ class Texts:
     def __init__(self, language: Language) -> None:
         self.language: Final = language
         self.missing: set[str] = set()
+        self._pages = translations(language)
+        self._pages.add_fallback(_Missing(self.missing))
 
     def __call__(self, text: str) -> str:
         if self.language == "en":
             return text
-        french = FRENCH.get(text, PAGES.get(text))
-        if french is None:
-            self.missing.add(text)
-            return text
-        return french
+        return FRENCH[text] if text in FRENCH else self._pages.gettext(text)
 
 
 __all__ = ["LANGUAGES", "Language", "Texts"]

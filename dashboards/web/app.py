@@ -14,6 +14,7 @@ from dashboards.web.context import WebContext
 from dashboards.web.live import Live
 from dashboards.web.now import PlantReader
 from dashboards.web.problems import Problem
+from dashboards.web.rendering import HERE, Renderer
 from dashboards.web.security import HEADERS, Guard
 
 DESCRIPTION = """
@@ -30,7 +31,8 @@ OEE (TRS) of machines and latency of network links, on one time axis, each figur
 def create_app(context: WebContext) -> FastAPI:
     """The app over what it is given. `app.state.live.close()` ends its event streams (`server.serve` calls it)."""
     reader = PlantReader(context)
-    rendered = pages.Pages(context, reader)
+    renderer = Renderer(context.plant)
+    rendered = pages.Pages(context, reader, renderer)
     live = Live(rendered.view, context.config.refresh_s, context.config.max_streams)
     app = FastAPI(
         title="KM0 Telemetry",
@@ -51,7 +53,7 @@ def create_app(context: WebContext) -> FastAPI:
     async def metrics() -> Response:
         return Response(prometheus.exposition(context.health), media_type=prometheus.CONTENT_TYPE)
 
-    app.mount("/static", _Static(directory=pages.HERE / "static"))
+    app.mount("/static", _Static(directory=HERE / "static"))
     _describe(app)
     return app
 

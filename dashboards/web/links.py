@@ -124,7 +124,7 @@ def add(api: APIRouter, context: WebContext) -> None:
     async def link_latency(query: Annotated[LinkQuery, Query()]) -> LinkLatency:
         """Percentiles and histogram of a link over any number of hours."""
         window = _window(context, query, "hour")
-        return await asyncio.to_thread(_latency, context.store, query.asset, window)
+        return await asyncio.to_thread(latency_over, context.store, query.asset, window)
 
     @api.get("/links/service", tags=["links"])
     async def link_service(query: Annotated[LinkQuery, Query()]) -> LinkService:
@@ -136,14 +136,14 @@ def add(api: APIRouter, context: WebContext) -> None:
                 "no-use-case",
                 f"The link {query.asset!r} has no use_case to be judged by: set one in [[plant.assets]].",
             )
-        return await asyncio.to_thread(_service, context, query.asset, window)
+        return await asyncio.to_thread(service_over, context, query.asset, window)
 
     @api.get("/links/radio", tags=["links"])
     async def link_radio(query: Annotated[LinkQuery, Query()]) -> LinkRadio:
         """Packets by serving cell and signal level, and the slowest with the radio of their instant."""
         asked = _window(context, query, "interval")
         window = Window(max(asked.start_ns, asked.end_ns - LONGEST_JOIN_NS), asked.end_ns)
-        return await asyncio.to_thread(_radio, context.store, query.asset, window)
+        return await asyncio.to_thread(radio_over, context.store, query.asset, window)
 
 
 def _window(context: WebContext, query: LinkQuery, kind: str) -> Window:
@@ -156,7 +156,8 @@ def _bounds(values: list[KpiValue], window: Window) -> tuple[int, int]:
     return (values[0].start_ns, values[-1].end_ns) if values else (window.start_ns, window.end_ns)
 
 
-def _latency(store: Store, asset: str, window: Window) -> LinkLatency:
+def latency_over(store: Store, asset: str, window: Window) -> LinkLatency:
+    """The round trips of a link over the hours of a window."""
     values = [value for value in store.read_kpis(asset, HISTOGRAM, window) if value.detail]
     start, end = _bounds(values, window)
     found = reduce(plus, (Histogram.decode(value.detail) for value in values), Histogram.of([]))
@@ -168,7 +169,8 @@ def _latency(store: Store, asset: str, window: Window) -> LinkLatency:
     )  # fmt: skip
 
 
-def _service(context: WebContext, asset: str, window: Window) -> LinkService:
+def service_over(context: WebContext, asset: str, window: Window) -> LinkService:
+    """Whether a link that has a use case carried it over the hours of a window."""
     case = USE_CASES[context.plant.asset(asset).use_case or ""]
 
     def total(kpi: str) -> tuple[list[KpiValue], float, float]:
@@ -192,7 +194,8 @@ def _service(context: WebContext, asset: str, window: Window) -> LinkService:
     )  # fmt: skip
 
 
-def _radio(store: Store, asset: str, window: Window) -> LinkRadio:
+def radio_over(store: Store, asset: str, window: Window) -> LinkRadio:
+    """The packets of a window, which is at most LONGEST_JOIN_NS long, by the radio of their instant."""
     times, delay = packets(store.read(asset, "rtt", window), store.read(asset, "rtt_lost", window))
     cell = store.read(asset, "cell", window)
     before = Window(max(0, window.start_ns - radio.LONGEST_NS), window.end_ns)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dashboards.web.states import UNKNOWN
+from dashboards.web.texts import mark
 from telemetry.glossary import MachineState
 
 
@@ -17,15 +18,15 @@ class Look:
 
 
 LOOKS: Final[dict[str, Look]] = {
-    MachineState.EXECUTING.name: Look("run", "i-run", "Running"),
-    MachineState.NOT_EXECUTING.name: Look("stop", "i-stop", "Stopped"),
-    MachineState.OUT_OF_SERVICE.name: Look("fault", "i-fault", "Out of service"),
-    MachineState.NOT_AVAILABLE.name: Look("off", "i-off", "Switched off"),
-    MachineState.SETUP.name: Look("setup", "i-setup", "Setup"),
-    MachineState.STARVED.name: Look("wait", "i-starved", "Starved"),
-    MachineState.BLOCKED.name: Look("wait", "i-blocked", "Blocked"),
-    MachineState.MAINTENANCE.name: Look("care", "i-care", "Maintenance"),
-    UNKNOWN: Look("unknown", "i-unknown", "Unknown"),
+    MachineState.EXECUTING.name: Look("run", "i-run", mark("Running")),
+    MachineState.NOT_EXECUTING.name: Look("stop", "i-stop", mark("Stopped")),
+    MachineState.OUT_OF_SERVICE.name: Look("fault", "i-fault", mark("Out of service")),
+    MachineState.NOT_AVAILABLE.name: Look("off", "i-off", mark("Switched off")),
+    MachineState.SETUP.name: Look("setup", "i-setup", mark("Setup")),
+    MachineState.STARVED.name: Look("wait", "i-starved", mark("Starved")),
+    MachineState.BLOCKED.name: Look("wait", "i-blocked", mark("Blocked")),
+    MachineState.MAINTENANCE.name: Look("care", "i-care", mark("Maintenance")),
+    UNKNOWN: Look("unknown", "i-unknown", mark("Unknown")),
 }
 
 
@@ -43,17 +44,29 @@ class Definition:
 
 DEFINITIONS: Final[dict[str, Definition]] = {
     "trs": Definition(
-        "TRS", "TRS, overall equipment effectiveness", "TRS", "useful time ÷ required time = Do × Tp × Tq", "tU", "tR"
+        "TRS",
+        mark("TRS, overall equipment effectiveness"),
+        "TRS",
+        mark("useful time ÷ required time = Do × Tp × Tq"),
+        "tU",
+        "tR",
     ),
     "do": Definition(
-        "Do", "Do, operational availability", "Availability", "operating time ÷ required time", "tF", "tR"
+        "Do",
+        mark("Do, operational availability"),
+        mark("Availability"),
+        mark("operating time ÷ required time"),
+        "tF",
+        "tR",
     ),
-    "tp": Definition("Tp", "Tp, performance rate", "Performance", "net time ÷ operating time", "tN", "tF"),
+    "tp": Definition(
+        "Tp", mark("Tp, performance rate"), mark("Performance"), mark("net time ÷ operating time"), "tN", "tF"
+    ),
     "tq": Definition(
         "Tq",
-        "Tq, quality rate",
-        "Quality",
-        "good parts ÷ parts made, each weighted with its reference cycle",
+        mark("Tq, quality rate"),
+        mark("Quality"),
+        mark("good parts ÷ parts made, each weighted with its reference cycle"),
         "tU",
         "tN",
     ),

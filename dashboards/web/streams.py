@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from dashboards.web.live import KEEP_ALIVE, OPENING, Live, frame
-from dashboards.web.pages import View, language_of
+from dashboards.web.pages import View
 from dashboards.web.problems import ProblemError
+from dashboards.web.rendering import Page
 from dashboards.web.texts import Language
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -46,9 +46,9 @@ def router(live: Live[View]) -> APIRouter:
         return EventStream(_snapshots(live), headers=HEADERS)
 
     @routes.get("/live", include_in_schema=False)
-    async def parts(request: Request, lang: Annotated[str | None, Query(max_length=8)] = None) -> EventStream:
+    async def parts(page: Page) -> EventStream:
         refuse_when_full()
-        return EventStream(_parts(live, language_of(request, lang)), headers=HEADERS)
+        return EventStream(_parts(live, page.language), headers=HEADERS)
 
     return routes
 

@@ -5,9 +5,8 @@ import re
 import pytest
 from httpx2 import Client
 
-from dashboards.web import looks, pages
 from dashboards.web.formats import Formats
-from dashboards.web.texts import FRENCH, preferred
+from dashboards.web.texts import preferred
 from telemetry.samples import KpiValue
 from tests.dashboards.seeded import MILL, NOW_NS, PLANT, PRESS, Seeded
 
@@ -65,16 +64,6 @@ def test_the_switch_is_remembered(client: Client) -> None:
     assert '<html lang="en">' in answer.text
     assert "httponly" in answer.headers["set-cookie"].lower()
     assert '<html lang="en">' in client.get("/").text
-
-
-def test_every_text_of_the_templates_is_translated() -> None:
-    """No English word is left on the French page."""
-    used = {look.word for look in looks.LOOKS.values()}
-    used |= {words for what in looks.DEFINITIONS.values() for words in (what.title, what.short, what.formula)} - {"TRS"}
-    marked = re.compile(r"""_\((["'])((?:(?!\1).)+)\1""")
-    for template in (pages.HERE / "templates").rglob("*.html"):
-        used |= {found[2] for found in marked.finditer(template.read_text())}
-    assert used - FRENCH.keys() == set()
 
 
 def test_numbers_are_written_as_the_language_writes_them() -> None:

@@ -1,0 +1,108 @@
+"""Templates to HTML, in the language that was asked for. Thread-safe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import quote, urlencode
+
+import jinja2
+from fastapi import Depends, Query, Request, Response
+from fastapi.responses import HTMLResponse
+
+from dashboards.web import draw, figures
+from dashboards.web.formats import Formats
+from dashboards.web.looks import DEFINITIONS, LOOKS
+from dashboards.web.texts import LANGUAGES, Language, mark, preferred, translations
+from telemetry.glossary import METRICS
+from telemetry.plant import Plant
+from telemetry.samples import SECOND_NS
+
+HERE: Final = Path(__file__).parent
+COOKIE: Final = "km0_lang"
+ROOMS: Final = (
+    ("/", mark("Plant now")),
+    ("/losses", mark("Losses")),
+    ("/network", mark("5G network")),
+    ("/data", mark("Data quality")),
+    ("/dead-letters", mark("Dead letters")),
+    ("/definitions", mark("Definitions")),
+    ("/settings", mark("Settings")),
+)
+"""The pages of the navigation: address and name."""
+YEAR_S: Final = 365 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A page that somebody asked for: in which language, and at which address it is asked for again."""
+
+    language: Language
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    chosen: bool = False
+
+    def address(self, **changed: str) -> str:
+        """This page again, with some of its parameters changed; "" takes one out."""
+        asked = {key: value for key, value in {**dict(self.query), **changed}.items() if value}
+        return f"{quote(self.path)}?{urlencode(asked)}" if asked else quote(self.path)
+
+    def chart(self, name: str) -> str:
+        """The address of a chart of this page, asked for as the page was."""
+        return f"/charts/{name}?{urlencode({**dict(self.query), 'lang': self.language})}"
+
+
+def asked(
+    request: Request, lang: Annotated[str | None, Query(max_length=8, description='"fr" or "en"; remembered')] = None
+) -> Asked:
+    """What a route of a page needs to know of its request."""
+    kept = tuple((key, value) for key, value in request.query_params.multi_items() if key != "lang")
+    language = preferred(lang, request.cookies.get(COOKIE), request.headers.get("accept-language", ""))
+    return Asked(language, request.url.path, kept, lang in LANGUAGES)
+
+
+Page = Annotated[Asked, Depends(asked)]
+
+
+class Renderer:
+    """One environment per language."""
+
+    def __init__(self, plant: Plant) -> None:
+        self.formats: Mapping[Language, Formats] = {one: Formats(one, plant.zone) for one in LANGUAGES}
+        self._environments = {language: self._environment(language) for language in LANGUAGES}
+
+    def render(self, language: Language, template: str, **values: Any) -> str:
+        return self._environments[language].get_template(template).render(values)
+
+    def page(self, page: Asked, template: str, status: int = 200, **values: Any) -> Response:
+        """A whole page as the answer; the language that was chosen on it is remembered."""
+        values = {"stream": None, "now": None, "parts": None} | values
+        html = self.render(page.language, template, page=page, **values)
+        answer = HTMLResponse(html, status, {"Content-Language": page.language, "Vary": "Accept-Language, Cookie"})
+        if page.chosen:
+            answer.set_cookie(COOKIE, page.language, max_age=YEAR_S, httponly=True, samesite="lax")
+        return answer
+
+    def _environment(self, language: Language) -> jinja2.Environment:
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+            auto_reload=False,
+        )
+        environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]  # added by the extension
+        environment.globals.update(
+            f=self.formats[language],
+            language=language,
+            looks=LOOKS,
+            definitions=DEFINITIONS,
+            factors=figures.FACTORS,
+            metrics=METRICS,
+            rooms=ROOMS,
+            draw=draw,
+            SECOND_NS=SECOND_NS,
+        )
+        return environment
