@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
-from dashboards.web.texts import LANGUAGES, Language
+from dashboards.web.texts import LANGUAGES, Language, translations
 
 FRENCH: Final[dict[str, str]] = tomllib.loads(Path(__file__).with_name("french.toml").read_text(encoding="utf-8"))
 

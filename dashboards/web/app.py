@@ -9,7 +9,18 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from dashboards.web import api, pages, problems, prometheus, streams
+from dashboards.web import (
+    api,
+    charts,
+    page_data,
+    page_losses,
+    page_network,
+    page_settings,
+    pages,
+    problems,
+    prometheus,
+    streams,
+)
 from dashboards.web.context import WebContext
 from dashboards.web.live import Live
 from dashboards.web.now import PlantReader
@@ -44,10 +55,20 @@ def create_app(context: WebContext) -> FastAPI:
         middleware=[Middleware(Guard, config=context.config)],
     )
     app.state.live = live
+    app.state.renderer = renderer
     problems.install(app, HEADERS)
     app.include_router(streams.router(live))
     app.include_router(api.router(context, reader))
-    app.include_router(pages.router(rendered))
+    lost = page_losses.Reader(context)
+    for routes in (
+        pages.router(rendered),
+        page_losses.router(context, lost, renderer),
+        page_network.router(context, page_network.Reader(context), renderer),
+        page_data.router(context, lost, reader, renderer),
+        page_settings.router(context, renderer),
+    ):
+        app.include_router(routes)
+    app.get("/static/vega.js", include_in_schema=False)(charts.answer)
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

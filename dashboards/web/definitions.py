@@ -29,3 +29,6 @@ TIMES: Final[tuple[tuple[str, str], ...]] = (
     ("tU", mark("Useful time: good parts × reference cycle")),
 )
 """The times of NF E60-182, each inside the one before."""
+
+BANDS: Final = (mark("excellent"), mark("good"), mark("fair"), mark("poor"), mark("out"))
+"""Bands of radio signals, as pipeline.kpis.radio names them."""

@@ -12,7 +12,7 @@ MOST: Final = 256
 
 
 class Memo(Generic[T]):
-    """Keeps at most MOST values, each for `period_s` [s] of the clock `now_ns`. Thread-safe; one key is computed once."""
+    """Keeps at most MOST values, each for `period_s` [s] of `now_ns`. Thread-safe; one key is computed once."""
 
     def __init__(self, period_s: float, now_ns: Callable[[], int]) -> None:
         self._period_ns = round(period_s * SECOND_NS)

@@ -1,4 +1,4 @@
-"""Where required time went: the page of losses, its charts, and `/api/v1/losses`, from the same sums."""
+"""The page of losses: where required time went. Sums of stored figures, and causes from the machines' own words."""
 
 import asyncio
 import math
@@ -6,18 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
 
 from dashboards.web import charts, problems
 from dashboards.web.context import WebContext
 from dashboards.web.definitions import LOSSES
-from dashboards.web.figures import known
 from dashboards.web.memo import Memo
-from dashboards.web.models import Model
 from dashboards.web.periods import PERIODS, Asked, Name, Period, period
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.texts import Language, mark, translations
-from dashboards.web.times import Instant
 from dashboards.web.totals import Totals, together, totals
 from pipeline.kpis.losses import REJECTS, SPEED, Bar, Loss, losses, pareto
 from pipeline.kpis.rollup import history
@@ -30,37 +26,6 @@ REASONS_NS: Final = 31 * 24 * 3600 * SECOND_NS
 
 Machine = Annotated[str, Query(max_length=200, description="path of a machine; without, all machines together")]
 ChartName = Literal["waterfall", "pareto", "reasons", "trend"]
-
-
-class RatioOut(Model):
-    """A ratio with what it rests on: add numerators and denominators, never ratios."""
-
-    kpi: str
-    value: float | None
-    numerator: float | None
-    denominator: float | None
-    coverage: float
-    samples: int
-
-
-class LostOut(Model):
-    name: str = Field(examples=["breakdown"])
-    seconds: float
-    share: float = Field(description="share of all that was lost")
-    cost: float | None = Field(description="€; null without an hourly_cost")
-    kpi: str = Field(description="the figure of the catalogue whose definition says what it is")
-
-
-class LossesOut(Model):
-    """Required time, and what became of it."""
-
-    asset: str | None = Field(description="null: all machines together")
-    period: Name
-    start: Instant
-    end: Instant
-    ratios: list[RatioOut]
-    sums: dict[str, float | None] = Field(description="times [s] and parts; null: not known")
-    losses: list[LostOut] = Field(description="the largest first")
 
 
 class Reader:
@@ -107,42 +72,6 @@ class Reader:
         return losses(line, asked.seen)
 
 
-def out(path: str, asked: Period, found: Totals) -> LossesOut:
-    return LossesOut(
-        asset=path or None,
-        period=asked.name,
-        start=asked.whole.start_ns,
-        end=asked.seen.end_ns,
-        ratios=[
-            RatioOut(
-                kpi=name,
-                value=known(ratio.value),
-                numerator=known(ratio.numerator),
-                denominator=known(ratio.denominator),
-                coverage=ratio.coverage,
-                samples=ratio.samples,
-            )
-            for name, ratio in found.ratios.items()
-        ],
-        sums={name: known(value) for name, value in found.sums.items()},
-        losses=[
-            LostOut(name=one.name, seconds=one.seconds, share=one.share, cost=known(one.cost), kpi=one.kpi)
-            for one in found.losses
-        ],
-    )
-
-
-def add(api: APIRouter, reader: Reader) -> None:
-    """The route of the API."""
-
-    @api.get("/losses", tags=["values"])
-    async def plant_losses(asset: Machine = "", period: Asked = "week") -> LossesOut:
-        """Times of NF E60-182 and what was lost between them, of one machine or of all together."""
-        asked = reader.period(period)
-        found, _ = await asyncio.to_thread(reader.all, asset, asked)
-        return out(asset, asked, found)
-
-
 def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter:
     """The page, and its charts."""
     routes = APIRouter(include_in_schema=False)
@@ -163,6 +92,7 @@ def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter
             reasons=None if causes is None else _reasons(causes),
             names=LOSSES,
             nan=math.isnan,
+            waterfall=bool(steps(found)),
             charted=charts.AVAILABLE,
         )
 
@@ -197,11 +127,13 @@ def _spec(
     target = context.plant.asset(path).target_trs if path else None
     make: Mapping[str, Callable[[], dict[str, Any]]] = {
         "waterfall": lambda: waterfall(
-            [Step(code, words(word), seconds, lost) for code, word, seconds, lost in steps(found)], language, look=look
+            [Step(code, words(word), seconds, lost) for code, word, seconds, lost in steps(found)], language,
+            look=look, width="container",
         ),
-        "pareto": lambda: pareto(_bars(found), language, names=names, look=look),
+        "pareto": lambda: pareto(_bars(found), language, names=names, look=look, width="container"),
         "reasons": lambda: pareto(
-            _reasons(reader.causes(path, chosen) or []), language, names={"": words("no reason given")}, look=look
+            _reasons(reader.causes(path, chosen) or []), language, names={"": words("no reason given")}, look=look,
+            width="container",
         ),
         "trend": lambda: trend(
             [Dot(v.start_ns, v.end_ns, v.value, v.coverage) for v in found.trend], language, context.plant.zone,

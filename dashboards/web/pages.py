@@ -59,7 +59,7 @@ class Pages:
         view = self.view()
         machine = next((machine for machine in view.now.machines if machine.asset == path), None)
         if machine is None:
-            return self._renderer.page(page, "missing.html", 404)
+            return self._renderer.page(page, "refused.html", 404, status=404, detail="")
         latest = sorted(self._context.store.latest(path), key=lambda sample: list(METRICS).index(sample.metric))
         stops = [one for one in reversed(view.day.machines[path].states) if one.state != "EXECUTING"]
         return self._renderer.page(

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from dashboards.web.rendering import asked
 from telemetry.errors import StoreError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -53,8 +54,14 @@ def answer(
     detail: str,
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
-) -> JSONResponse:
-    """The response for one problem."""
+) -> Response:
+    """The response for one problem: a page for people who asked for a page, problem details for everybody else."""
+    renderer = getattr(getattr(request.scope.get("app"), "state", None), "renderer", None)
+    if renderer is not None and for_people(request):
+        page = asked(request, request.query_params.get("lang"))
+        shown: Response = renderer.page(page, "refused.html", status, status=status, detail=detail)
+        shown.headers.update(headers or {})
+        return shown
     problem = Problem(
         type=f"urn:km0:problem:{kind}",
         title=kind.replace("-", " ").capitalize(),
@@ -64,6 +71,13 @@ def answer(
         errors=errors or [],
     )
     return JSONResponse(problem.model_dump(), status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def for_people(request: Request) -> bool:
+    """Whether the request is a browser's for a page."""
+    path = request.url.path
+    programs = path.startswith(("/api/", "/charts/", "/static/", "/live", "/metrics"))
+    return not programs and "text/html" in request.headers.get("accept", "")
 
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
@@ -83,11 +97,11 @@ def install(app: FastAPI, headers: Mapping[str, str]) -> None:
     A bug is answered outside of every middleware, so the `headers` that each answer carries are given here for it.
     """
 
-    async def on_problem(request: Request, error: Exception) -> JSONResponse:
+    async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, ProblemError)
         return answer(request, error.status, error.kind, error.detail, headers=error.headers)
 
-    async def on_validation(request: Request, error: Exception) -> JSONResponse:
+    async def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         faults = [
             {"where": ".".join(str(part) for part in fault["loc"][1:]), "what": _words(fault)}
@@ -96,14 +110,14 @@ def install(app: FastAPI, headers: Mapping[str, str]) -> None:
         detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults[:3])
         return answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-parameters", detail, faults)
 
-    async def on_http(request: Request, error: Exception) -> JSONResponse:
+    async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status = HTTPStatus(error.status_code)
         kind = status.phrase.lower().replace(" ", "-")
         detail = error.detail if error.detail != status.phrase else f"{status.description or status.phrase}."
         return answer(request, status, kind, detail, headers=dict(error.headers or {}))
 
-    async def on_store(request: Request, error: Exception) -> JSONResponse:
+    async def on_store(request: Request, error: Exception) -> Response:
         assert isinstance(error, StoreError)
         wait = max(1, round(error.retry_after_s or 5))
         detail = f"The store does not answer: {error}. Try again in {wait} s."
@@ -111,7 +125,7 @@ def install(app: FastAPI, headers: Mapping[str, str]) -> None:
             request, HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", detail, headers={"Retry-After": str(wait)}
         )
 
-    async def on_bug(request: Request, error: Exception) -> JSONResponse:
+    async def on_bug(request: Request, error: Exception) -> Response:
         log.error("bug while answering %s", request.url.path, exc_info=error)
         return answer(
             request,

@@ -25,7 +25,7 @@ ROOMS: Final = (
     ("/losses", mark("Losses")),
     ("/network", mark("5G network")),
     ("/data", mark("Data quality")),
-    ("/dead-letters", mark("Dead letters")),
+    ("/deadletters", mark("Dead letters")),
     ("/definitions", mark("Definitions")),
     ("/settings", mark("Settings")),
 )
@@ -74,11 +74,11 @@ class Renderer:
     def render(self, language: Language, template: str, **values: Any) -> str:
         return self._environments[language].get_template(template).render(values)
 
-    def page(self, page: Asked, template: str, status: int = 200, **values: Any) -> Response:
+    def page(self, page: Asked, template: str, code: int = 200, /, **values: Any) -> Response:
         """A whole page as the answer; the language that was chosen on it is remembered."""
         values = {"stream": None, "now": None, "parts": None} | values
         html = self.render(page.language, template, page=page, **values)
-        answer = HTMLResponse(html, status, {"Content-Language": page.language, "Vary": "Accept-Language, Cookie"})
+        answer = HTMLResponse(html, code, {"Content-Language": page.language, "Vary": "Accept-Language, Cookie"})
         if page.chosen:
             answer.set_cookie(COOKIE, page.language, max_age=YEAR_S, httponly=True, samesite="lax")
         return answer

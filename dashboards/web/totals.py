@@ -108,7 +108,7 @@ def _losses(seconds: Mapping[str, float], costs: Mapping[str, float]) -> list[Lo
 def _pooled(values: Sequence[KpiValue], required: Mapping[int, float]) -> Ratio:
     numerator = denominator = covered = whole = 0.0
     for value in values:
-        size = required.get(value.start_ns, 0.0)
+        size = required.get(value.start_ns, value.window.seconds)
         whole += size
         covered += value.coverage * size
         if value.coverage > 0:

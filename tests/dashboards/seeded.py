@@ -224,6 +224,12 @@ def _kpis(path: str, window: Window, running: list[tuple[int, int]], silent: Win
         ratio("do", t_f, t_r),
         ratio("tp", t_n, t_f),
         ratio("tq", t_u, t_n),
+        amount("opening_time", (end - window.start_ns) / SECOND_NS),
+        amount("required_time", needed),
+        amount("unknown_time", needed - t_r),
+        amount("running_time", t_f),
+        amount("breakdown_time", (t_r - t_f) * 0.75),
+        amount("micro_stop_time", (t_r - t_f) * 0.25),
         amount("parts", t_n // made),
         amount("parts_good", t_u // made),
     ]

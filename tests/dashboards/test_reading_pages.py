@@ -1,0 +1,235 @@
+"""The pages that people read: losses, 5G, data quality, dead letters, definitions, settings; figures by hand."""
+
+import json
+import math
+
+import pytest
+from httpx2 import Client
+from starlette.testclient import TestClient
+
+from dashboards.web.app import create_app
+from dashboards.web.memo import Memo
+from dashboards.web.periods import period
+from dashboards.web.totals import together, totals
+from pipeline.kpis.histogram import Histogram
+from telemetry.plant import Asset, Plant
+from telemetry.samples import KpiValue, Sample
+from tests.dashboards.seeded import HOUR_NS, LINK, MILL, NOW_NS, PLANT, PRESS, Clock, Seeded, empty
+from tests.dashboards.test_pages import text
+
+PAGES = ("/losses", "/network", "/data", "/deadletters", "/definitions", "/settings")
+DAYS = ((1_795_215_600, 1_795_302_000), (1_795_302_000, 1_795_388_400))
+"""Saturday 2026-11-21 and Sunday 2026-11-22 in Paris [s]."""
+
+
+def day(asset: str, which: int, coverage: float = 1.0, /, **figures: tuple[float, float] | float) -> list[KpiValue]:
+    """Values of one day: ratios as (numerator, denominator), amounts as a number."""
+    start, end = (edge * 10**9 for edge in DAYS[which])
+    found = []
+    for kpi, figure in figures.items():
+        up, down = figure if isinstance(figure, tuple) else (figure, 0.0)
+        value = up / down if down else up
+        found.append(KpiValue(asset, kpi, "day", start, end, value, up, down, coverage, 10, True))
+    return found
+
+
+@pytest.fixture
+def two_days(blank: Seeded) -> Seeded:
+    """The mill: 8 h required a day; 6 h and 4 h running. Saturday is known whole, of Sunday a quarter is not known."""
+    hour = 3600.0
+    blank.store.write_kpis(
+        [
+            *day(MILL, 0, opening_time=9 * hour, required_time=8 * hour, unknown_time=0.0, running_time=6 * hour,
+                 breakdown_time=2 * hour, do=(6 * hour, 8 * hour), tp=(5 * hour, 6 * hour),
+                 tq=(4.5 * hour, 5 * hour), trs=(4.5 * hour, 8 * hour)),
+            *day(MILL, 1, opening_time=9 * hour, required_time=8 * hour, unknown_time=2 * hour),
+            *day(MILL, 1, 0.75, running_time=4 * hour, micro_stop_time=2 * hour, do=(4 * hour, 6 * hour),
+                 tp=(4 * hour, 4 * hour), tq=(4 * hour, 4 * hour), trs=(4 * hour, 6 * hour)),
+        ],
+        1,
+    )  # fmt: skip
+    return blank
+
+
+@pytest.mark.parametrize("address", PAGES)
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_every_page_reads_with_and_without_data(client: Client, fresh: Client, address: str, language: str) -> None:
+    """It is whole in both languages, and in a plant of which nothing was ever heard."""
+    for one in (client, fresh):
+        answer = one.get(f"{address}?lang={language}")
+        assert answer.status_code == 200
+        assert f'<html lang="{language}">' in answer.text
+        assert 'aria-current="page"' in answer.text
+        assert "</html>" in answer.text
+
+
+def test_sums_of_days_are_pooled_not_averaged(two_days: Seeded) -> None:
+    """TRS is 8.5 h ÷ 14 h, coverage is weighted with required time, losses are what each step lost."""
+    asked = period("week", PLANT.zone, NOW_NS)
+    found = totals(two_days.store, PLANT.asset(MILL), asked)
+    assert found.ratios["trs"].value == pytest.approx(8.5 / 14)
+    assert found.coverage == pytest.approx((8 + 0.75 * 8) / 16)
+    lost = {one.name: one.seconds / 3600 for one in found.losses}
+    assert lost == pytest.approx({"breakdown": 2.0, "micro_stop": 2.0, "speed": 1.0, "rejects": 0.5})
+    assert sum(one.share for one in found.losses) == pytest.approx(1)
+    assert math.isnan(found.losses[0].cost)  # the mill of this plant has no hourly cost
+
+
+def test_machines_together_are_sums_and_cost_is_theirs() -> None:
+    """Two machines of 50 € and 30 € an hour, 2 h and 1 h of breakdown: 3 h that cost 130 €."""
+    plant = Plant(
+        assets=tuple(
+            Asset(path=f"km0/x/y/m-{n}", name=f"m {n}", hourly_cost=cost) for n, cost in ((1, 50.0), (2, 30.0))
+        )
+    )
+    seeded = empty(plant)
+    for asset, hours in zip(plant.assets, (2.0, 1.0), strict=True):
+        seeded.store.write_kpis(day(asset.path, 0, breakdown_time=hours * 3600, required_time=8 * 3600.0), 1)
+    asked = period("week", plant.zone, NOW_NS)
+    [lost] = together([totals(seeded.store, asset, asked) for asset in plant.assets]).losses
+    assert (lost.seconds, lost.cost) == (3 * 3600, pytest.approx(130))
+
+
+def test_the_losses_page_says_what_was_lost_and_links_its_definition(fresh: Client, two_days: Seeded) -> None:
+    """TRS of a machine over the week with its division, each loss with its symbol, each figure with its definition."""
+    html = fresh.get(f"/losses?asset={MILL}&period=week&lang=fr").text
+    page = text(html)
+    assert "60,7 % 8 h 30 ÷ 14 h 00" in page
+    assert "Pannes tP" in page
+    assert 'href="/definitions#breakdown_time"' in html
+    assert 'id="trs"' in fresh.get("/definitions").text
+
+
+@pytest.mark.parametrize("name", ["waterfall", "pareto", "reasons", "trend"])
+def test_charts_are_described_in_the_language_and_look_of_the_page(fresh: Client, two_days: Seeded, name: str) -> None:
+    """The browser gets a Vega-Lite spec with the locale to draw it in; dark colours for a dark page."""
+    address = f"/charts/losses/{name}?asset={MILL}"
+    found = fresh.get(f"{address}&lang=fr").json()
+    assert "vega-lite" in found["spec"]["$schema"]
+    assert found["locale"]["number"]["decimal"] == ","
+    assert fresh.get(f"{address}&lang=fr&dark=true").json()["spec"] != found["spec"]
+
+
+def test_a_spec_of_losses_holds_the_figures(fresh: Client, two_days: Seeded) -> None:
+    """The breakdowns of two hours are in the Pareto chart, under their French name."""
+    spec = json.dumps(fresh.get(f"/charts/losses/pareto?asset={MILL}&lang=fr").json(), ensure_ascii=False)
+    assert "Pannes" in spec
+    assert '"hours": 2.0' in spec
+
+
+def test_the_drawing_script_is_our_own_copy_and_is_asked_for_once(client: Client) -> None:
+    """Vega comes from this server, and a browser that has it is told so."""
+    script = client.get("/static/vega.js")
+    assert script.status_code == 200
+    assert "vegaEmbed" in script.text
+    again = client.get("/static/vega.js", headers={"If-None-Match": script.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_network_page_adds_hours_up(blank: Seeded) -> None:
+    """Two hours of 1000 packets of 10 ms and 20 ms: the median over both is the faster half."""
+    for hour, ms in ((2, 10.0), (3, 20.0)):
+        start = NOW_NS - hour * HOUR_NS
+        detail = Histogram.of([ms] * 1000).encode()
+        value = KpiValue(LINK, "rtt_histogram", "hour", start, start + HOUR_NS, 1000, 1000, 0, 1, 1000, True, detail)
+        blank.store.write_kpis([value], 1)
+    with TestClient(create_app(blank.context), base_url="http://127.0.0.1") as client:
+        page = text(client.get("/network?lang=en").text)
+    assert "50% 10.0 ms" in page
+    assert "99% 20.0 ms" in page
+    assert "Answered 2,000".lower() in page.lower()
+
+
+def test_data_quality_tells_when_nothing_was_known(client: Client) -> None:
+    """The lathe was silent for two hours this morning: the page says from when to when."""
+    page = text(client.get("/data?lang=fr").text)
+    assert "Tour à commande numérique 22/11/2026 02:30 22/11/2026 04:30" in page
+
+
+def test_dead_letters_are_paged_and_their_bytes_are_a_file(blank: Seeded) -> None:
+    """Fifty to a page, the older behind a link; content is text on the page, and bytes in a download."""
+    for number in range(60):
+        blank.letters.add(NOW_NS, "mqtt: km0/x", "<b>unknown</b> asset", b"<script>alert(1)</script>%d" % number)
+    with TestClient(create_app(blank.context), base_url="http://127.0.0.1") as client:
+        first = client.get("/deadletters?lang=en").text
+        assert "60 messages set aside" in text(first)
+        assert first.count("<details>") == 50
+        assert "<script>alert" not in first
+        assert "<b>unknown" not in first
+        assert 'href="/deadletters?before=11"' in first
+        assert client.get("/deadletters?before=11").text.count("<details>") == 10
+        raw = client.get("/deadletters/60")
+        assert raw.content == b"<script>alert(1)</script>59"
+        assert raw.headers["content-disposition"].startswith("attachment")
+        assert client.get("/deadletters/61").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/losses?asset=km0/x/nowhere", 404),
+        ("/losses?asset=' OR 1=1 --", 404),
+        ("/losses?asset=../../etc/passwd", 404),
+        ("/losses?period=century", 422),
+        (f"/network?asset={MILL}", 404),
+        (f"/losses?asset={LINK}", 404),
+        ("/deadletters?before=-1", 422),
+        ("/deadletters?before=1;DROP TABLE dead", 422),
+        ("/nowhere", 404),
+    ],
+)
+def test_people_get_a_page_that_says_why_and_programs_get_problem_details(
+    fresh: Client, address: str, status: int
+) -> None:
+    """A wrong parameter is a page with the way back for a browser, RFC 9457 for anything else."""
+    page = fresh.get(address, headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["content-type"].split(";")[0]) == (status, "text/html")
+    assert 'href="/"' in page.text
+    program = fresh.get(address, headers={"Accept": "application/json"})
+    assert (program.status_code, program.headers["content-type"]) == (status, "application/problem+json")
+
+
+def test_the_language_switch_keeps_what_was_asked(fresh: Client) -> None:
+    """Changing the language of a page of one machine and period stays on that machine and period."""
+    page = fresh.get(f"/losses?asset={PRESS}&period=month&lang=fr").text
+    assert f"/losses?asset={PRESS.replace('/', '%2F')}&amp;period=month&amp;lang=en" in page
+
+
+def test_a_year_is_twelve_months_and_a_week_seven_days() -> None:
+    """Local days and months, the one under way included: cut at now."""
+    year, week = (period(name, PLANT.zone, NOW_NS) for name in ("year", "week"))  # type: ignore[arg-type]  # literals
+    assert (year.kind, week.kind) == ("month", "day")
+    assert week.whole.seconds == 7 * 86400
+    assert year.whole.start_ns == 1_764_543_600 * 10**9  # 2025-12-01 in Paris
+    assert year.seen.end_ns == NOW_NS
+
+
+def test_an_answer_is_kept_for_a_moment() -> None:
+    """Asked twice within its time it is computed once; later again; another key on its own."""
+    clock, computed = Clock(), list[int]()
+    memo: Memo[int] = Memo(10, clock)
+
+    def compute() -> int:
+        computed.append(1)
+        return len(computed)
+
+    assert [memo.get("a", compute), memo.get("a", compute), memo.get("b", compute)] == [1, 1, 2]
+    clock.now_ns += 11 * 10**9
+    assert memo.get("a", compute) == 3
+
+
+def test_html_in_reasons_stays_text_on_the_losses_page(fresh: Client, blank: Seeded) -> None:
+    """A reason that is markup is shown, not run."""
+    evil = '"><img src=x onerror=alert(1)>'
+    at = NOW_NS - 2 * HOUR_NS
+    blank.store.write(
+        [
+            Sample(at, MILL, "state", 3.0),
+            Sample(at + HOUR_NS // 2, MILL, "state", 1.0),
+            Sample(at + HOUR_NS // 2, MILL, "reason", 0.0, evil),
+            Sample(NOW_NS - 1, MILL, "state", 3.0),
+        ]
+    )
+    html = fresh.get("/losses?period=day").text
+    assert "<img" not in html
+    assert "&lt;img" in html
