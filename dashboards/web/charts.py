@@ -31,7 +31,8 @@ def bundle() -> tuple[bytes, str]:
         if _bundle is None:
             import vl_convert
 
-            packed = gzip.compress(vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub forgets the default.encode(), 6, mtime=0)
+            script: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub forgets the default
+            packed = gzip.compress(script.encode(), 6, mtime=0)
             _bundle = packed, f'"{hashlib.sha256(packed).hexdigest()[:32]}"'
         return _bundle
 
