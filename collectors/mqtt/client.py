@@ -3,10 +3,12 @@
 Invariants:
 - Every packet but a PUBLISH of QoS 0 or 1, and every malformed one, is handled by paho's own code, in order.
 - It builds on five private methods of paho. `FITS` says whether this paho has them in the form that is known; where it
-  has not, `made` gives a plain paho client, and the session is slower but the same.
+  has not, a PlainClient is slower but the same.
 """
 
 import inspect
+import socket as stdlib_socket
+import ssl
 from collections.abc import Callable
 from time import time_ns
 from typing import Any, Final
@@ -15,24 +17,32 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MessageType, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.exception import MalformedPacket
 
-from collectors.mqtt.framing import Batch, Framer, MalformedLengthError
+from collectors.mqtt.decoder import Message
+from collectors.mqtt.framing import Batch, Framer, MalformedLengthError, without_length
 
 READ_BYTES: Final = 1 << 16
 """Most bytes read at once."""
 
-_PUBACK_QOS1: Final = 0x40
+READS_PER_WAKE: Final = 4
+"""Most reads before other tasks of the process have their turn: about 5 ms."""
+
+PACKETS_PER_WAKE: Final = 100
+"""The same where a read gets a packet or a record at most: a plain paho client, WebSocket, TLS."""
+
+_ACKNOWLEDGE: Final = {1: b"\x40\x02", 2: b"\x70\x02"}
 
 Room = Callable[[], tuple[int, int]]
 """How many messages and bytes may be taken now."""
 
 
 class BatchingClient(paho.Client):
-    """Give it `batch`, that messages are added to, and `room`, before it connects."""
+    """Messages are added to `batch`, as long as `room` says that there is some."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.batch = Batch()
         self.room: Room = lambda: (1, 1)
+        self.on_message = _keep
         self.last_read = 0
         """Bytes that the last read got: READ_BYTES when there may be more."""
         self._code = MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -42,6 +52,21 @@ class BatchingClient(paho.Client):
     def pending(self) -> bool:
         """Whether packets were read that there was no room for: `take_pending` when there is."""
         return self._framer.pending
+
+    def read(self) -> bool:
+        """Take what the socket holds, for a few milliseconds at most; whether there may be more."""
+        # TLS and WebSocket give one record or frame per read: they are empty when there is none.
+        socket = self.socket()
+        plain = isinstance(socket, stdlib_socket.socket) and not isinstance(socket, ssl.SSLSocket)
+        whole = READ_BYTES if plain else 1
+        for _ in range(READS_PER_WAKE if plain else PACKETS_PER_WAKE):
+            if self.pending:
+                self.take_pending()
+            else:
+                self.loop_read()
+            if self.last_read < whole or self.pending or self._sock is None:
+                return self.pending
+        return True
 
     def take_pending(self) -> None:
         """Take what was read already, as far as there is room."""
@@ -93,11 +118,46 @@ class BatchingClient(paho.Client):
         return self._code <= 0 and self._sock is not None
 
 
-def acknowledge_singly(client: paho.Client, acknowledgements: bytes | bytearray) -> None:
-    """The same through paho's public interface, one by one."""
-    for at in range(0, len(acknowledgements), 4):
-        packet_id = int.from_bytes(acknowledgements[at + 2 : at + 4], "big")
-        client.ack(packet_id, 1 if acknowledgements[at] == _PUBACK_QOS1 else 2)
+class PlainClient(paho.Client):
+    """The same by paho's public interface alone."""
+
+    pending = False
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.batch = Batch()
+        self.room: Room = lambda: (1, 1)
+        self.on_message = _keep
+
+    def read(self) -> bool:
+        """Take packets, one by one; whether there may be more."""
+        for _ in range(PACKETS_PER_WAKE):
+            before = len(self.batch.messages)
+            self.loop_read()
+            if len(self.batch.messages) == before or min(self.room()) <= 0:
+                return False
+        return True
+
+    def acknowledge(self, acknowledgements: bytes | bytearray) -> None:
+        """Send joined acknowledgements, one by one."""
+        for at in range(0, len(acknowledgements), 4):
+            packet_id = int.from_bytes(acknowledgements[at + 2 : at + 4], "big")
+            self.ack(packet_id, 1 if acknowledgements[at : at + 2] == _ACKNOWLEDGE[1] else 2)
+
+
+Client = BatchingClient | PlainClient
+
+
+def _keep(client: paho.Client, _data: object, packet: paho.MQTTMessage) -> None:
+    """A message that paho read: of QoS 2, or all when the client is a plain one."""
+    assert isinstance(client, Client)
+    batch = client.batch
+    properties = b"" if packet.properties is None else without_length(packet.properties.pack())  # type: ignore[no-untyped-call]  # paho leaves it untyped
+    batch.messages.append(Message(packet.topic, bytes(packet.payload), time_ns(), packet.retain, properties))
+    if packet.qos:
+        batch.acknowledgements += _ACKNOWLEDGE[packet.qos] + packet.mid.to_bytes(2, "big")
+    batch.duplicates += packet.dup
+    batch.size += len(packet.payload) + len(packet.topic)
 
 
 _PARAMETERS: Final = {

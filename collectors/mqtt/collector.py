@@ -13,6 +13,7 @@ import ssl
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from time import monotonic, time_ns
 from typing import Final
 
@@ -72,7 +73,7 @@ class MqttCollector:
             settings = self._settings()
         except ConfigError as error:  # files may be replaced while we run, and be incomplete for a moment
             raise SourceError(str(error)) from error
-        async with Session(settings, self._component.ok) as session:
+        async with Session(settings, self._component.ok, partial(self._component.gauge, "in_flight")) as session:
             try:
                 await self._collect(session, sink)
             except SourceError:
@@ -104,8 +105,8 @@ class MqttCollector:
         while True:
             batch = await session.batch(None if host is None else _TICK_S)
             await self._keep(batch, sink, session)
-            session.acknowledge(batch)
-            self._component.gauge("in_flight", session.in_flight)
+            if acknowledged := session.acknowledge(batch):
+                self._component.count("acknowledged", acknowledged)
             if host is not None:
                 for publication in host.say():
                     session.publish(publication)

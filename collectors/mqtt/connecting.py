@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from collectors.mqtt.client import FITS, BatchingClient
+from collectors.mqtt.client import FITS, BatchingClient, Client, PlainClient
 from collectors.mqtt.decoder import Publication
 
 CONNECT_S: Final = 5.0
@@ -52,9 +52,9 @@ class SessionSettings:
         return f"{self.host}:{self.port}"
 
 
-def made_client(settings: SessionSettings) -> paho.Client:
+def made_client(settings: SessionSettings) -> Client:
     """A client that neither retries nor acknowledges by itself."""
-    kind = BatchingClient if FITS else paho.Client
+    kind = BatchingClient if FITS else PlainClient
     client = kind(
         CallbackAPIVersion.VERSION2,
         client_id=settings.client_id,

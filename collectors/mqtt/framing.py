@@ -5,6 +5,8 @@ Invariants:
   the handler whole, so what becomes of it is not decided here.
 - No packet is taken beyond the room given; what is not taken yet stays, whole.
 - A long packet costs one join, however many pieces it comes in.
+- No two messages have the same time of arrival, though a read brings hundreds: what states no time of its own is told
+  apart by it.
 
 Pure: no socket, no clock. paho reads each header byte by byte, logs every packet and makes five objects of it; here a
 message costs one.
@@ -15,9 +17,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from collectors.mqtt.decoder import Message
+from telemetry.samples import SECOND_NS
 
 PUBACK: Final = b"\x40\x02"
 """What comes before the packet id in an acknowledgement without reason, which means success, in MQTT 3.1.1 and 5."""
+
+APART_NS: Final = 1000
+"""How far apart [ns] messages of one read are said to come: about what it takes to read one. An array without times
+takes a nanosecond per reading of it."""
 
 _TOPICS: Final = 20_000
 """Topics whose text is remembered; beyond that all are forgotten, so that made-up topics fill no memory."""
@@ -58,6 +65,7 @@ class Framer:
         self._pieces: list[bytes] = []
         self._missing = 0
         self._blocked = False
+        self._last_ns = 0
 
     @property
     def pending(self) -> bool:
@@ -85,9 +93,11 @@ class Framer:
     def take(self, batch: Batch, messages: int, size: int, received_ns: int) -> None:  # noqa: C901  # one loop without calls: a call per message costs a tenth of it all
         """Add what came to the batch, until `messages` or `size` [bytes] are taken: the last may go beyond `size`.
 
-        Raises MalformedLengthError.
+        They came at `received_ns` [ns] and right after. Raises MalformedLengthError.
         """
         self._blocked = False
+        if 0 < self._last_ns - received_ns < SECOND_NS:  # more: the clock was set back
+            received_ns = self._last_ns
         if self._missing:
             return
         buffer, start, version5, topics = self._buffer, self._start, self._version5, self._topics
@@ -129,6 +139,7 @@ class Framer:
                             batch.duplicates += 1
                         batch.size += end - start
                         taken.append(Message(topic, buffer[at:end], received_ns, head & 1 == 1, properties))
+                        received_ns += APART_NS
                         start = end
                         continue
                 start = end
@@ -137,6 +148,7 @@ class Framer:
                     self._buffer = b""
         finally:
             self._start = start
+            self._last_ns = received_ns
 
     def _topic(self, name: bytes) -> str:
         if len(self._topics) >= _TOPICS:

@@ -6,17 +6,13 @@ Invariants:
   acknowledged. At the bound the socket is not read and the broker waits. It is told a receive-maximum too, but brokers
   ignore it.
 - A Session connects once. When it broke, `batch` raises SourceError; the retry loop makes the next Session.
-- paho runs no thread and no retry of its own; but for the connecting, it is called by the event loop alone.
-- After a read that emptied the socket, nothing is read for GATHER_S, so that what follows comes in one piece: at a
-  steady 20,000 messages/s that is the difference between a full core and a sixth of one. A first message never waits.
+- paho runs no thread and no retry of its own; but for the connecting, it is called by the event loop alone (pump.py).
 """
 
 import asyncio
-import socket as stdlib_socket
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic, time_ns
+from time import time_ns
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -24,22 +20,14 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from collectors.mqtt.client import READ_BYTES, BatchingClient, acknowledge_singly
 from collectors.mqtt.connecting import CONNECT_S, SessionSettings, connect, in_thread, made_client
-from collectors.mqtt.decoder import Message, Publication
-from collectors.mqtt.framing import Batch, without_length
-from collectors.mqtt.keepalive import Keepalive
+from collectors.mqtt.decoder import Publication
+from collectors.mqtt.framing import Batch
+from collectors.mqtt.pump import Pump
 from collectors.mqtt.topics import generalisations, shared_group
 from telemetry.errors import SourceError
 
-READS_PER_WAKE: Final = 4
-"""Most reads before other tasks of the process have their turn: about 5 ms."""
-
-PACKETS_PER_WAKE: Final = 100
-"""The same where a read gets a packet or a record at most: a plain paho client, WebSocket, TLS."""
-
-GATHER_S: Final = 0.004
-"""How long [s] a socket that was emptied is left alone."""
+_ACKNOWLEDGEMENT_BYTES: Final = 4
 
 _FAREWELL_S: Final = 0.3
 """How long [s] the broker may take to acknowledge our last words."""
@@ -50,37 +38,32 @@ _FORGET_LEVELS: Final = 8
 _ONLY_WHEN_NEW: Final = 1
 """Retain handling: retained messages come with a new subscription, not again with every reconnection."""
 
-_ACKNOWLEDGE: Final = {1: b"\x40\x02", 2: b"\x70\x02"}
-
 
 class Session:
     """`async with Session(settings, ready) as session`: connected. Raises SourceError when it cannot be.
 
     `ready(detail)` is called once the broker confirmed the subscriptions; messages kept for us may come before.
+    `in_flight(messages)` is called whenever it changed how many are read and not yet acknowledged.
     """
 
-    def __init__(self, settings: SessionSettings, ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: SessionSettings,
+        ready: Callable[[str], None],
+        in_flight: Callable[[int], None] = lambda messages: None,  # noqa: ARG005  # not everybody wants to know
+    ) -> None:
         self._settings: Final = settings
         self._ready: Final = ready
-        self._loop: Final = asyncio.get_running_loop()
+        self._in_flight: Final = in_flight
         self._client: Final = made_client(settings)
-        self._gathered = Batch()  # a plain paho client's; a batching one has its own
-        self._in_flight = 0
-        self._in_flight_bytes = 0
+        self._client.room = self._room
+        self._pump: Final = Pump(self._client, settings.where, settings.keepalive_s, self._came, self._fail)
+        self._taken = 0  # given out by `batch`, not yet acknowledged
+        self._taken_bytes = 0
         self._wake: Final = asyncio.Event()
         self._connected = False
         self._resumed = False
         self._failure: Exception | None = None
-        self._descriptor: int | None = None
-        self._reading = False
-        self._resting: asyncio.TimerHandle | None = None
-        self._keepalive = Keepalive(settings.keepalive_s, monotonic())
-        self._tick: asyncio.TimerHandle | None = None
-
-    @property
-    def in_flight(self) -> int:
-        """Messages read and not yet acknowledged."""
-        return self._in_flight
 
     async def __aenter__(self) -> Self:
         try:
@@ -107,25 +90,29 @@ class Session:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self._failure is None and not self._waiting.messages:
+                while self._failure is None and not self._client.batch.messages:
                     self._wake.clear()
                     await self._wake.wait()
         if self._failure is not None:  # what gathered can no longer be acknowledged, and will come again
             raise self._failure
-        taken, self._waiting = self._waiting, Batch()
+        taken, self._client.batch = self._client.batch, Batch()
+        self._taken += len(taken.messages)
+        self._taken_bytes += taken.size
         return taken
 
-    def acknowledge(self, batch: Batch) -> None:
-        """Tell the broker that these are safe with us. After a break it does nothing: they will come again."""
+    def acknowledge(self, batch: Batch) -> int:
+        """Tell the broker that these are safe with us; how many were to be told (of QoS 0 none).
+
+        After a break it does nothing: they will come again.
+        """
         if self._failure is not None:
-            return
-        self._in_flight -= len(batch.messages)
-        self._in_flight_bytes -= batch.size
-        if isinstance(self._client, BatchingClient):
-            self._client.acknowledge(batch.acknowledgements)
-        else:
-            acknowledge_singly(self._client, batch.acknowledgements)
-        self._read_or_not()
+            return 0
+        self._taken -= len(batch.messages)
+        self._taken_bytes -= batch.size
+        self._client.acknowledge(batch.acknowledgements)
+        self._in_flight(self._taken + len(self._client.batch.messages))
+        self._pump.review()
+        return len(batch.acknowledgements) // _ACKNOWLEDGEMENT_BYTES
 
     def publish(self, publication: Publication) -> None:
         """Publish, without waiting for the broker to have it. After a break it does nothing."""
@@ -154,17 +141,6 @@ class Session:
             async with asyncio.timeout(_FAREWELL_S):
                 await taken.wait()
 
-    @property
-    def _waiting(self) -> Batch:
-        return self._client.batch if isinstance(self._client, BatchingClient) else self._gathered
-
-    @_waiting.setter
-    def _waiting(self, batch: Batch) -> None:
-        if isinstance(self._client, BatchingClient):
-            self._client.batch = batch
-        else:
-            self._gathered = batch
-
     async def _connect(self) -> None:
         settings, client = self._settings, self._client
         try:
@@ -174,7 +150,10 @@ class Session:
             raise SourceError(f"{settings.where} does not answer") from None
         except OSError as error:  # also a name that is not known, and every fault of TLS
             raise SourceError(f"cannot connect to {settings.where}: {error}") from error
-        self._attach()
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        self._pump.attach()
         try:
             async with asyncio.timeout(CONNECT_S):
                 while not self._connected:
@@ -186,46 +165,23 @@ class Session:
             raise SourceError(f"{settings.where} accepts connections but says nothing: is it an MQTT broker?") from None
         self._subscribe()
 
-    def _attach(self) -> None:
-        """From here on the event loop drives the client."""
-        client = self._client
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        if isinstance(client, BatchingClient):
-            client.room = self._room
-        client.on_disconnect = self._on_disconnect
-        socket = client.socket()
-        if socket is None:
-            raise SourceError(f"{self._settings.where} closed the connection at once")
-        self._descriptor = descriptor = socket.fileno()
-        socket = getattr(socket, "_socket", socket)  # paho's WebSocket keeps the real one there
-        if isinstance(socket, stdlib_socket.socket):  # else an acknowledgement may wait 40 ms for company
-            socket.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
-        client.on_socket_close = lambda *_: self._detach()
-        client.on_socket_register_write = lambda *_: self._loop.add_writer(descriptor, self._write)
-        client.on_socket_unregister_write = lambda *_: self._no_writer(descriptor)
-        self._read_or_not()
-        self._write()  # what of CONNECT did not go out at once
-        self._on_tick()
+    def _room(self) -> tuple[int, int]:
+        """How many messages and bytes may be taken."""
+        settings, waiting = self._settings, self._client.batch
+        return (
+            settings.max_in_flight - self._taken - len(waiting.messages),
+            settings.max_in_flight_bytes - self._taken_bytes - waiting.size,
+        )
 
-    def _no_writer(self, descriptor: int) -> None:
-        self._loop.remove_writer(descriptor)
-
-    def _detach(self) -> None:
-        """The event loop lets go of the socket, before it closes: its number may be another file's at once."""
-        if self._descriptor is not None:
-            self._loop.remove_reader(self._descriptor)
-            self._loop.remove_writer(self._descriptor)
-            self._descriptor = None
-        self._reading = False
-        for timer in (self._tick, self._resting):
-            if timer is not None:
-                timer.cancel()
-        self._tick = self._resting = None
+    def _came(self) -> None:
+        waiting = len(self._client.batch.messages)
+        if waiting:
+            self._in_flight(self._taken + waiting)
+            self._wake.set()
 
     def _close(self) -> None:
-        self._detach()
+        self._pump.detach()
+        self._in_flight(0)
         self._fail(SourceError("the session is closed"))
         # paho closes a socket by itself only after DISCONNECT went out whole, and has no public way to do it sooner.
         self._client._sock_close()
@@ -244,98 +200,6 @@ class Session:
         else:
             self._client.subscribe(list(filters))
 
-    def _room(self) -> tuple[int, int]:
-        """How many messages and bytes may be taken."""
-        settings = self._settings
-        return settings.max_in_flight - self._in_flight, settings.max_in_flight_bytes - self._in_flight_bytes
-
-    def _read_or_not(self) -> None:
-        """Listen to the socket, unless we are full, resting or detached."""
-        reading = self._descriptor is not None and self._resting is None and min(self._room()) > 0
-        if self._descriptor is None or reading is self._reading:
-            return
-        self._reading = reading
-        if reading:
-            self._keepalive.heard(monotonic())  # that we heard nothing was our own doing
-            self._loop.add_reader(self._descriptor, self._read)
-            if self._holds_bytes():
-                self._loop.call_soon(self._read)
-        else:
-            self._loop.remove_reader(self._descriptor)
-
-    def _holds_bytes(self) -> bool:
-        """Whether bytes were read already that wake no selector: by us, or by TLS when it decrypted its record."""
-        client = self._client
-        if isinstance(client, BatchingClient) and client.pending:
-            return True
-        socket = getattr(client.socket(), "_socket", client.socket())
-        return isinstance(socket, ssl.SSLSocket) and socket.pending() > 0
-
-    def _read(self) -> None:
-        if not self._reading:
-            return
-        self._keepalive.heard(monotonic())
-        try:
-            more = self._read_batch() if isinstance(self._client, BatchingClient) else self._read_packets()
-        except Exception as error:  # not handled, only carried to the task that owns us: `batch` raises it
-            self._fail(error)
-            self._detach()
-            return
-        if self._waiting.messages:
-            self._wake.set()
-        if self._holds_bytes():
-            self._loop.call_soon(self._read)
-        elif not more and self._descriptor is not None:
-            self._resting = self._loop.call_later(GATHER_S, self._rested)
-        self._read_or_not()
-
-    def _read_batch(self) -> bool:
-        """Take what the socket holds; whether there may be more."""
-        client = self._client
-        assert isinstance(client, BatchingClient)
-        # TLS and WebSocket give one record or frame per read: they are empty when there is none.
-        plain = isinstance(client.socket(), stdlib_socket.socket) and not isinstance(client.socket(), ssl.SSLSocket)
-        whole = READ_BYTES if plain else 1
-        for _ in range(READS_PER_WAKE if plain else PACKETS_PER_WAKE):
-            batch = client.batch
-            count, size = len(batch.messages), batch.size
-            if client.pending:
-                client.take_pending()
-            else:
-                client.loop_read()
-            self._in_flight += len(batch.messages) - count
-            self._in_flight_bytes += batch.size - size
-            if client.last_read < whole or client.pending or self._descriptor is None:
-                return client.pending
-        return True
-
-    def _read_packets(self) -> bool:
-        for _ in range(PACKETS_PER_WAKE):
-            before = self._in_flight
-            self._client.loop_read()
-            if self._in_flight == before or min(self._room()) <= 0:
-                return False
-        return True
-
-    def _rested(self) -> None:
-        self._resting = None
-        self._read_or_not()
-
-    def _write(self) -> None:
-        self._client.loop_write()
-
-    def _on_tick(self) -> None:
-        now = monotonic()
-        if not self._reading:
-            self._keepalive.heard(now)
-        if self._keepalive.lost(now):
-            self._fail(SourceError(f"{self._settings.where} is silent: the connection is half-open"))
-            self._detach()
-            return
-        if self._connected and self._keepalive.due(now):
-            self._client._send_pingreq()  # paho's own keepalive is not for those who stop reading: see keepalive.py
-        self._tick = self._loop.call_later(self._keepalive.tick, self._on_tick)
-
     def _on_connect(
         self, client: paho.Client, _data: object, flags: Any, reason: ReasonCode, _properties: object
     ) -> None:
@@ -344,7 +208,7 @@ class Session:
             return
         self._connected = True
         self._resumed = flags.session_present
-        self._keepalive = Keepalive(client.keepalive, monotonic())  # the broker may have asked for its own
+        self._pump.ping_every(client.keepalive)  # the broker may have asked for its own
         self._wake.set()
 
     def _on_subscribe(
@@ -361,20 +225,6 @@ class Session:
             self.publish(self._settings.greeting)
         detail = "session resumed" if self._resumed else "new session"
         self._ready(f"{detail}; the broker only gives QoS 0 on {', '.join(weaker)}" if weaker else detail)
-
-    def _on_message(self, _client: paho.Client, _data: object, packet: paho.MQTTMessage) -> None:
-        """A message that paho read: of QoS 2, or all when the client is a plain one."""
-        batch = self._waiting
-        properties = b"" if packet.properties is None else without_length(packet.properties.pack())  # type: ignore[no-untyped-call]  # paho leaves it untyped
-        batch.messages.append(Message(packet.topic, bytes(packet.payload), time_ns(), packet.retain, properties))
-        if packet.qos:
-            batch.acknowledgements += _ACKNOWLEDGE[packet.qos] + packet.mid.to_bytes(2, "big")
-        batch.duplicates += packet.dup
-        size = len(packet.payload) + len(packet.topic)
-        batch.size += size
-        if not isinstance(self._client, BatchingClient):  # which counts what it took by itself
-            self._in_flight += 1
-            self._in_flight_bytes += size
 
     def _on_disconnect(
         self, _client: paho.Client, _data: object, flags: Any, reason: ReasonCode, _properties: object
