@@ -9,7 +9,7 @@ Invariants:
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import time_ns
 from typing import Final
@@ -45,6 +45,7 @@ class Drain:
         longest_delay_s: float = 30.0,
         finish_s: float = 2.0,
         rng: random.Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._spool = spool
         self._store = store
@@ -57,6 +58,7 @@ class Drain:
         self._longest_delay_s = longest_delay_s
         self._finish_s = finish_s
         self._rng = rng or random.Random()
+        self._sleep = sleep
         self._failures = 0
 
     async def run(self) -> None:
@@ -72,7 +74,7 @@ class Drain:
                     await asyncio.wait({step}, timeout=self._finish_s)
                     raise
                 if delay_s:
-                    await asyncio.sleep(delay_s)
+                    await self._sleep(delay_s)
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
 

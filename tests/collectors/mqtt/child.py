@@ -1,13 +1,16 @@
-"""`python -m tests.collectors.mqtt.child PORT FILE`: a real collector process, to be killed at any moment.
+"""`python -m tests.collectors.mqtt.child PORT FILE CHANGES`: a real collector process, to be killed at any moment.
 
 Its sink appends the samples of every put to FILE, one JSON line each, and returns when they are on disk.
+CHANGES is JSON: what its configuration has beside the defaults.
 """
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -45,15 +48,15 @@ def kept(path: Path) -> Known:
     return {(one.asset, one.metric, one.time_ns): one.value for one in samples}
 
 
-async def main(port: int, path: Path) -> None:
+async def main(port: int, path: Path, changes: dict[str, Any]) -> None:
     health = Health()
-    collector = config(port).build(PLANT, health)
+    collector = config(port, **changes).build(PLANT, health)
     component = health.component(collector.name)
     async with asyncio.TaskGroup() as group:
         group.create_task(keep_running(collector, FileSink(path), component))
-        await until(lambda: component.condition is Condition.OK)
+        await until(lambda: component.condition is Condition.OK, 60)
         print("subscribed", flush=True)  # noqa: T201  # what the parent waits for
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2])))
+    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])))

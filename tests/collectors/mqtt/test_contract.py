@@ -1,93 +1,165 @@
-"""The MQTT collector keeps the contract of every collector, against real brokers: mosquitto and the embedded one."""
+"""The MQTT collector keeps the contract in every dialect, against mosquitto and the embedded broker.
 
-import json
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+What tries all of them is long: beside JSON, `make soak` has it.
+"""
+
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from uuid import uuid4
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from simulators.broker import broker
-from tests.collectors.mqtt.bench import MqttBench
-from tests.contracts.collector import CollectorContract
-from tests.support import Mosquitto, missing
+from simulators.broker import broker as broker_process
+from tests.collectors.mqtt.bench import MqttBench, Restartable
+from tests.collectors.mqtt.dialects import PubSubBench, SenmlBench, SparkplugBench, UmatiBench, ValueBench
+from tests.collectors.mqtt.troubles import TroubleContract
+from tests.contracts.collector import CollectorContract, Known, SizedSink
+from tests.support import missing
+
+LATER = pytest.mark.soak
 
 
-class TestMqtt5(CollectorContract):
+@pytest.fixture
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Restartable]:
+    """The one that the test's parameter names."""
+    if request.param == "mosquitto":
+        yield request.getfixturevalue("mosquitto")
+        return
+    if not find_spec("iotcore"):
+        missing("iotcore is not installed: pip install 'km0-telemetry[demo]'")
+    embedded = broker_process(tmp_path / "broker", kind="iotcore")
+    embedded.start()
+    yield embedded
+    embedded.stop()
+
+
+both = pytest.mark.parametrize("broker", ["mosquitto", "iotcore"], indirect=True)
+both_later = pytest.mark.parametrize("broker", ["mosquitto", pytest.param("iotcore", marks=LATER)], indirect=True)
+
+
+class Json:
     @pytest.fixture
-    async def bench(self, mosquitto: Mosquitto) -> MqttBench:
-        return MqttBench(mosquitto)
+    async def bench(self, broker: Restartable) -> MqttBench:
+        return MqttBench(broker)
 
 
-class TestMqtt311(CollectorContract):
+class Mqtt311:
     @pytest.fixture
-    async def bench(self, mosquitto: Mosquitto) -> MqttBench:
+    async def bench(self, mosquitto: Restartable) -> MqttBench:
         return MqttBench(mosquitto, protocol="3.1.1")
 
 
-class SenmlBench(MqttBench):
-    """One record per pack; the topic says the asset."""
-
-    def __init__(self, broker: Mosquitto) -> None:
-        super().__init__(broker, topics=[{"dialect": "senml", "topic": "{site}/{area}/{line}/{asset}/senml"}])
-
-    def message(self, asset: str, metric: str, time_ns: int, value: float) -> tuple[str, bytes]:
-        record = {"n": metric, "v": value, "t": time_ns / 1e9}
-        return f"{asset}/senml", json.dumps([record]).encode()
-
-
-class PubSubBench(MqttBench):
-    """One field per data set message, with its source timestamp."""
-
-    def __init__(self, broker: Mosquitto) -> None:
-        super().__init__(broker, topics=[{"dialect": "opcua_pubsub", "topic": "{site}/{area}/{line}/{asset}/ua"}])
-
-    def message(self, asset: str, metric: str, time_ns: int, value: float) -> tuple[str, bytes]:
-        at = datetime.fromtimestamp(time_ns // 10**9, UTC).strftime(f"%Y-%m-%dT%H:%M:%S.{time_ns % 10**9:09d}Z")
-        field = {"Value": {"UaType": 11, "Value": value}, "SourceTimestamp": at}
-        return f"{asset}/ua", json.dumps({"Messages": [{"DataSetWriterId": 1, "Payload": {metric: field}}]}).encode()
-
-
-class TestSenml(CollectorContract):
+class Value:
     @pytest.fixture
-    async def bench(self, mosquitto: Mosquitto) -> SenmlBench:
-        return SenmlBench(mosquitto)
+    async def bench(self, broker: Restartable) -> MqttBench:
+        return ValueBench(broker)
 
 
-class TestOpcUaPubSub(CollectorContract):
+class Senml:
     @pytest.fixture
-    async def bench(self, mosquitto: Mosquitto) -> PubSubBench:
-        return PubSubBench(mosquitto)
+    async def bench(self, broker: Restartable) -> MqttBench:
+        return SenmlBench(broker)
 
 
-class EmbeddedBench(MqttBench):
-    """The broker of the demonstrator where mosquitto is not installed: it takes MQTT 5 publishers only."""
-
-    def _publish(self, messages: list[tuple[str, bytes]]) -> None:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"publisher-{uuid4().hex[:8]}", protocol=MQTTProtocolVersion.MQTTv5
-        )
-        client.connect("127.0.0.1", self.broker.port)
-        client.loop_start()
-        for sent in [client.publish(topic, payload, qos=1) for topic, payload in messages]:
-            sent.wait_for_publish(20)
-        client.disconnect()
-        client.loop_stop()
-
-    async def kill_source(self) -> None:
-        await self.stop_source()  # it saves nothing in either case
-
-
-class TestEmbeddedBroker(CollectorContract):
+class OpcUaPubSub:
     @pytest.fixture
-    async def bench(self, tmp_path: Path) -> AsyncIterator[MqttBench]:
-        if not find_spec("iotcore"):
-            missing("iotcore is not installed: pip install 'km0-telemetry[demo]'")
-        embedded = broker(tmp_path / "broker", kind="iotcore")
-        embedded.start()
-        yield EmbeddedBench(embedded)
-        embedded.stop()
+    async def bench(self, broker: Restartable) -> MqttBench:
+        return PubSubBench(broker)
+
+
+class Umati:
+    @pytest.fixture
+    async def bench(self, broker: Restartable, monkeypatch: pytest.MonkeyPatch) -> MqttBench:
+        monkeypatch.setattr(SizedSink, "known", property(by_value))
+        return UmatiBench(broker)
+
+
+class Sparkplug:
+    @pytest.fixture
+    async def bench(self, broker: Restartable) -> MqttBench:
+        return SparkplugBench(broker)
+
+
+def by_value(sink: SizedSink) -> Known:
+    """What came, where no time is sent: the value, which counts up, says which sample it is."""
+    return {(one.asset, one.metric, round(one.value)): one.value for one in sink.samples}
+
+
+class TestMqtt311(Mqtt311, CollectorContract):
+    pass
+
+
+@both
+class TestJson(Json, CollectorContract):
+    pass
+
+
+@both_later
+class TestValue(Value, CollectorContract):
+    pass
+
+
+@both_later
+class TestSenml(Senml, CollectorContract):
+    pass
+
+
+@both_later
+class TestOpcUaPubSub(OpcUaPubSub, CollectorContract):
+    pass
+
+
+@both_later
+class TestUmati(Umati, CollectorContract):
+    pass
+
+
+@both_later
+class TestSparkplug(Sparkplug, CollectorContract):
+    pass
+
+
+@both_later
+class TestTroublesOfJson(Json, TroubleContract):
+    kills, restarts = 3, 2
+
+
+@LATER
+class TestTroublesOfMqtt311(Mqtt311, TroubleContract):
+    pass
+
+
+@LATER
+@both
+class TestMoreTroublesOfJson(Json, TroubleContract):
+    kills, restarts = 12, 10
+
+
+@LATER
+@both
+class TestTroublesOfValue(Value, TroubleContract):
+    pass
+
+
+@LATER
+@both
+class TestTroublesOfSenml(Senml, TroubleContract):
+    pass
+
+
+@LATER
+@both
+class TestTroublesOfOpcUaPubSub(OpcUaPubSub, TroubleContract):
+    pass
+
+
+@LATER
+@both
+class TestTroublesOfUmati(Umati, TroubleContract):
+    pass
+
+
+@LATER
+@both
+class TestTroublesOfSparkplug(Sparkplug, TroubleContract):
+    pass

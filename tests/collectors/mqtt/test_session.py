@@ -22,6 +22,7 @@ from telemetry.errors import ConfigError, SourceError
 from telemetry.health import Component, Condition, Health
 from telemetry.samples import Quality, Sample
 from tests.collectors.mqtt.bench import ASSET, FORMAT_A, PLANT, MqttBench, Publisher, config, publish_packet, reading
+from tests.collectors.mqtt.troubles import FreezingProxy
 from tests.contracts.collector import SizedSink, running, until
 from tests.support import Mosquitto, free_port, require_program, wait_for_port
 
@@ -173,36 +174,6 @@ async def test_a_retained_message_keeps_its_own_time_and_comes_once(mosquitto: M
 
 
 # --- connections that are none ---
-
-
-class FreezingProxy:
-    """Forwards TCP to a port until told to freeze; then it takes what comes and passes nothing on."""
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self.frozen = False
-        self.port = 0
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator["FreezingProxy"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._pump(reader, there_writer))
-            group.create_task(self._pump(there_reader, writer))
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            if not self.frozen:
-                sink.write(data)
-        sink.close()
 
 
 async def test_a_half_open_connection_is_noticed(mosquitto: Mosquitto) -> None:

@@ -1,9 +1,7 @@
-"""The Sparkplug collector against a real broker: the contract, STATE, rebirths, and what a configuration may not be."""
+"""The Sparkplug collector against a real broker: STATE, rebirths, and what a configuration may not be."""
 
-import asyncio
 import json
 import socket
-from itertools import count
 from typing import Any
 
 import pytest
@@ -11,54 +9,11 @@ import pytest
 from telemetry.errors import ConfigError
 from telemetry.health import Health
 from telemetry.samples import Quality
-from tests.collectors.mqtt.bench import ASSET, PLANT, MqttBench, Publisher, config, publish_packet
+from tests.collectors.mqtt.bench import PLANT, Publisher, config, publish_packet
+from tests.collectors.mqtt.dialects import SPARKPLUG, SparkplugBench
 from tests.collectors.mqtt.sparkplug_wire import metric, payload
-from tests.contracts.collector import CollectorContract, Known, SizedSink, running, until
+from tests.contracts.collector import SizedSink, running, until
 from tests.support import Mosquitto
-
-ENTRY: dict[str, Any] = {"dialect": "sparkplug", "host_id": "km0", "asset": ASSET, "names": {"Count": "parts"}}
-
-
-class SparkplugBench(MqttBench):
-    """An edge node that is born anew for every `publish`, and then sends one metric per message."""
-
-    keeps = False  # a host application has no persistent session
-
-    def __init__(self, broker: Mosquitto) -> None:
-        super().__init__(broker, topics=[ENTRY])
-        self._sessions = count()
-
-    async def publish(self, count: int) -> Known:
-        known = self.next(count)
-        times = [time // 1_000_000 for _, _, time in known]
-        session = next(self._sessions) % 256
-        bd = metric("bdSeq", session, datatype=4)
-        first = known[ASSET, "parts", times[0] * 1_000_000]
-        birth = metric("Count", first, alias=1, datatype=10, at_ms=times[0])
-        messages = [
-            ("spBv1.0/G/NBIRTH/E", payload(bd, at_ms=times[0], seq=0)),
-            ("spBv1.0/G/DBIRTH/E/D", payload(birth, at_ms=times[0], seq=1)),
-        ]
-        for n, value in enumerate(list(known.values())[1:]):
-            data = payload(metric(value=value, alias=1, at_ms=times[n + 1]), at_ms=times[n + 1], seq=(n + 2) % 256)
-            messages.append(("spBv1.0/G/DDATA/E/D", data))
-        await asyncio.to_thread(self._publish, messages)
-        return known
-
-    async def publish_garbage(self) -> int:
-        garbage = [
-            ("spBv1.0/G/DDATA/E/D", b"\xff\xff"),
-            ("spBv1.0/G/DDATA/Nobody/D", payload(metric(value=1, alias=1), seq=2)),
-            ("spBv1.0/G/DDATA", payload(seq=2)),
-        ]
-        await asyncio.to_thread(self._publish, garbage)
-        return len(garbage)
-
-
-class TestSparkplug(CollectorContract):
-    @pytest.fixture
-    async def bench(self, mosquitto: Mosquitto) -> SparkplugBench:
-        return SparkplugBench(mosquitto)
 
 
 class Listener:
@@ -149,17 +104,17 @@ async def test_a_node_that_vanishes_is_unknown(mosquitto: Mosquitto) -> None:
     ("settings", "reason"),
     [
         ({"share": "g", "client_id": "a"}, "aliases and sequence numbers are one state"),
-        ({"topics": [ENTRY, {"dialect": "json", "topic": "{a}/{metric}"}]}, r"\[\[collectors\]\] of its own"),
+        ({"topics": [SPARKPLUG, {"dialect": "json", "topic": "{a}/{metric}"}]}, r"\[\[collectors\]\] of its own"),
         ({"status_topic": "km0/status"}, "leave out `status_topic`"),
-        ({"topics": [ENTRY | {"topic": "spBv1.0/G/DDATA/#/x"}]}, "last #|at the end"),
-        ({"topics": [ENTRY | {"topic": "spBv1.0/+/DDATA/+"}]}, "births and data come together"),
-        ({"topics": [ENTRY | {"asset": "a/{machine}"}]}, "{machine}"),
+        ({"topics": [SPARKPLUG | {"topic": "spBv1.0/G/DDATA/#/x"}]}, "last #|at the end"),
+        ({"topics": [SPARKPLUG | {"topic": "spBv1.0/+/DDATA/+"}]}, "births and data come together"),
+        ({"topics": [SPARKPLUG | {"asset": "a/{machine}"}]}, "{machine}"),
     ],
 )
 def test_what_a_host_application_cannot_be_is_said(settings: dict[str, Any], reason: str) -> None:
     """Refused when the plant file is checked, with the reason."""
     with pytest.raises(ValueError, match=reason):
-        config(1883, **({"topics": [ENTRY]} | settings))
+        config(1883, **({"topics": [SPARKPLUG]} | settings))
 
 
 def test_without_protobuf_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,4 +122,4 @@ def test_without_protobuf_the_start_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setitem(__import__("sys").modules, "collectors.mqtt.sparkplug", None)
     health = Health()
     with pytest.raises(ConfigError, match=r"km0-telemetry\[sparkplug\]"):
-        config(1883, topics=[ENTRY]).build(PLANT, health)
+        config(1883, topics=[SPARKPLUG]).build(PLANT, health)
