@@ -172,7 +172,7 @@ class MemorySink:
         self.dead_letters.append(DeadLetter(source, reason, bytes(raw)))
         await self._tell()
 
-    async def until(self, samples: int = 0, dead_letters: int = 0, seconds: float = 10.0) -> None:
+    async def until(self, samples: int = 0, dead_letters: int = 0, seconds: float = 30.0) -> None:
         """Return once so many samples and dead letters are there; TimeoutError after `seconds` [s]."""
 
         def reached() -> bool:

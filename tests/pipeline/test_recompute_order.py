@@ -19,7 +19,7 @@ from tests.contracts.memory import MemoryStore
 MINUTE = 60 * SECOND_NS
 START = 1_774_735_200 * SECOND_NS  # 2026-03-28T22:00Z: the clock changes three hours later
 MILL = Asset(path="km0/a/mill", name="mill", calendar="shifts", cycle_s={"a": 60, "b": 100}, stale_after_s=600)
-LINK = Asset(path="km0/a/link", name="link", kind="link")
+LINK = Asset(path="km0/a/link", name="link", kind="link", use_case="voltage-control")
 PLANT = Plant(
     calendars=(
         CalendarConfig(
@@ -55,11 +55,22 @@ def machine_samples() -> st.SearchStrategy[list[Sample]]:
     return st.lists(sample, min_size=1, max_size=25, unique_by=identity)
 
 
+_OF_LINKS = ["delay_up", "delay_down", "clock_error", "duplicates", "reordered"]
+
+
 def link_samples() -> st.SearchStrategy[list[Sample]]:
-    when = st.integers(0, 900).map(lambda n: START + n * 2 * SECOND_NS)
-    what = st.one_of(st.tuples(st.just("rtt"), st.integers(1, 90)), st.tuples(st.just("rtt_lost"), st.integers(0, 1)))
-    sample = st.builds(lambda t, m: Sample(t, LINK.path, m[0], float(m[1])), when, what)
-    return st.lists(sample, min_size=1, max_size=40, unique_by=identity)
+    # packets over two and a half hours, some lost on a named way; clocks, one-way delays, answers that came twice
+    when = st.integers(0, 900).map(lambda n: START + n * 10 * SECOND_NS)
+    number = st.integers(1, 90).map(float)
+    what = st.one_of(
+        st.tuples(st.just("rtt"), number, st.just("")),
+        st.tuples(st.just("rtt_lost"), st.sampled_from([0.0, 1.0]), st.sampled_from(["", "up", "down"])),
+        st.tuples(
+            st.sampled_from(["delay_up", "delay_down", "clock_error", "duplicates", "reordered"]), number, st.just("")
+        ),
+    )
+    sample = st.builds(lambda t, m: Sample(t, LINK.path, m[0], m[1], m[2]), when, what)
+    return st.lists(sample, min_size=1, max_size=60, unique_by=identity)
 
 
 def identity(sample: Sample) -> tuple[str, str, int]:
