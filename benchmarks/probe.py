@@ -2,9 +2,15 @@
 
 Ours and irtt's clients run in turn against their own reflector or server, each in processes of its own, directly over
 loopback and over one and the same simulated link of 10 ms each way, which adds nothing else.
+
+Over the link the relay's own delay, a few tenths of a millisecond late now and then, would drown both. It keeps a
+journal of when each packet came and left, so what it did to a packet is taken from that packet's round trip; the rest
+is what the tool, its peer and the loopback added.
 """
 
+import asyncio
 import json
+import math
 import os
 import resource
 import shutil
@@ -18,15 +24,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks import Row
+from collectors.probe.frames import Setup
 from collectors.probe.outcome import Outcome
+from collectors.probe.process import SenderProcess
 from collectors.probe.sender import Sender
 from collectors.probe.session import Session
 from collectors.probe.wire import Wire
 from simulators.radio_path import Direction, LinkConfig
-from simulators.udp_link import UdpLink
+from simulators.udp_link import Passage, Truth, UdpLink
 
 ROUNDS: Final = 3
 PACKETS: Final = 600
@@ -37,19 +45,28 @@ LINK: Final = LinkConfig(
     handover_s=0,
 )
 _PROBE: Final = """
-import json, resource, sys
+import json, sys
 from benchmarks.probe import measure
-rtt = measure(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps([rtt, used.ru_utime + used.ru_stime]))
+print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))))
 """
 
 
-def measure(port: int, packets: int, interval_ms: float, busy: bool = False) -> list[float]:
-    """Round trips [ms] of so many packets, in this process; with another thread computing when `busy`."""
+class Measured(NamedTuple):
+    """Round trips [ms] by number of packet; slots of the timetable that were skipped; packets without an answer; CPU
+    time [s]: ours from the first packet to the last outcome, irtt's with its start, a few milliseconds."""
+
+    rtt_ms: dict[int, float]
+    skipped: int
+    lost: int
+    cpu_s: float = math.nan
+
+
+def measure(port: int, packets: int, interval_ms: float) -> Measured:
+    """So many packets, sent by this process."""
     outcomes: list[Outcome] = []
+    session = Session(1_000_000_000)
     sender = Sender(
-        Session(1_000_000_000),
+        session,
         Wire(("127.0.0.1", 0), transmit=True),
         ("127.0.0.1", port),
         int(interval_ms * 1e6),
@@ -57,38 +74,50 @@ def measure(port: int, packets: int, interval_ms: float, busy: bool = False) -> 
         stranger=lambda *_: None,
         unreachable=lambda _: None,
     )
+    before_s = time.process_time()
+    sender.run(packets)
+    cpu_s = time.process_time() - before_s
+    sender.close()
+    trips = {outcome.sequence: outcome.rtt_ns / 1e6 for outcome in outcomes if outcome.rtt_ns is not None}
+    return Measured(trips, session.counts["skipped"], session.counts["lost"], cpu_s)
+
+
+def _collected(port: int, packets: int, interval_ms: float) -> Measured:
+    """As the collector measures, its own process computing all the while."""
+
+    async def collect() -> list[Outcome]:
+        setup = Setup(
+            socket.AF_INET, ("127.0.0.1", port), "127.0.0.1", int(interval_ms * 1e6), 10**9, 0, 0, 0, None, None,
+            10**6, None, 0, 10 * packets,
+        )  # fmt: skip
+        found: list[Outcome] = []
+        async with SenderProcess(setup) as sender:
+            while len(found) < packets and (told := await sender.told()) is not None:
+                found += told.outcomes
+        return found[:packets]
+
     done = threading.Event()
     work = threading.Thread(target=lambda: [sum(range(1000)) for _ in iter(done.is_set, True)])
-    if busy:
-        work.start()
-    sender.run(packets)
-    done.set()
-    if busy:
+    work.start()
+    try:
+        outcomes = asyncio.run(collect())
+    finally:
+        done.set()
         work.join()
-    sender.close()
-    return [outcome.rtt_ns / 1e6 for outcome in outcomes if outcome.rtt_ns is not None]
+    trips = {outcome.sequence: outcome.rtt_ns / 1e6 for outcome in outcomes if outcome.rtt_ns is not None}
+    return Measured(trips, 0, packets - len(trips))
 
 
-def _ours(port: int, packets: int, interval_ms: float) -> tuple[list[float], float]:
-    start = _cost_of_starting()
+def _ours(port: int, packets: int, interval_ms: float) -> Measured:
     done = subprocess.run(
         [sys.executable, "-c", _PROBE, str(port), str(packets), str(interval_ms)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    rtt, cpu_s = json.loads(done.stdout)
-    return rtt, max(0.0, cpu_s - start)
+    rtt, skipped, lost, cpu_s = json.loads(done.stdout)
+    return Measured({int(number): ms for number, ms in rtt.items()}, skipped, lost, cpu_s)
 
 
-def _cost_of_starting() -> float:
-    """CPU time [s] of importing what the probe needs, which it pays once and not per packet."""
-    code = (
-        "import benchmarks.probe, resource; used = resource.getrusage(resource.RUSAGE_SELF);"
-        "print(used.ru_utime + used.ru_stime)"
-    )
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-
-
-def _irtt(port: int, packets: int, interval_ms: float) -> tuple[list[float], float]:
+def _irtt(port: int, packets: int, interval_ms: float) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "irtt.json"
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -100,7 +129,8 @@ def _irtt(port: int, packets: int, interval_ms: float) -> tuple[list[float], flo
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         trips = json.loads(file.read_text())["round_trips"]
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return [trip["delay"]["rtt"] / 1e6 for trip in trips if trip["lost"] == "false"], cpu_s
+    answered = {trip["seqno"]: trip["delay"]["rtt"] / 1e6 for trip in trips if trip["lost"] == "false"}
+    return Measured(answered, packets - len(trips), len(trips) - len(answered), cpu_s)
 
 
 @contextmanager
@@ -120,33 +150,57 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _figures(rtt: list[float]) -> dict[str, float]:
-    ordered = sorted(rtt)
+def _figures(values: list[float], of: str = "") -> dict[str, float]:
+    ordered = sorted(values)
     return {
-        "p50 ms": statistics.median(ordered),
-        "p99 ms": ordered[int(len(ordered) * 0.99)],
-        "max ms": ordered[-1],
+        f"p50{of} ms": statistics.median(ordered),
+        f"p99{of} ms": ordered[int(len(ordered) * 0.99)],
+        f"max{of} ms": ordered[-1],
     }
+
+
+def _number_of_ours(passage: Passage) -> int:
+    """A STAMP packet's number (RFC 8762): an answer has it behind its own fields."""
+    at = 0 if passage.way == "up" else 24
+    return int.from_bytes(passage.head[at : at + 4], "big")
+
+
+def _number_of_irtts(passage: Passage) -> int:
+    """An irtt packet's number, behind magic, flags and connection token; −1 of one that opens or closes."""
+    return -1 if passage.head[3] & 5 else int.from_bytes(passage.head[12:16], "little")
+
+
+def _in_link_ms(truth: Truth, number: Callable[[Passage], int]) -> dict[int, float]:
+    """What the relay did to each packet that came back, both ways together [ms]."""
+    ways: dict[str, dict[int, float]] = {"up": {}, "down": {}}
+    for passage in truth.passages:
+        if passage.left_ns:
+            ways[passage.way].setdefault(number(passage), (passage.left_ns[0] - passage.came_ns) / 1e6)
+    return {each: ways["up"][each] + ways["down"][each] for each in ways["up"].keys() & ways["down"].keys()}
 
 
 def _compare(
     where: str,
-    contestants: dict[str, Callable[[], tuple[list[float], float | None]]],
-    links: dict[str, UdpLink] | None = None,
+    contestants: dict[str, Callable[[], Measured]],
+    links: dict[str, tuple[UdpLink, Callable[[Passage], int]]] | None = None,
 ) -> list[Row]:
-    """Medians over the rounds; with links, also how much more than the link's own delay the median round trip is."""
+    """Medians over the rounds; with links, of what is left of each round trip without the link's own share."""
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
     for _ in range(ROUNDS):
         for name, run in contestants.items():
             started_ns = time.time_ns()
-            rtt, cpu_s = run()
-            found = _figures(rtt) | {"received": float(len(rtt))}
-            if cpu_s is not None:
-                found["CPU ms per 1000 packets"] = cpu_s * 1e6 / PACKETS
-            if links is not None:
-                truth = links[name].truth().within(started_ns, time.time_ns())
-                in_link = sum(statistics.median(truth.delays_ms(way)) for way in ("up", "down"))
-                found["p50 over the link's ms"] = found["p50 ms"] - in_link
+            measured = run()
+            found: dict[str, float] = {}
+            if links is None:
+                found |= _figures(list(measured.rtt_ms.values()))
+            else:
+                link, number = links[name]
+                in_link = _in_link_ms(link.truth().within(started_ns, time.time_ns()), number)
+                found |= _figures([ms - in_link[each] for each, ms in measured.rtt_ms.items()], " added")
+                found["p50 in the relay ms"] = statistics.median(in_link.values())
+            found["lost"] = float(measured.lost)
+            if not math.isnan(measured.cpu_s):
+                found["CPU ms per 1000 packets"] = measured.cpu_s * 1e6 / PACKETS
             runs[name].append(found)
     return [
         {"where": where, "what": name}
@@ -156,24 +210,25 @@ def _compare(
     ]
 
 
-def _steady_rate(port: int) -> list[Row]:
-    """Packets a second for two seconds: what came back, and how many slots of the timetable were missed."""
+def _steady_rate(ours: int, theirs: int) -> list[Row]:
+    """Packets a second for three seconds: how many left, and how many of these never came back."""
     rows: list[Row] = []
-    for rate in (1000, 2000, 5000, 10_000):
-        started = time.monotonic()
-        rtt = measure(port, 2 * rate, 1000 / rate)
-        seconds = time.monotonic() - started
-        found = _figures(rtt)
-        rows.append(
-            {
-                "where": "loopback, as fast as asked",
-                "what": f"km0 at {rate} packets/s",
-                **{key: round(value, 4) for key, value in found.items()},
-                "sent": 2 * rate,
-                "received": len(rtt),
-                "packets/s": round(2 * rate / seconds),
-            }
-        )
+    for rate in (500, 1000, 2000, 4000):
+        packets = 3 * rate
+        for name, port, run in (("irtt", theirs, _irtt), ("km0", ours, _ours)):
+            measured = run(port, packets, 1000 / rate)
+            sent = len(measured.rtt_ms) + measured.lost
+            rows.append(
+                {
+                    "where": f"loopback, {rate} packets/s asked",
+                    "what": name,
+                    **{key: round(value, 4) for key, value in _figures(list(measured.rtt_ms.values())).items()},
+                    "lost": measured.lost,
+                    "CPU ms per 1000 packets": round(measured.cpu_s * 1e6 / packets, 2),
+                    "sent": sent,
+                    "packets/s": round(rate * sent / (sent + measured.skipped)),
+                }
+            )
     return rows
 
 
@@ -197,7 +252,7 @@ def run() -> list[Row]:
             {
                 "irtt": lambda: _irtt(theirs, PACKETS, INTERVAL_MS),
                 "km0": lambda: _ours(ours, PACKETS, INTERVAL_MS),
-                "km0, its process computing": lambda: (measure(ours, PACKETS, INTERVAL_MS, busy=True), None),
+                "km0 as a collector whose process computes": lambda: _collected(ours, PACKETS, INTERVAL_MS),
             },
         )
         with UdpLink(LINK, 1, ("127.0.0.1", theirs)) as to_irtt, UdpLink(LINK, 1, ("127.0.0.1", ours)) as to_us:
@@ -207,7 +262,7 @@ def run() -> list[Row]:
                     "irtt": lambda: _irtt(to_irtt.port, PACKETS, INTERVAL_MS),
                     "km0": lambda: _ours(to_us.port, PACKETS, INTERVAL_MS),
                 },
-                {"irtt": to_irtt, "km0": to_us},
+                {"irtt": (to_irtt, _number_of_irtts), "km0": (to_us, _number_of_ours)},
             )
-        rows += _steady_rate(ours)
+        rows += _steady_rate(ours, theirs)
     return rows
