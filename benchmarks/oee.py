@@ -25,6 +25,7 @@ from telemetry.calendar import hours
 from telemetry.glossary import MachineState, holds
 from telemetry.plant import Asset, Plant
 from telemetry.samples import SECOND_NS, Series, Window
+from telemetry.words import Words
 
 YEAR = Window(1_767_225_600 * SECOND_NS, (1_767_225_600 + 365 * 86400) * SECOND_NS)
 REASONS = ("", "panne", "réglage", "no material", "tool change")
@@ -49,19 +50,19 @@ def series_of(year: dict[str, Any]) -> dict[str, Series]:
     """As samples: a state at each edge, a reason at each, and both counters at the end of each run."""
     edges = year["edges"]
     states = np.tile([float(MachineState.EXECUTING), float(MachineState.NOT_EXECUTING)], len(edges) // 2)
-    words = np.full(len(edges), "", object)
-    words[1::2] = np.array(REASONS, object)[year["reason"]]
-    texts, good_quality = np.full(len(edges), "", object), np.zeros(len(edges), np.int8)
+    words = np.zeros(len(edges), np.int32)
+    words[1::2] = year["reason"]
+    good_quality = np.zeros(len(edges), np.int8)
     ends = edges[1::2]
     start = np.array([YEAR.start_ns])
 
     def counter(parts: Any) -> Series:
         values = np.concatenate(([0.0], np.cumsum(parts)))
-        return Series(np.concatenate((start, ends)), values, good_quality[: len(values)], texts[: len(values)])
+        return Series(np.concatenate((start, ends)), values, good_quality[: len(values)], Words.none(len(values)))
 
     return {
-        "state": Series(edges, states, good_quality, texts),
-        "reason": Series(edges, np.zeros(len(edges)), good_quality, words),
+        "state": Series(edges, states, good_quality, Words.none(len(edges))),
+        "reason": Series(edges, np.zeros(len(edges)), good_quality, Words(words, REASONS)),
         "parts": counter(year["made"]),
         "parts_good": counter(year["made"] - year["reject"]),
     }
@@ -190,8 +191,8 @@ def _hundred(machines: int = 100, events: int = 10_000) -> list[Row]:
         ]
 
         def work() -> float:
-            values = sum(len(found) for found in backfill(jobs, executor))
-            assert values > among * len(hourly)
+            values = sum(found.figures["trs"].shape[1] for found in backfill(jobs, executor))
+            assert values == among * len(hourly)
             return float(among * len(hourly))
 
         return lambda: cost(work)

@@ -24,6 +24,7 @@ from typing import Final
 
 from pipeline.kpis import evaluate as kpis
 from pipeline.kpis import settings
+from pipeline.recent import Recent
 from telemetry.errors import StoreError
 from telemetry.glossary import holds
 from telemetry.health import Component
@@ -74,6 +75,7 @@ class Recompute:
         self._unsaid: list[KpiValue] = []  # to be written once nothing is due: fingerprints of settings
         self._vanished: list[KpiValue] = []  # to be written next: windows that a new calendar does not have
         self._first: dict[str, int] = {}  # oldest sample [ns]
+        self._recent = Recent(store)
 
     def step(self, *, all_open: bool = False) -> Progress:
         """Do the due windows once, at most `windows_per_step`. `all_open`: open windows too, whenever last refreshed.
@@ -81,6 +83,7 @@ class Recompute:
         Raises StoreError; nothing is lost then, what was due stays due.
         """
         began, now = perf_counter(), self._now_ns()
+        self._recent.now_ns = now
         if self._taken is None:
             self._resume(now)
         self._take_changes(now)
@@ -89,7 +92,7 @@ class Recompute:
         done: list[tuple[str, Window]] = []
         for asset, windows in self._ready(now, began, all_open):
             metrics = self._metrics.get(asset.path, ())
-            values += kpis.evaluate(self._store, self._plant, asset, windows, now, metrics)
+            values += kpis.evaluate(self._recent, self._plant, asset, windows, now, metrics)
             done += [(asset.path, window) for window in windows]
         evaluated = set(done)
         left = [
@@ -138,6 +141,7 @@ class Recompute:
                 progress = await _finished(self.step)
                 delay = 0.0 if progress.waiting else every_s
             except StoreError as error:
+                self._recent.clear()
                 self._component.failing(f"the store takes no KPI values: {error}")
                 self._component.count("store_errors")
                 delay = error.retry_after_s or min(30.0, max(every_s, 2 * delay))
@@ -190,6 +194,7 @@ class Recompute:
     def _take_changes(self, now: int) -> None:
         assert self._taken is not None
         changes = self._store.changes(self._taken)
+        self._recent.tell(changes.spans)
         newest: dict[str, int] = {}
         for span in changes.spans:
             if span.asset not in self._plant:

@@ -3,10 +3,13 @@
 import math
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from telemetry.words import Words, joined
 
 SECOND_NS = 1_000_000_000
 """Nanoseconds in a second; every time in the house is an integer of nanoseconds since the epoch, UTC."""
@@ -59,36 +62,71 @@ class Window:
         return self.start_ns < max(end_ns, start_ns + 1) and start_ns < self.end_ns
 
 
-@dataclass(frozen=True, slots=True)
 class Series:
     """The samples of one metric of one asset in time order, as columns of equal length, one row per identity.
 
-    `times_ns` int64 [ns], `values` float64 [unit of the metric], `quality` int8 (see Quality), `texts` objects (str).
+    `times_ns` int64 [ns], `values` float64 [unit of the metric], `quality` int8 (see Quality), and the texts, given
+    either as objects (str) or as Words, and read either way: `texts` decodes, `words` encodes, each once.
     For a metric that holds, the first row may lie before the window asked for: it is the value in force at its start.
     """
 
-    times_ns: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64]
-    quality: npt.NDArray[np.int8]
-    texts: npt.NDArray[np.object_]
+    __slots__ = ("_texts", "_words", "quality", "times_ns", "values")
+
+    def __init__(
+        self, times_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64], quality: npt.NDArray[np.int8],
+        texts: npt.NDArray[np.object_] | Words,
+    ) -> None:  # fmt: skip
+        self.times_ns = times_ns
+        self.values = values
+        self.quality = quality
+        self._texts = None if isinstance(texts, Words) else texts
+        self._words = texts if isinstance(texts, Words) else None
 
     def __len__(self) -> int:
         return len(self.times_ns)
 
+    @property
+    def texts(self) -> npt.NDArray[np.object_]:
+        """The texts as objects (str)."""
+        if self._texts is None:
+            self._texts = self.words.texts()
+        return self._texts
+
+    @property
+    def words(self) -> Words:
+        """The texts as numbers."""
+        if self._words is None:
+            assert self._texts is not None
+            self._words = Words.of(self._texts)
+        return self._words
+
+    def take(self, rows: Any) -> "Series":
+        """The rows of a slice, a mask or indices."""
+        texts = self._texts[rows] if self._words is None and self._texts is not None else self.words.take(rows)
+        return Series(self.times_ns[rows], self.values[rows], self.quality[rows], texts)
+
+    @staticmethod
+    def joined(*parts: "Series") -> "Series":
+        """One after the other."""
+        return Series(
+            np.concatenate([part.times_ns for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.quality for part in parts]),
+            joined([part.words for part in parts]),
+        )
+
     @staticmethod
     def empty() -> "Series":
-        return Series(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int8), np.empty(0, object))
+        return Series(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int8), Words.none(0))
 
     @staticmethod
     def of(*rows: tuple[int, float] | tuple[int, float, str]) -> "Series":
         """A series from `(time_ns, value[, text])` rows, for tests and small cases; quality is GOOD."""
-        texts: npt.NDArray[np.object_] = np.empty(len(rows), object)
-        texts[:] = [row[2] if len(row) == 3 else "" for row in rows]
         return Series(
             np.array([row[0] for row in rows], np.int64),
             np.array([row[1] for row in rows], np.float64),
             np.zeros(len(rows), np.int8),
-            texts,
+            Words.of(row[2] if len(row) == 3 else "" for row in rows),
         )
 
 

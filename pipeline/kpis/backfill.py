@@ -4,20 +4,19 @@
     backfill(jobs, ProcessPoolExecutor())
     backfill(jobs, distributed.Client().get_executor())
 
-A job is one machine with its series: plain data that any of them can carry. Nothing else knows where it runs.
+A job is one machine with its series: plain data that any of them can carry. Nothing else knows where it runs. Figures
+come back as columns, a few arrays; `values()` makes rows of them for a store.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.kpis import signals
-from pipeline.kpis.evaluate import evaluate
+from pipeline.kpis.evaluate import Columns, columns, history_of
 from telemetry.glossary import holds
 from telemetry.plant import Asset, Plant
-from telemetry.protocols import Store
-from telemetry.samples import KpiValue, Series, Window
+from telemetry.samples import Series, Window
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,13 @@ class Job:
         return signals.cut(self.series.get(metric, Series.empty()), window, holding=holds(metric))
 
 
-def compute(job: Job) -> list[KpiValue]:
+def compute(job: Job) -> Columns:
     """Every KPI of the job's windows, from one timeline over all of them."""
-    store = cast("Store", job)  # evaluating reads, and does nothing else with a store
-    return evaluate(store, job.plant, job.asset, job.windows, job.now_ns, job.series)
+    starts, ends = (min(one.start_ns for one in job.windows), max(one.end_ns for one in job.windows))
+    history = history_of(job, job.plant, job.asset, Window(starts, ends), job.now_ns, job.series)
+    return columns(history, job.windows)
 
 
-def backfill(jobs: Iterable[Job], executor: Executor | None = None) -> Iterator[list[KpiValue]]:
-    """The values of each job, in the order of the jobs; without an executor, here and now."""
+def backfill(jobs: Iterable[Job], executor: Executor | None = None) -> Iterator[Columns]:
+    """The figures of each job, in the order of the jobs; without an executor, here and now."""
     return map(compute, jobs) if executor is None else executor.map(compute, jobs)

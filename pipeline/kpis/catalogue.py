@@ -6,12 +6,13 @@ machine, the Probes of a link. A row says how its figure is taken from that mode
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isnan, nan
+from math import nan
 from typing import Any, Final, Literal
 
 from pipeline.kpis import iso22400, link, machine
 from pipeline.kpis.figure import Amount, Figure
 from pipeline.kpis.link_rows import LINK_ROWS
+from pipeline.kpis.numbers import chosen, missing
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import Category
 
@@ -44,8 +45,8 @@ def _machine(
 
 def _sum(value: float, coverage: float, samples: int) -> Amount:
     """An additive amount; not known at all when nothing of it was seen."""
-    known = coverage > 0 and not isnan(value)
-    return Amount(value if known else nan, coverage if known else 0.0, samples, value if known else 0.0)
+    unknown = (coverage == 0) | missing(value)
+    return Amount(chosen(unknown, nan, value), chosen(unknown, 0.0, coverage), samples, chosen(unknown, 0.0, value))
 
 
 def _seconds(part: Callable[[Oee], float]) -> Callable[[Oee], Figure]:

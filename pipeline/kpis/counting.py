@@ -2,11 +2,13 @@
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.kpis import signals
+from pipeline.kpis.cuts import marked
 from telemetry.intervals import Instants, Intervals, intersect, none, subtract, union
 from telemetry.samples import Series, Window
 
@@ -41,10 +43,12 @@ def tally(series: Series, seen: Window, lost: Intervals, reach_ns: int) -> Tally
         end_ns = lost[ended, 1]
         before = np.concatenate((times[:1], times[:-1]))
         sure = (ended < 0) | (end_ns <= before) | (end_ns <= times - reach_ns)
-    first, last = signals.runs(~signals.trusted(series))
-    after = np.append(times, seen.end_ns)[last]
-    unknown = union(np.column_stack((times[first], after)), seen)
-    known = subtract(union([(int(times[0]), seen.end_ns)], seen), unknown)
+    known = union([(int(times[0]), seen.end_ns)], seen)
+    told = signals.trusted(series)
+    if not told.all():
+        first, last = signals.runs(~told)
+        after = np.append(times, seen.end_ns)[last]
+        known = subtract(known, union(np.column_stack((times[first], after)), seen))
     return Tally(times, signals.increments(series), sure, known)
 
 
@@ -67,3 +71,42 @@ def _joined(one: Tally, other: Tally, sign: float) -> Tally:
         np.concatenate((one.sure, other.sure))[order],
         intersect(one.known, other.known),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Per row of a tally: the parts that count for the figures of production, and their reference time [s]."""
+
+    parts: signals.Numbers
+    seconds: signals.Numbers
+
+
+def weighed(
+    counts: Tally, edges_ns: Instants, unfit: signals.Flags, required: Intervals, product: Series,
+    cycles: signals.Numbers,
+) -> Weighed:  # fmt: skip
+    """Parts that were made in a stretch that is not `unfit`, and counted in required time.
+
+    What is counted at an instant was made before it: the stretch and product in force until then apply. `cycles`: the
+    reference cycle time [s] before the first product, and of each row of `product`.
+    """
+    times = counts.times_ns
+    if not len(times):
+        return Weighed(np.empty(0), np.empty(0))
+    first, last = signals.runs(unfit)
+    low, high = (np.searchsorted(times, edges_ns[one], "right") for one in (first, last))
+    some = low < high
+    fit = counts.sure & ~marked(len(times), low[some], high[some])
+    fit[: int(np.searchsorted(times, edges_ns[0], "right"))] = False
+    low, high = (np.searchsorted(times, required[:, side], "left") for side in (0, 1))
+    fit &= marked(len(times), low, high)
+    cycle = cycles[:1] if len(cycles) == 1 else at_counts(times, product.times_ns, cycles)
+    if fit.all():
+        return Weighed(counts.grown, counts.grown * cycle)
+    return Weighed(np.where(fit, counts.grown, 0.0), np.where(fit, counts.grown * cycle, 0.0))
+
+
+def at_counts(times_ns: Instants, changes_ns: Instants, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What was in force just before each count. `column`: what is before the first change, and from each on."""
+    starts = np.searchsorted(times_ns, changes_ns, "right")
+    return np.repeat(column, np.diff(starts, prepend=0, append=len(times_ns)))

@@ -1,8 +1,13 @@
 """The catalogue applied: which windows an asset has, what a sample in one of them can change, and their KPI values."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from math import nan
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from pipeline.kpis import machine
 from pipeline.kpis.catalogue import CATALOGUE, Kpi
@@ -13,8 +18,7 @@ from pipeline.kpis.machine import MachineHistory
 from pipeline.kpis.use_cases import USE_CASES
 from telemetry import calendar
 from telemetry.plant import Asset, Plant
-from telemetry.protocols import Store
-from telemetry.samples import SECOND_NS, KpiValue, Window
+from telemetry.samples import SECOND_NS, KpiValue, Series, Window
 
 _ROWS: Final[dict[str, tuple[Kpi, ...]]] = {
     kind: tuple(kpi for kpi in CATALOGUE if kpi.of == kind) for kind in ("machine", "link", "platform")
@@ -25,6 +29,13 @@ _INPUTS: Final[dict[str, frozenset[str]]] = {
 _KINDS: Final[dict[str, frozenset[str]]] = {
     kind: frozenset(name for kpi in rows for name in kpi.per) for kind, rows in _ROWS.items()
 }
+
+
+class Reads(Protocol):
+    """A store, or whatever answers as one: all that is asked of it here."""
+
+    def read(self, asset: str, metric: str, window: Window) -> Series:
+        """As Store.read."""
 
 
 def marker(asset: Asset) -> str | None:
@@ -78,7 +89,7 @@ def windows(plant: Plant, asset: Asset, span: Window) -> list[Window]:
 
 
 def evaluate(
-    store: Store, plant: Plant, asset: Asset, due: Sequence[Window], now_ns: int, metrics: Collection[str]
+    store: Reads, plant: Plant, asset: Asset, due: Sequence[Window], now_ns: int, metrics: Collection[str]
 ) -> list[KpiValue]:
     """All KPIs of the asset over these windows, as known at `now_ns`, from one read of its inputs.
 
@@ -88,12 +99,9 @@ def evaluate(
     if not due or not rows:
         return []
     span = Window(min(window.start_ns for window in due), max(window.end_ns for window in due))
-
-    history: MachineHistory | LinkHistory
     if asset.kind == "machine":
-        history = history_of(store, plant, asset, span, now_ns, metrics)
-    else:
-        history = LinkHistory(span, now_ns, partial(store.read, asset.path), USE_CASES.get(asset.use_case or ""))
+        return columns(history_of(store, plant, asset, span, now_ns, metrics), due).values()
+    history = LinkHistory(span, now_ns, partial(store.read, asset.path), USE_CASES.get(asset.use_case or ""))
     values: list[KpiValue] = []
     for window in due:
         model, final = history.over(window), history.final(window)
@@ -102,11 +110,67 @@ def evaluate(
 
 
 def history_of(
-    store: Store, plant: Plant, asset: Asset, span: Window, now_ns: int, metrics: Collection[str]
+    store: Reads, plant: Plant, asset: Asset, span: Window, now_ns: int, metrics: Collection[str]
 ) -> MachineHistory:
     """The timeline of a machine over a span, from one read of its inputs."""
     read = partial(store.read, asset.path)
     return MachineHistory(asset, plant.calendar(asset.path), plant.zone, span, now_ns, read, metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """KPIs of one machine over many windows, as columns: `figures[kpi]` has five rows (value, numerator, denominator,
+    coverage, samples), one column per window."""
+
+    asset: Asset
+    windows: Sequence[Window]
+    finals: npt.NDArray[np.bool_]
+    figures: dict[str, npt.NDArray[np.float64]]
+
+    def values(self) -> list[KpiValue]:
+        """The same as values, KPI by KPI, of the windows that each is for."""
+        path, finals = self.asset.path, self.finals.tolist()
+        found: list[KpiValue] = []
+        for kpi in _ROWS[self.asset.kind]:
+            rows = self.figures[kpi.name].T.tolist()
+            found += [
+                KpiValue(
+                    path,
+                    kpi.name,
+                    one.kind,
+                    one.start_ns,
+                    one.end_ns,
+                    value,
+                    numerator,
+                    denominator,
+                    coverage,
+                    int(samples),
+                    final,
+                )
+                for one, (value, numerator, denominator, coverage, samples), final in zip(
+                    self.windows, rows, finals, strict=True
+                )
+                if one.kind in kpi.per
+            ]
+        return found
+
+
+def columns(history: MachineHistory, due: Sequence[Window]) -> Columns:
+    """All KPIs of a machine over these windows of its timeline, each formula applied once to all of them."""
+    ends = np.array([window.end_ns for window in due], np.int64)
+    model = history.columns(np.array([window.start_ns for window in due], np.int64), ends)
+    figures: dict[str, npt.NDArray[np.float64]] = {}
+    for kpi in _ROWS["machine"]:
+        figure = kpi.compute(model)
+        if isinstance(figure, Amount):
+            value = figure.value
+        else:
+            known = (figure.denominator != 0) & (figure.coverage != 0)
+            value = np.divide(figure.numerator, figure.denominator, out=np.full(len(due), nan), where=known)
+        found = figures[kpi.name] = np.empty((5, len(due)))
+        found[0], found[1], found[2] = value, figure.numerator, figure.denominator
+        found[3], found[4] = figure.coverage, figure.samples
+    return Columns(history.asset, due, history.finals(ends), figures)
 
 
 def _value(asset: Asset, kpi: Kpi, window: Window, figure: Figure, final: bool) -> KpiValue:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from pipeline.kpis import signals
-from telemetry.intervals import Instants, Intervals, none
+from telemetry.intervals import Instants, Intervals, inside, none
 from telemetry.samples import Series, Window
 
 Read = Callable[[str, Window], Series]
@@ -18,18 +18,30 @@ Read = Callable[[str, Window], Series]
 
 
 def silences(inputs: Sequence[Instants], seen: Window, limit_ns: int, read: Read, others: Sequence[str]) -> Intervals:
-    """Where no metric says anything for longer than the limit. The other metrics, which may be large, are read only
-    where the inputs are silent."""
-    # what one input alone does not leave silent needs no merging
-    if any(not len(signals.silences(one, seen.start_ns, seen.end_ns, limit_ns)) for one in inputs):
-        return none()
-    alive = _merged(inputs)
-    silent = signals.silences(alive, seen.start_ns, seen.end_ns, limit_ns)
-    if not len(silent) or not others:
+    """Where no metric says anything for longer than the limit. `inputs` come with the most telling one first; what it
+    leaves silent is all that is looked for in the next, and read of the other metrics, which may be large."""
+    silent = signals.silences(inputs[0], seen.start_ns, seen.end_ns, limit_ns)
+    for one in inputs[1:]:
+        if len(silent):
+            silent = _still(silent, one, limit_ns)
+    for metric in others:
+        if len(silent):
+            quiet = Window(int(silent[0, 0]), int(silent[-1, 1]))
+            silent = _still(silent, read(metric, quiet).times_ns, limit_ns)
+    return silent
+
+
+def _still(silent: Intervals, heard_ns: Instants, limit_ns: int) -> Intervals:
+    """What is still silent for longer than the limit with these samples."""
+    low, high = np.searchsorted(heard_ns, silent[:, 0], "right"), np.searchsorted(heard_ns, silent[:, 1], "left")
+    counts = np.maximum(high - low, 0)
+    if not counts.any():
         return silent
-    quiet = Window(int(silent[0, 0]), int(silent[-1, 1]))
-    alive = _merged([alive, *(read(metric, quiet).times_ns for metric in others)])
-    return signals.silences(alive, seen.start_ns, seen.end_ns, limit_ns)
+    rows = np.repeat(low - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    alive = np.unique(np.concatenate((silent.ravel(), heard_ns[rows])))
+    long = np.flatnonzero(np.diff(alive) > limit_ns)
+    long = long[inside(silent, alive[long])]  # from the end of one silence to the next one somebody spoke
+    return np.column_stack((alive[long], alive[long + 1]))
 
 
 def breaks(series: Mapping[str, Series], seen: Window) -> Intervals:
@@ -47,7 +59,3 @@ def breaks(series: Mapping[str, Series], seen: Window) -> Intervals:
             end = np.minimum(end, np.append(one.times_ns, seen.end_ns)[following])
     found = np.column_stack((start, end)).clip(seen.start_ns, seen.end_ns)
     return found[found[:, 1] > found[:, 0]]
-
-
-def _merged(parts: Sequence[Instants]) -> Instants:
-    return np.sort(np.concatenate((np.empty(0, np.int64), *parts)), kind="stable")

@@ -45,7 +45,7 @@ def elements(oee: Oee) -> dict[str, float]:
     return {
         "POT": oee.opening, "PBT": oee.required, "APT": oee.running, "AUST": aust(oee), "AUPT": aupt(oee),
         "ADET": adet(oee), "ADOT": adot(oee), "AUBT": aubt(oee), "PQ": made, "GQ": good, "SQ": made - good,
-        "FE": float(oee.failures),
+        "FE": oee.failures,
     }  # fmt: skip
 
 
@@ -88,9 +88,9 @@ def production_process_ratio(oee: Oee) -> Ratio:
 
 def mtbf(oee: Oee) -> Ratio:
     """Operating time (set-up and production, no delay) / FE: the denominator is failure events, not events + 1."""
-    return Ratio(aupt(oee), float(oee.failures), oee.availability.coverage, oee.samples)
+    return Ratio(aupt(oee), oee.failures, oee.availability.coverage, oee.samples)
 
 
 def mttr(oee: Oee) -> Ratio:
     """Breakdown time / FE."""
-    return Ratio(oee.stops.get(Category.BREAKDOWN, 0.0), float(oee.failures), oee.availability.coverage, oee.samples)
+    return Ratio(oee.stops.get(Category.BREAKDOWN, 0.0), oee.failures, oee.availability.coverage, oee.samples)

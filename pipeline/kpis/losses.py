@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from pipeline.kpis.machine import CATEGORIES, MachineHistory
+from pipeline.kpis.machine import CATEGORIES, MachineHistory, Stretches
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import SETUP, STOPS, Category
 from telemetry.plant import Asset
@@ -47,19 +47,7 @@ def losses(history: MachineHistory, window: Window) -> list[Loss]:
     """Every loss of the machine over the window, one row per cause and product, the largest first."""
     asset = history.asset
     rate = nan if asset.hourly_cost is None else asset.hourly_cost / 3600
-    found = history.stretches(window)
-    sums: dict[tuple[str, str, str], tuple[float, int]] = {}
-    stopped = np.flatnonzero(found.known & np.isin(found.category, [CATEGORIES.index(one) for one in STOPS]))
-    previous: tuple[int, str, str] | None = None
-    for index in stopped.tolist():
-        category, reason, product = CATEGORIES[found.category[index]].value, found.reason[index], found.product[index]
-        lost_ns, times = int(found.lengths_ns[index]), 0
-        if previous != (index - 1, category, reason):
-            times = int(found.starts_ns[index] >= window.start_ns)
-        previous = (index, category, reason)
-        if lost_ns or times:
-            before = sums.get((category, reason, product), (0.0, 0))
-            sums[category, reason, product] = before[0] + lost_ns / SECOND_NS, before[1] + times
+    sums = _stops(history.stretches(window), window)
     for product, made in history.production(window).items():
         sums[SPEED, "", product] = made.counted_running - made.net, 0
         sums[REJECTS, "", product] = made.judged_net - made.useful, round(made.made - made.good)
@@ -69,6 +57,33 @@ def losses(history: MachineHistory, window: Window) -> list[Loss]:
         if seconds
     ]
     return sorted(rows, key=lambda loss: -loss.seconds)
+
+
+def _stops(found: Stretches, window: Window) -> dict[tuple[str, str, str], tuple[float, int]]:
+    """Lost time [s] and stops that began, by category, reason and product, in the order of their first stretch."""
+    stopped = np.flatnonzero(np.isin(found.category, [CATEGORIES.index(one) for one in STOPS]))
+    if not len(stopped):
+        return {}
+    reasons, products = found.reason.words, found.product.words
+    cause = found.category[stopped].astype(np.int64) * len(reasons) + found.reason.codes[stopped]
+    begins = np.ones(len(stopped), np.bool_)
+    begins[1:] = (np.diff(stopped) != 1) | (np.diff(cause) != 0)
+    begins &= found.starts_ns[stopped] >= window.start_ns
+    keys, first, row = np.unique(
+        cause * len(products) + found.product.codes[stopped], return_index=True, return_inverse=True
+    )
+    lost_ns = np.zeros(len(keys), np.int64)
+    np.add.at(lost_ns, row, found.lengths_ns[stopped])
+    times = np.bincount(row, begins, len(keys)).astype(np.int64)
+    sums: dict[tuple[str, str, str], tuple[float, int]] = {}
+    for n in np.argsort(first).tolist():
+        rest, product = divmod(int(keys[n]), len(products))
+        category, reason = divmod(rest, len(reasons))
+        # a word may stand under two codes: not told, and told to be ""
+        key = CATEGORIES[category].value, reasons[reason], products[product]
+        before = sums.get(key, (0.0, 0))
+        sums[key] = before[0] + int(lost_ns[n]) / SECOND_NS, before[1] + int(times[n])
+    return sums
 
 
 @dataclass(frozen=True, slots=True)

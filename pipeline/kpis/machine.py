@@ -1,4 +1,4 @@
-"""A machine's samples over a stretch of time as one timeline, read once; any window in it is then a few sums.
+"""A machine's samples over a stretch of time as one timeline, read once; any windows in it are then a few sums.
 
 What is known. The state is known from its first sample on, but not after a BAD one, nor beyond `stale_after_s` past
 the last sample of any metric of the machine, nor while the connection is broken (see gaps). A machine that was running
@@ -9,26 +9,32 @@ leave out parts of planned stops, because in NF E60-182 tU is a part of tR.
 
 What a window depends on. Samples up to `before_ns` before it and `after_ns` after it (the length of a stop says
 whether it is a micro-stop, a sample ends a silence), and the values in force at the start of that. Nothing else, so
-that it may be computed alone or with others. `now_ns` cuts it: of an open window, the part so far.
+that it may be computed alone or with others, to the same last bit. `now_ns` cuts it: of an open window, the part so
+far.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.kpis import gaps, signals
-from pipeline.kpis.counting import COUNTERS, Tally, made_and_good, tally
+from pipeline.kpis.counting import COUNTERS, Tally, Weighed, at_counts, made_and_good, tally, weighed
+from pipeline.kpis.cuts import Cuts
+from pipeline.kpis.numbers import divided
 from pipeline.kpis.oee import NF_E60_182, Oee, performance_findings
-from pipeline.kpis.states import MAY_BE_MICRO, Category, category_of
+from pipeline.kpis.periods import Periods, summed
+from pipeline.kpis.states import MAY_BE_MICRO, Category, table
 from telemetry.calendar import opening, required
 from telemetry.glossary import MachineState
-from telemetry.intervals import Instants, Intervals, elapsed, inside, intersect, total_ns, union
+from telemetry.intervals import Instants, Intervals, elapsed, inside, subtract, union
 from telemetry.plant import Asset, CalendarConfig
 from telemetry.samples import SECOND_NS, Quality, Series, Window
+from telemetry.words import Words
 
 INPUTS: Final = ("state", "reason", "product", *COUNTERS, "online")
 """What is read of a machine, once, for all its KPIs."""
@@ -37,6 +43,14 @@ CATEGORIES: Final = tuple(Category)
 _NUMBER: Final = {category: number for number, category in enumerate(CATEGORIES)}
 _RUNNING: Final = _NUMBER[Category.RUNNING]
 _PLANNED: Final = _NUMBER[Category.PLANNED]
+UNKNOWN: Final = len(CATEGORIES)
+"""The number of "nobody knows", after those of the categories."""
+
+_OUTSIDE: Final = UNKNOWN + 1  # required time
+_KEYS: Final = _OUTSIDE + 1
+_MAY_BE_MICRO: Final = np.isin(np.arange(_KEYS), [_NUMBER[one] for one in MAY_BE_MICRO])
+
+Numbers8 = npt.NDArray[np.int8]
 
 
 def before_ns(asset: Asset) -> int:
@@ -51,15 +65,14 @@ def after_ns(asset: Asset) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Stretches:
-    """A window cut where anything changes: where each stretch starts [ns], how much of it is required [ns], whether
-    its state is known, its category (an index of CATEGORIES), and the reason and product in force."""
+    """A window cut where anything changes: where each stretch starts [ns], how much of it is required [ns], its
+    category (an index of CATEGORIES, or UNKNOWN), and the reason and product in force."""
 
     starts_ns: Instants
     lengths_ns: Instants
-    known: signals.Flags
-    category: np.ndarray[tuple[int], np.dtype[np.int64]]
-    reason: list[str]
-    product: list[str]
+    category: Numbers8
+    reason: Words
+    product: Words
 
 
 @dataclass(slots=True)
@@ -88,206 +101,250 @@ class MachineHistory:
         seen = Window(start - before_ns(asset), max(end, min(span.end_ns + after_ns(asset), now_ns)))
         stale_ns = round(asset.stale_after_s * SECOND_NS)
         series = {metric: signals.ordered(read(metric, seen)) for metric in INPUTS}
-        self._input_times = [one.times_ns for one in series.values()]
+        state, self._reason, self._product = series["state"], series["reason"], series["product"]
+        self._state_times = state.times_ns
+        self._input_times = sorted((one.times_ns for one in series.values()), key=len, reverse=True)
         silent = gaps.silences(self._input_times, seen, stale_ns, read, sorted(set(metrics) - set(INPUTS)))
         broken = gaps.breaks(series, seen)
         stale = union(np.concatenate((silent + np.array([stale_ns, 0]), broken)), seen)
-        state, reason, product = series["state"], series["reason"], series["product"]
         gap = np.concatenate((silent, broken))
-        state_at = signals.in_force(state.times_ns, gap[:, 0])
-        executing = (state.values == MachineState.EXECUTING) & signals.trusted(state)
-        lost = union(gap[(state_at >= 0) & np.append(executing, False)[state_at]], seen)
-        self._made, self._good = made_and_good(
-            {name: tally(series[name], seen, lost, stale_ns) for name in COUNTERS}, metrics
-        )
-        self._edges = signals.edges(
-            seen.start_ns, seen.end_ns, state.times_ns, reason.times_ns, product.times_ns,
-            lost.ravel(), stale.ravel(), self._made.known.ravel(), self._good.known.ravel(),
-        )  # fmt: skip
-        at = self._edges[:-1]
-        self._category, told = _categories(asset, state, reason, at)
-        self._known = told & ~inside(stale, at)
-        stop = self._known & (self._category != _RUNNING) & (self._category != _PLANNED)
-        short = stop & (signals.run_lengths(stop, np.diff(self._edges)) < asset.micro_stop_s * SECOND_NS)
-        unexplained = np.isin(self._category, [_NUMBER[one] for one in MAY_BE_MICRO])
-        self._category[short & unexplained] = _NUMBER[Category.MICRO_STOP]
-        broke = signals.runs(self._known & (self._category == _NUMBER[Category.BREAKDOWN]))[0]
-        self._cycle = _cycles(asset, product, at)
-        self._counted = self._known & (self._category != _PLANNED) & ~np.isnan(self._cycle)
-        self._counted &= inside(self._made.known, at) & ~inside(lost, at)
-        self._judged = self._counted & inside(self._good.known, at)
+        lost = union(gap[_runs_at(state, gap[:, 0])], seen)
+        made, good = made_and_good({name: tally(series[name], seen, lost, stale_ns) for name in COUNTERS}, metrics)
         self._opening = opening(Window(start, end), calendar, zone)
         self._required = required(Window(start, end), calendar, zone)
-        self._required_before = elapsed(self._required, self._edges)
-        failed_at = at[broke]
-        self._failures = failed_at[inside(self._required, failed_at)]
-        made_in = self._segments(self._made)
-        same = np.array_equal(self._made.times_ns, self._good.times_ns)
-        good_in = made_in if same else self._segments(self._good)
-        self._net = self._weights(self._made, made_in, self._counted)
-        self._judged_net = self._weights(self._made, made_in, self._judged)
-        self._useful = self._weights(self._good, good_in, self._judged)
-        self._product, self._reason = product, reason
+        cycles = _cycles(asset, self._product)
+        whole = union([(seen.start_ns, seen.end_ns)], seen)
+        uncounted = union(
+            np.concatenate((lost, subtract(whole, made.known), _without(cycles, self._product, seen))), seen
+        )
+        unjudged = union(np.concatenate((uncounted, subtract(whole, good.known))), seen)
+        self._cuts = Cuts(
+            seen.start_ns, seen.end_ns, state.times_ns, self._reason.times_ns, self._product.times_ns, stale.ravel(),
+            uncounted.ravel(), unjudged.ravel(), self._required.ravel(), np.array([start, end], np.int64),
+        )  # fmt: skip
+        self._category = _categories(asset, self._cuts, state, self._reason)
+        if len(stale):
+            self._category[self._cuts.within(stale)] = UNKNOWN
+        _name_micro_stops(self._category, self._cuts.edges, round(asset.micro_stop_s * SECOND_NS))
+        broke = signals.runs(self._category == _NUMBER[Category.BREAKDOWN])[0]
+        self._failures = self._cuts.edges[broke]
+        self._failures = self._failures[inside(self._required, self._failures)]
+        level = np.full(len(self._cuts), 2, np.int8)
+        for flawed, to in ((unjudged, 1), (uncounted, 0)):
+            if len(flawed):
+                level[self._cuts.within(flawed)] = to
+        key = self._category
+        idle = subtract(whole, self._required)
+        if len(idle):
+            key = key.copy()
+            key[self._cuts.within(idle)] = _OUTSIDE
+        self._in_required, self._counted = key != _OUTSIDE, level > 0
+        # three levels: the state alone is known; the count of parts and their cycle too; the count of good parts too
+        self._periods = Periods(self._cuts.edges, key + np.int8(_KEYS) * level, 3 * _KEYS)
+        self._made, self._good = made, good
+
+        def weigh(counts: Tally, least: int) -> Weighed:
+            unfit = (self._category >= _PLANNED) | (level < least)
+            return weighed(counts, self._cuts.edges, unfit, self._required, self._product, cycles)
+
+        self._net = weigh(made, 1)
+        self._judged = weigh(made, 2) if not np.array_equal(uncounted, unjudged) else self._net
+        self._useful = weigh(good, 2)
 
     def final(self, window: Window) -> bool:
         """Whether the window can change no more but by late data."""
-        if self._now_ns < window.end_ns + round(self.asset.micro_stop_s * SECOND_NS):
-            return False
-        heard = any(len(times) and times[-1] >= window.end_ns for times in self._input_times)
-        return heard or self._now_ns >= window.end_ns + after_ns(self.asset)
+        return bool(self.finals(np.array([window.end_ns], np.int64))[0])
+
+    def finals(self, ends_ns: Instants) -> signals.Flags:
+        """As `final`, of windows that end at these instants [ns]."""
+        heard = max((int(times[-1]) for times in self._input_times if len(times)), default=None)
+        settled = self._now_ns >= ends_ns + round(self.asset.micro_stop_s * SECOND_NS)
+        waited = self._now_ns >= ends_ns + after_ns(self.asset)
+        found: signals.Flags = settled & (waited if heard is None else waited | (heard >= ends_ns))
+        return found
 
     def over(self, window: Window) -> Oee:
         """The time model over the window [s]; of an open window, over its part before now."""
-        cut, part, lengths = self._part(window)
-        whole = np.array([[cut.start_ns, cut.end_ns]], np.int64)
-        known, category = self._known[part], self._category[part]
-        # float64 holds whole nanoseconds exactly up to 104 days
-        split = np.bincount(category[known], lengths[known], len(CATEGORIES))
-        counted, judged = self._counted[part], self._judged[part]
-        counted_running = int(lengths[counted & (category == _RUNNING)].sum()) / SECOND_NS
-        planned = float(split[_PLANNED])
-        made, good = _between(self._made.times_ns, cut), _between(self._good.times_ns, cut)
-        net = float(self._net[1][made].sum())
-        states = _between(self._input_times[0], cut)
-        return Oee(
-            NF_E60_182,
-            total=cut.seconds,
-            opening=int(np.diff(elapsed(self._opening, whole[0]))[0]) / SECOND_NS,
-            required=(int(lengths.sum()) - planned) / SECOND_NS,
-            known=(float(split.sum()) - planned) / SECOND_NS,
-            running=float(split[_RUNNING]) / SECOND_NS,
-            counted=int(lengths[counted].sum()) / SECOND_NS,
-            counted_running=counted_running,
-            net=net,
-            judged=int(lengths[judged].sum()) / SECOND_NS,
-            judged_net=float(self._judged_net[1][made].sum()),
-            useful=float(self._useful[1][good].sum()),
-            made=float(self._judged_net[0][made].sum()),
-            good=float(self._useful[0][good].sum()),
-            stops={
-                category: float(split[number]) / SECOND_NS
-                for category, number in _NUMBER.items()
-                if number not in (_RUNNING, _PLANNED)
-            },
-            planned=planned / SECOND_NS,
-            made_all=float(self._made.grown[made].sum()),
-            good_all=float(self._good.grown[good].sum()),
-            made_coverage=_covered(self._made.known, whole),
-            good_coverage=_covered(self._good.known, whole),
-            failures=int(np.diff(np.searchsorted(self._failures, [cut.start_ns, cut.end_ns]))[0]),
-            samples=states.stop - states.start + made.stop - made.start + good.stop - good.start,
-            findings=performance_findings(net, counted_running, self._products(cut)),
+        found = self.columns(*(np.array([bound], np.int64) for bound in (window.start_ns, window.end_ns))).row(0)
+        cut = self._cut(window)
+        return replace(
+            found, findings=performance_findings(found.net, found.counted_running, lambda: self._products(cut))
         )
+
+    def columns(self, starts: Instants, ends: Instants) -> Oee:
+        """The time model over many windows [ns], as an Oee of columns, without findings."""
+        ends = np.maximum(starts, np.minimum(ends, self._end_ns))
+        lengths = self._periods.lengths(starts, ends).reshape(-1, 3, _KEYS)
+        by_category = lengths.sum(1)
+        used = slice(0, _PLANNED)
+        known_ns = by_category[:, used].sum(1)
+        made, good, states = (
+            (np.searchsorted(times, starts, "left"), np.searchsorted(times, ends, "left"))
+            for times in (self._made.times_ns, self._good.times_ns, self._state_times)
+        )
+        net = summed(self._net.seconds, *made)
+        times: dict[str, Any] = {
+            "total": ends - starts,
+            "opening": elapsed(self._opening, ends) - elapsed(self._opening, starts),
+            "required": known_ns + by_category[:, UNKNOWN],
+            "known": known_ns,
+            "running": by_category[:, _RUNNING],
+            "counted": lengths[:, 1:, used].sum((1, 2)),
+            "counted_running": lengths[:, 1:, _RUNNING].sum(1),
+            "judged": lengths[:, 2, used].sum(1),
+            "planned": by_category[:, _PLANNED],
+        }
+        counts: dict[str, Any] = {
+            "net": net,
+            "judged_net": net if self._judged is self._net else summed(self._judged.seconds, *made),
+            "useful": summed(self._useful.seconds, *good),
+            "made": summed(self._judged.parts, *made),
+            "good": summed(self._useful.parts, *good),
+            "made_all": summed(self._made.grown, *made),
+            "good_all": summed(self._good.grown, *good),
+            "made_coverage": _covered(self._made.known, starts, ends),
+            "good_coverage": _covered(self._good.known, starts, ends),
+            "failures": np.searchsorted(self._failures, ends) - np.searchsorted(self._failures, starts),
+            "samples": sum((high - low for low, high in (made, good, states)), np.zeros(len(starts), np.int64)),
+        }
+        stops: dict[Category, Any] = {
+            category: by_category[:, number] / SECOND_NS
+            for category, number in _NUMBER.items()
+            if number not in (_RUNNING, _PLANNED)
+        }
+        seconds = {name: nanoseconds / SECOND_NS for name, nanoseconds in times.items()}
+        return Oee(NF_E60_182, **seconds, **counts, stops=stops)
 
     def stretches(self, window: Window) -> Stretches:
         """The window cut where anything changes; losses are counted on it."""
-        _, part, lengths = self._part(window)
-        at = self._edges[:-1][part]
-        reasons, products = (_words(one, at) for one in (self._reason, self._product))
-        return Stretches(at, lengths, self._known[part], self._category[part], reasons, products)
+        cut, cuts = self._cut(window), self._cuts
+        first = max(int(np.searchsorted(cuts.edges, cut.start_ns, "right")) - 1, 0)
+        part = slice(first, max(int(np.searchsorted(cuts.edges, cut.end_ns, "left")), first))
+        edges = cuts.edges[part.start : part.stop + 1].clip(cut.start_ns, cut.end_ns)
+        reason, product = (
+            _held(self._cuts, one.times_ns, _told(one)).take(part) for one in (self._reason, self._product)
+        )
+        lengths = np.where(self._in_required[part], np.diff(edges), 0)
+        return Stretches(cuts.edges[part], lengths, self._category[part], reason, product)
 
     def production(self, window: Window) -> dict[str, Production]:
         """What was made in the window, by product."""
-        cut, part, lengths = self._part(window)
-        found: dict[str, Production] = {}
-        running = self._counted[part] & (self._category[part] == _RUNNING)
-        products = np.array(_words(self._product, self._edges[:-1][part]), object)
-        for product in sorted(set(products[running].tolist())):
-            seconds = int(lengths[running & (products == product)].sum()) / SECOND_NS
-            found[product] = Production(counted_running=seconds)
+        cut = self._cut(window)
+        lengths, product = self._running(cut)
+        words = product.words
+        seconds = np.bincount(product.codes, lengths, len(words)) / SECOND_NS
+        found = {
+            words[code]: Production(counted_running=float(seconds[code])) for code in np.unique(product.codes).tolist()
+        }
+        told = _told(self._product)
+        codes = np.concatenate(([len(told.words)], told.codes))
         for counts, weights, parts, times in (
             (self._made, self._net, "", "net"),
-            (self._made, self._judged_net, "made", "judged_net"),
+            (self._made, self._judged, "made", "judged_net"),
             (self._good, self._useful, "good", "useful"),
         ):
-            rows = _between(counts.times_ns, cut)
-            # what is counted at an instant was made before it
-            of = _words(self._product, counts.times_ns[rows] - 1)
-            for product, number, seconds in zip(of, weights[0][rows].tolist(), weights[1][rows].tolist(), strict=True):
-                if number:
-                    made = found.setdefault(product, Production())
-                    setattr(made, times, getattr(made, times) + seconds)
-                    if parts:
-                        setattr(made, parts, getattr(made, parts) + number)
+            rows = slice(*(int(row) for row in np.searchsorted(counts.times_ns, [cut.start_ns, cut.end_ns], "left")))
+            of = at_counts(counts.times_ns, self._product.times_ns, codes)[rows]
+            for code in np.unique(of[weights.parts[rows] != 0]).tolist():
+                made = found.setdefault((*told.words, "")[code], Production())
+                setattr(made, times, getattr(made, times) + float(weights.seconds[rows][of == code].sum()))
+                if parts:
+                    setattr(made, parts, getattr(made, parts) + float(weights.parts[rows][of == code].sum()))
         return found
 
-    def _part(self, window: Window) -> tuple[Window, slice, Instants]:
-        """The window cut at now, the stretches of the timeline in it, and how much of each is required [ns]."""
-        cut = Window(window.start_ns, max(window.start_ns, min(window.end_ns, self._end_ns)))
-        first = max(int(np.searchsorted(self._edges, cut.start_ns, "right")) - 1, 0)
-        last = max(int(np.searchsorted(self._edges, cut.end_ns, "left")), first)
-        required_before = self._required_before[first : last + 1].copy()
-        required_before[[0, -1]] = elapsed(self._required, np.array([cut.start_ns, cut.end_ns]))
-        return cut, slice(first, last), np.diff(required_before)
+    def _running(self, cut: Window) -> tuple[Instants, Words]:
+        """The stretches in a window that ran while parts were counted: how much of each is required, its product."""
+        found = self.stretches(cut)
+        first = int(np.searchsorted(self._cuts.edges, cut.start_ns, "right")) - 1
+        counted = self._counted[max(first, 0) :][: len(found.lengths_ns)]
+        running = np.flatnonzero((found.category == _RUNNING) & counted)
+        return found.lengths_ns[running], found.product.take(running)
 
-    def _segments(self, counts: Tally) -> tuple[Instants, signals.Flags]:
-        """Per row of a tally: the stretch of the timeline it is of, and whether that is one, in required time.
-
-        What is counted at an instant was made before it: the state and product in force until then apply.
-        """
-        segment = np.searchsorted(self._edges, counts.times_ns, "left") - 1
-        inside_it = (segment >= 0) & (segment < len(self._edges) - 1) & inside(self._required, counts.times_ns)
-        return segment, inside_it
-
-    def _weights(
-        self, counts: Tally, segments: tuple[Instants, signals.Flags], told: signals.Flags
-    ) -> tuple[signals.Numbers, signals.Numbers]:
-        """Per row of a tally: parts that count for the figures of production, and their reference time [s]."""
-        segment = segments[0]
-        inner = segments[1] & counts.sure
-        inner[inner] = told[segment[inner]]
-        parts = np.where(inner, counts.grown, 0.0)
-        cycles = np.zeros(len(parts))
-        cycles[inner] = self._cycle[segment[inner]]
-        return parts, parts * cycles
+    def _cut(self, window: Window) -> Window:
+        return Window(window.start_ns, max(window.start_ns, min(window.end_ns, self._end_ns)))
 
     def _products(self, cut: Window) -> str:
-        rows = _between(self._product.times_ns, cut)
-        return ", ".join(sorted(set(self._product.texts[max(rows.start - 1, 0) : rows.stop])))
+        low, high = np.searchsorted(self._product.times_ns, [cut.start_ns, cut.end_ns], "left").tolist()
+        words = self._product.words
+        return ", ".join(sorted({words.words[code] for code in words.codes[max(low - 1, 0) : high].tolist()}))
 
 
-def _between(times_ns: Instants, cut: Window) -> slice:
-    low, high = np.searchsorted(times_ns, [cut.start_ns, cut.end_ns], "left")
-    return slice(int(low), int(high))
-
-
-def _covered(known: Intervals, whole: Intervals) -> float:
-    length = total_ns(whole)
-    return total_ns(intersect(known, whole)) / length if length else 0.0
-
-
-def _words(series: Series, at: Instants) -> list[str]:
-    """The word in force at each instant, "" where none is."""
-    words = np.append(np.where(series.quality == Quality.BAD, "", series.texts), "")
-    found: list[str] = words[signals.in_force(series.times_ns, at)].tolist()
+def _covered(known: Intervals, starts_ns: Instants, ends_ns: Instants) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = divided(
+        elapsed(known, ends_ns) - elapsed(known, starts_ns), ends_ns - starts_ns, 0.0
+    )
     return found
 
 
-def _categories(
-    asset: Asset, state: Series, reason: Series, at: Instants
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], signals.Flags]:
-    """The category in force at each instant, and whether a state is told at all."""
-    words = ["", *dict.fromkeys(reason.texts.tolist())]
-    numbers = {word: number for number, word in enumerate(words)}
-    table = np.array([[_NUMBER[category_of(one, word, asset)] for word in words] for one in MachineState], np.int64)
-    said = np.zeros(len(reason) + 1, np.int64)
-    said[:-1] = np.fromiter(map(numbers.__getitem__, reason.texts.tolist()), np.int64, len(reason))
-    said[:-1][reason.quality == Quality.BAD] = 0
-    in_range = signals.trusted(state) & (state.values >= 0) & (state.values < len(MachineState))
-    codes = np.append(np.where(in_range, state.values, 0).astype(np.int64), 0)
-    row = signals.in_force(state.times_ns, at)
-    return table[codes[row], said[signals.in_force(reason.times_ns, at)]], (row >= 0) & np.append(in_range, False)[row]
+def _runs_at(state: Series, at_ns: Instants) -> signals.Flags:
+    """Whether the machine was running at each instant, as far as anybody knew."""
+    row = signals.in_force(state.times_ns, at_ns)
+    if not len(state):
+        return np.zeros(len(at_ns), np.bool_)
+    told = state.take(row.clip(0))
+    found: signals.Flags = (row >= 0) & (told.values == MachineState.EXECUTING) & signals.trusted(told)
+    return found
 
 
-def _cycles(asset: Asset, product: Series, at: Instants) -> signals.Numbers:
-    """The reference cycle time tCR [s] in force at each instant; NaN where the product, or its cycle, is not known.
+def _told(series: Series) -> Words:
+    """The words of a series, "" where its source said that it does not know."""
+    words = series.words
+    bad = series.quality == Quality.BAD
+    if not bad.any():
+        return words
+    return Words(np.where(bad, np.int32(len(words.words)), words.codes), (*words.words, ""))
+
+
+def _held(cuts: Cuts, times_ns: Instants, words: Words) -> Words:
+    """The word in force in each stretch, "" where none is."""
+    return Words(cuts.held(times_ns, words.codes, len(words.words)), (*words.words, ""))
+
+
+def _categories(asset: Asset, cuts: Cuts, state: Series, reason: Series) -> Numbers8:
+    """The category in force in each stretch: an index of CATEGORIES, or UNKNOWN."""
+    told = (state.values >= 0) & (state.values < len(MachineState)) & (state.quality != Quality.BAD)
+    states = (state.values if told.all() else np.where(told, state.values, len(MachineState))).astype(np.int8)
+    said = _told(reason)
+    rows = table([*said.words, ""], asset)
+    numbers = np.array([[_NUMBER[one] for one in row] for row in rows] + [[UNKNOWN] * (len(said.words) + 1)], np.int8)
+    state_at = cuts.held(state.times_ns, states, len(MachineState))
+    if not len(reason) or np.all(numbers == numbers[:, -1:]):
+        return numbers[:, -1][state_at]
+    words_at = cuts.held(reason.times_ns, said.codes, len(said.words))
+    index = state_at.astype(np.int32)
+    index *= numbers.shape[1]
+    index += words_at
+    return numbers.ravel().take(index)
+
+
+def _name_micro_stops(category: Numbers8, edges_ns: Instants, limit_ns: int) -> None:
+    """Stops shorter than the limit, measured whole, are micro-stops where their cause was not told."""
+    if not limit_ns:
+        return
+    stop = (category > _RUNNING) & (category < _PLANNED)
+    first, last = signals.runs(stop)
+    short = edges_ns[last] - edges_ns[first] < limit_ns
+    if not short.any():
+        return
+    stop[stop] = np.repeat(short, last - first)
+    stop &= _MAY_BE_MICRO[category]
+    category[stop] = _NUMBER[Category.MICRO_STOP]
+
+
+def _cycles(asset: Asset, product: Series) -> signals.Numbers:
+    """The reference cycle time tCR [s] before the first product and of each row; NaN where it is not known.
 
     "*" stands for products not named; it stands for an unknown product only where it is all there is.
     """
     named, default = asset.cycle_s, asset.cycle_s.get("*", nan)
     unknown = default if len(named) == 1 else nan
-    by_row = [
-        unknown if quality == Quality.BAD or not word else named.get(word, default)
-        for word, quality in zip(product.texts.tolist(), product.quality.tolist(), strict=True)
-    ]
-    return np.array([*by_row, unknown])[signals.in_force(product.times_ns, at)]
+    told = _told(product)
+    by_word = np.array([named.get(word, default) if word else unknown for word in told.words] or [nan])
+    return np.concatenate(([unknown], by_word[told.codes]))
+
+
+def _without(cycles: signals.Numbers, product: Series, seen: Window) -> Intervals:
+    """Where no reference cycle is known."""
+    bounds = np.concatenate(([seen.start_ns], product.times_ns, [seen.end_ns])).clip(seen.start_ns, seen.end_ns)
+    rows = np.flatnonzero(np.isnan(cycles))
+    return np.column_stack((bounds[rows], bounds[rows + 1]))

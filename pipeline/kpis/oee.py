@@ -9,11 +9,12 @@ cycle are known too), quality and TRS over `judged` (the count of good parts too
 cycle is too slow: it is reported as a finding, never clipped.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from math import isnan, nan
-from typing import Final
+from typing import Any, Final
 
+from pipeline.kpis.numbers import chosen, divided, missing
 from pipeline.kpis.states import FUNCTIONAL, SETUP, Category
 from telemetry.samples import Ratio
 
@@ -45,6 +46,9 @@ class Oee:
     `useful`, and its parts `made` and `good`. Without gaps they are all the same. `made_all`, `good_all`: parts counted
     in the whole window, planned stops included, with the share of the window over which the counter is known.
     `failures`: breakdowns that began in required time.
+
+    Every number may be a column instead, an array with one element per window: the figures are then columns too, and
+    `row` is the Oee of one window.
     """
 
     convention: Convention
@@ -114,7 +118,7 @@ class Oee:
     @property
     def quality_ratio(self) -> Ratio:
         """Quality ratio = GQ/PQ by count (ISO 22400-2), over the whole window: it needs no reference cycle."""
-        coverage = min(self.made_coverage, self.good_coverage)
+        coverage = chosen(self.made_coverage < self.good_coverage, self.made_coverage, self.good_coverage)
         return Ratio(_zero(self.good_all), _zero(self.made_all), coverage, self.samples)
 
     @property
@@ -123,10 +127,8 @@ class Oee:
 
         The numerator is the time that would have been useful, had set-up time been as useful as production time.
         """
-        if self.running == 0:
-            return self._over(self.judged, nan, self.judged)
         setup = sum(self.stops.get(category, 0.0) for category in SETUP)
-        return self._over(self.judged, self.useful * (self.running + setup) / self.running, self.judged)
+        return self._over(self.judged, self.useful * divided(self.running + setup, self.running, nan), self.judged)
 
     @property
     def functional(self) -> float:
@@ -138,26 +140,39 @@ class Oee:
         """The part of required time whose state is not known: neither running nor stopped."""
         return self.required - self.known
 
+    def row(self, index: int) -> "Oee":
+        """Of an Oee of columns, that of one window. Findings are not kept in columns."""
+        numbers: dict[str, Any] = {name: getattr(self, name)[index].item() for name in NUMBERS}
+        stops: Mapping[Category, Any] = self.stops
+        return replace(self, **numbers, stops={one: float(lengths[index]) for one, lengths in stops.items()})
+
     def _over(self, part: float, numerator: float, denominator: float) -> Ratio:
         """A ratio over a part of required time."""
-        if isnan(numerator) or isnan(denominator):
-            return Ratio(0.0, 0.0, 0.0, self.samples)
-        return Ratio(numerator, denominator, _share(part, self.required), self.samples)
+        untold = missing(numerator) | missing(denominator)
+        coverage = chosen(untold, 0.0, _share(part, self.required))
+        return Ratio(chosen(untold, 0.0, numerator), chosen(untold, 0.0, denominator), coverage, self.samples)
 
     def _widened(self, whole: float) -> Ratio:
         """tU over a time that contains tR. With gaps, the whole shrinks as tR does: TRG stays TRS × TC."""
-        if self.required == 0:
-            return Ratio(0.0, whole, 1.0, self.samples)
-        return self._over(self.judged, self.useful, whole * self.judged / self.required)
+        found = self._over(self.judged, self.useful, whole * divided(self.judged, self.required, 1.0))
+        nothing = self.required == 0
+        return Ratio(chosen(nothing, 0.0, found.numerator), chosen(nothing, whole, found.denominator),
+                     chosen(nothing, 1.0, found.coverage), self.samples)  # fmt: skip
+
+
+NUMBERS: Final = tuple(one.name for one in fields(Oee) if one.type in (float, int))
+"""The fields that are numbers or columns."""
 
 
 def _share(part: float, whole: float) -> float:
     """Where nothing is required, nothing is missing."""
-    return 1.0 if whole == 0 else part / whole
+    share: float = divided(part, whole, 1.0)
+    return share
 
 
 def _zero(value: float) -> float:
-    return 0.0 if isnan(value) else value
+    number: float = chosen(missing(value), 0.0, value)
+    return number
 
 
 def pooled(figures: Iterable[tuple[Ratio, float]]) -> Ratio:
@@ -251,9 +266,9 @@ def _parts(made: float | None, good: float | None, reject: float | None) -> tupl
     return nan if made is None else made, nan if good is None else good
 
 
-def performance_findings(net: float, running: float, products: str = "") -> tuple[str, ...]:
+def performance_findings(net: float, running: float, products: Callable[[], str] = str) -> tuple[str, ...]:
     """Says so when more was made than the reference cycle allows: the cycle is too slow, or counts are wrong."""
     if net > running * (1 + 1e-9) and running >= 0:
-        more = f"{net / running:.3f}" if running else "without running"
-        return (f"Tp is above 1 ({more}): reference cycle too slow{f' for {products}' if products else ''}",)
+        more, of = f"{net / running:.3f}" if running else "without running", products()
+        return (f"Tp is above 1 ({more}): reference cycle too slow{f' for {of}' if of else ''}",)
     return ()

@@ -6,13 +6,13 @@ a line's TRS is weighted by how long each machine was required.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from math import isnan, nan
 from typing import Any, Final
 
 from pipeline.kpis.evaluate import history_of
 from pipeline.kpis.machine import MachineHistory
-from pipeline.kpis.oee import Oee
+from pipeline.kpis.oee import NUMBERS, Oee
 from pipeline.kpis.states import Category
 from telemetry.calendar import required
 from telemetry.intervals import total_s
@@ -20,9 +20,7 @@ from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
 from telemetry.samples import KpiValue, Ratio, Window
 
-_SUMMED: Final = tuple(
-    one.name for one in fields(Oee) if one.type in (float, int) and not one.name.endswith("_coverage")
-)
+_SUMMED: Final = tuple(name for name in NUMBERS if not name.endswith("_coverage"))
 
 _OF_WINDOW: Final = frozenset({"parts", "parts_good", "quality", "scrap_ratio"})
 """KPIs whose coverage is a share of the whole window, not of its required time."""

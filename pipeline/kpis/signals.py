@@ -27,15 +27,13 @@ def ordered(series: Series) -> Series:
     order: Indices = np.argsort(times, kind="stable") if np.any(times[1:] < times[:-1]) else np.arange(len(times))
     sorted_times = times[order]
     last = np.concatenate((sorted_times[1:] != sorted_times[:-1], [True]))
-    keep = order[last]
-    return Series(times[keep], series.values[keep], series.quality[keep], series.texts[keep])
+    return series.take(order[last])
 
 
 def cut(series: Series, window: Window, *, holding: bool) -> Series:
     """The rows in the window, preceded by the one in force at its start where values hold: as Store.read."""
     low, high = (int(at) for at in np.searchsorted(series.times_ns, [window.start_ns, window.end_ns], "left"))
-    part = slice(max(0, low - 1) if holding else low, high)
-    return Series(series.times_ns[part], series.values[part], series.quality[part], series.texts[part])
+    return series.take(slice(max(0, low - 1) if holding else low, high))
 
 
 def trusted(series: Series) -> Flags:
@@ -46,27 +44,16 @@ def trusted(series: Series) -> Flags:
 
 def in_force(times_ns: Instants, at_ns: Instants) -> Indices:
     """The row whose value holds at each instant; −1 before the first."""
-    if np.array_equal(times_ns, at_ns):  # one machine often says everything at one instant: no search then
-        return np.arange(len(times_ns))
     return np.searchsorted(times_ns, at_ns, "right") - 1
-
-
-def edges(start_ns: int, end_ns: int, *times_ns: Instants) -> Instants:
-    """Every instant in [start_ns, end_ns] at which something may change, once, in order, both bounds included."""
-    inner: list[Instants] = []
-    for part in times_ns:
-        if not (inner and np.array_equal(part, inner[-1])):
-            inner.append(part[(part > start_ns) & (part < end_ns)])
-    # a stable sort merges runs that are sorted already in linear time
-    together = np.sort(np.concatenate((np.array([start_ns, end_ns], np.int64), *inner)), kind="stable")
-    return together[np.concatenate(([True], together[1:] != together[:-1]))]
 
 
 def silences(alive_ns: Instants, start_ns: int, end_ns: int, limit_ns: int) -> Intervals:
     """Stretches of [start_ns, end_ns) longer than `limit_ns` without any sample; the bounds count as samples."""
-    bounds = np.concatenate(([start_ns], alive_ns[(alive_ns > start_ns) & (alive_ns < end_ns)], [end_ns]))
-    long = np.diff(bounds) > limit_ns
-    return np.column_stack((bounds[:-1][long], bounds[1:][long]))
+    low = int(np.searchsorted(alive_ns, start_ns, "right"))
+    inner = alive_ns[low : max(low, int(np.searchsorted(alive_ns, end_ns, "left")))]
+    bounds = np.concatenate(([start_ns], inner, [end_ns]))
+    long = np.flatnonzero(bounds[1:] - bounds[:-1] > limit_ns)
+    return np.column_stack((bounds[long], bounds[long + 1]))
 
 
 def increments(series: Series, rollover: float | None = None) -> Numbers:
@@ -80,32 +67,26 @@ def increments(series: Series, rollover: float | None = None) -> Numbers:
     `rollover` (the count it never shows, 65536 for 16 bits) has counted through it instead. Messages lost on the way
     cost nothing: the next value makes up for them.
     """
-    if len(series) == 0:
-        return np.zeros(0)
     grown = np.zeros(len(series))
-    grown[1:] = np.diff(series.values)
+    np.subtract(series.values[1:], series.values[:-1], out=grown[1:])
+    told = trusted(series)
+    if np.all(told) and np.all(grown >= 0):
+        return grown
     before = np.concatenate((series.values[:1], series.values[:-1]))
     corrected = series.values > before / 2
     after_reset = np.where(corrected, 0.0, series.values) if rollover is None else grown + rollover
     grown = np.where(grown < 0, after_reset, grown)
-    told = trusted(series)
     usable = told.copy()
-    usable[0] = False
+    usable[:1] = False
     usable[1:] &= told[:-1]
     return np.where(usable, grown, 0.0)
 
 
 def runs(flags: Flags) -> tuple[Indices, Indices]:
     """First and one-past-last index of every run of True."""
-    padded = np.concatenate(([False], flags, [False]))
-    changes = np.flatnonzero(padded[1:] != padded[:-1])
+    changes = np.flatnonzero(flags[1:] != flags[:-1]) + 1
+    if len(flags) and flags[0]:
+        changes = np.concatenate(([0], changes))
+    if len(flags) and flags[-1]:
+        changes = np.append(changes, len(flags))
     return changes[::2], changes[1::2]
-
-
-def run_lengths(flags: Flags, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For every element that is True, the summed length of the run of True it belongs to; 0 elsewhere."""
-    first, last = runs(flags)
-    total = np.concatenate(([0], np.cumsum(lengths)))
-    result = np.zeros(len(flags), np.int64)
-    result[flags] = np.repeat(total[last] - total[first], last - first)
-    return result

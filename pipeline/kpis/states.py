@@ -4,6 +4,7 @@ The table is the convention, in one place: a stop's category comes from the stat
 that is known (see REASON). Nakajima's and ISO 22400-2's views group the same categories.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -93,13 +94,30 @@ def category_of(state: MachineState, reason: str, asset: Asset | None = None) ->
 
     The asset's own tables (`state_categories`, `reason_categories` in the plant file) come before those above.
     """
-    own_states = asset.state_categories.items() if asset else ()
-    own_reasons = {_key(word): name for word, name in asset.reason_categories.items()} if asset else {}
-    by_state = next((Category(name) for one, name in own_states if one == state.name), STATE[state])
-    if by_state is Category.RUNNING:
-        return by_state
-    word = _key(reason)
-    return Category(own_reasons[word]) if word in own_reasons else REASON.get(word, by_state)
+    by_state = by_states(asset)[state]
+    return by_state if by_state is Category.RUNNING else by_reasons(asset).get(_key(reason), by_state)
+
+
+def by_states(asset: Asset | None) -> dict[MachineState, Category]:
+    """The category of each state where no reason is told."""
+    own = asset.state_categories.items() if asset else ()
+    return STATE | {MachineState[state]: Category(name) for state, name in own}
+
+
+def by_reasons(asset: Asset | None) -> dict[str, Category]:
+    """The category of each reason that has one, by its key."""
+    own = asset.reason_categories.items() if asset else ()
+    return REASON | {_key(word): Category(name) for word, name in own}
+
+
+def table(words: Sequence[str], asset: Asset) -> list[list[Category]]:
+    """The category of each state (a row per MachineState, in order) for each of these reasons."""
+    states, reasons = by_states(asset), by_reasons(asset)
+    refined = [reasons.get(_key(word)) for word in words]
+    return [
+        [states[state] if states[state] is Category.RUNNING else one or states[state] for one in refined]
+        for state in MachineState
+    ]
 
 
 def _key(word: str) -> str:

@@ -34,5 +34,5 @@ def test_machines_are_spread_over_any_executor(executor: type[ThreadPoolExecutor
     else:
         with executor(2) as pool:
             found = list(backfill(jobs(), pool))
-    running = [[value.value for value in values if value.kpi == "do"] for values in found]
+    running = [[value.value for value in one.values() if value.kpi == "do"] for one in found]
     assert running == [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]]

@@ -65,15 +65,18 @@ def test_silences_are_the_long_gaps_bounds_included() -> None:
     assert signals.silences(alive[:0], 0, 10, 10).tolist() == []
 
 
-def test_runs_are_measured_whole() -> None:
-    """Every element of a run knows the length of all of it."""
-    flags = np.array([True, True, False, True, False])
-    lengths = np.array([1, 2, 4, 8, 16], np.int64)
-    assert signals.run_lengths(flags, lengths).tolist() == [3, 3, 0, 8, 0]
+def test_runs_are_found_whole() -> None:
+    """First and one past last, at both ends too; none in nothing."""
+    for flags, expected in (
+        ([True, True, False, True, False], ([0, 3], [2, 4])),
+        ([False, True], ([1], [2])),
+        ([False], ([], [])),
+        ([], ([], [])),
+    ):
+        first, last = signals.runs(np.array(flags, np.bool_))
+        assert (first.tolist(), last.tolist()) == expected
 
 
-def test_edges_are_unique_ordered_and_inside() -> None:
-    """Instants outside are dropped, the bounds stay, doubles become one."""
-    found = signals.edges(0, 10, np.array([-1, 3, 5], np.int64), np.array([0, 5, 12], np.int64))
-    assert found.tolist() == [0, 3, 5, 10]
-    assert signals.in_force(np.array([3, 5], np.int64), found).tolist() == [-1, 0, 1, 1]
+def test_what_is_in_force() -> None:
+    """The row at or before each instant, −1 before the first."""
+    assert signals.in_force(np.array([3, 5], np.int64), np.array([0, 3, 5, 10])).tolist() == [-1, 0, 1, 1]
