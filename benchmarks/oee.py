@@ -1,14 +1,16 @@
-"""A machine-year of a million events: our time model, the PyPI package `oee`, and a straightforward pandas version.
+"""Machine-years of a million events: our time model, the PyPI package `oee`, and pandas, plain and with care.
 
-500,000 stops with a reason and 500,000 runs with their parts, the same events for all, and the same answer asserted.
-`oee.from_log` takes dicts; building them is a row of its own. "in order" and "shuffled" are the same events; "reading
-the arrays" is one sum over every column: what cannot be undercut. Then a hundred machines' year by one machine of
-10,000 events each, whole and in hourly windows, with and without an executor.
+Stops with a reason and runs with their parts in turn, the same events for all, and the same answer asserted. Each is
+given what it reads: `oee.from_log` dicts (building them is a row of its own), plain pandas a frame with words that it
+sorts, careful pandas one whose words are categories and that is sorted only if it must be, ours series whose words are
+numbers (encoding them is a row of its own). "shuffled" are the same events in another order; "reading the arrays" is
+one sum over every column: what cannot be undercut. Then the same million events of a hundred machines; and a hundred
+machines' year in hourly windows, all figures of the catalogue, with and without an executor.
 """
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ import pandas as pd
 from benchmarks import Row
 from benchmarks.measure import Cost, cost, in_turn
 from pipeline.kpis import signals
-from pipeline.kpis.backfill import Job, backfill
+from pipeline.kpis.backfill import Job, backfill, compute
 from pipeline.kpis.machine import MachineHistory
 from pipeline.kpis.oee import Oee
 from telemetry.calendar import hours
@@ -113,18 +115,43 @@ def by_pandas(events: pd.DataFrame, counts: pd.DataFrame) -> tuple[float, float,
     return running / required, made * 20.0 / running, good / made
 
 
+def categorical(frames: tuple[pd.DataFrame, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """As careful pandas reads them."""
+    events, counts = frames
+    return events.assign(reason=events["reason"].astype("category")), counts
+
+
+def by_careful_pandas(events: pd.DataFrame, counts: pd.DataFrame) -> tuple[float, float, float]:
+    """The same with what pandas is best at: no sort of what is sorted, categories, columns as arrays."""
+    if not events["time"].is_monotonic_increasing:
+        events = events.sort_values("time")
+    if not counts["time"].is_monotonic_increasing:
+        counts = counts.sort_values("time")
+    lengths = np.diff(events["time"].to_numpy().view(np.int64), append=YEAR.end_ns)
+    stopped = events["state"].to_numpy() != MachineState.EXECUTING
+    lost = pd.Series(lengths[stopped]).groupby(events["reason"].array[stopped], observed=True).sum()
+    running = YEAR.seconds - lost.sum() / SECOND_NS
+    made, good = (np.diff(counts[name].to_numpy()).clip(min=0).sum() for name in ("parts", "good"))
+    return running / YEAR.seconds, made * 20.0 / running, good / made
+
+
+def encoded(series: dict[str, Series]) -> dict[str, Series]:
+    """As a store or file that knows no numbers for words gives them."""
+    return {name: Series(one.times_ns, one.values, one.quality, one.texts) for name, one in series.items()}
+
+
 def shuffled(series: dict[str, Series]) -> dict[str, Series]:
     """As samples arrive from a broker that lost its order."""
     random = np.random.default_rng(1)
     found = {}
     for name, one in series.items():
         order = random.permutation(len(one))
-        found[name] = Series(one.times_ns[order], one.values[order], one.quality[order], one.texts[order])
+        found[name] = one.take(order)
     return found
 
 
 def run() -> list[Row]:
-    return [*_year(), *_hundred()]
+    return [*_year(), *_hundred(), *_hours()]
 
 
 def _year(events: int = 1_000_000) -> list[Row]:
@@ -132,11 +159,14 @@ def _year(events: int = 1_000_000) -> list[Row]:
     series = series_of(year)
     mixed = shuffled(series)
     runs, stops = dicts(year)
-    events_frame, counts_frame = frames(series)
+    plain = frames(series)
+    careful = categorical(plain)
+    spelt = encoded(series)
     answer = ours(series)
     expected = package.from_log(YEAR.seconds, runs=runs, downtime_events=stops)
     three = (answer.availability.value, answer.performance.value, answer.quality.value)
-    np.testing.assert_allclose(three, by_pandas(events_frame.copy(), counts_frame.copy()), rtol=1e-9)
+    np.testing.assert_allclose(three, by_pandas(*(one.copy() for one in plain)), rtol=1e-9)
+    np.testing.assert_allclose(three, by_careful_pandas(*careful), rtol=1e-9)
     np.testing.assert_allclose(answer.trs.value, expected.oee, rtol=1e-9)
     assert ours(mixed).trs.value == answer.trs.value
 
@@ -144,69 +174,108 @@ def _year(events: int = 1_000_000) -> list[Row]:
         runs, stops = dicts(year)
         return package.from_log(YEAR.seconds, runs=runs, downtime_events=stops)
 
-    def reading() -> None:
-        for one in series.values():
-            one.times_ns.sum()
-            one.values.sum()
-            one.quality.sum()
-
-    def times(work: Callable[[], object]) -> Callable[[], Cost]:
-        def measured() -> float:
-            work()
-            return float(events)
-
-        return lambda: cost(measured)
+    def with_words() -> object:
+        return ours({name: Series(one.times_ns, one.values, one.quality, one.texts) for name, one in spelt.items()})
 
     return in_turn(
         {
-            "oee.from_log (dicts given)": times(
-                lambda: package.from_log(YEAR.seconds, runs=runs, downtime_events=stops)
+            "oee.from_log (dicts given)": _timed(
+                events, lambda: package.from_log(YEAR.seconds, runs=runs, downtime_events=stops)
             ),
-            "oee.from_log with its dicts": times(with_dicts),
-            "pandas (frames given)": times(lambda: by_pandas(events_frame.copy(), counts_frame.copy())),
-            "km0, in order": times(lambda: ours(series)),
-            "km0, shuffled": times(lambda: ours(mixed)),
-            "reading the arrays": times(reading),
+            "oee.from_log with its dicts": _timed(events, with_dicts),
+            "pandas, plain (frames given)": _timed(events, lambda: by_pandas(*(one.copy() for one in plain))),
+            "pandas, careful (frames given)": _timed(events, lambda: by_careful_pandas(*careful)),
+            "km0, in order": _timed(events, lambda: ours(series)),
+            "km0, words as text": _timed(events, with_words),
+            "km0, shuffled": _timed(events, lambda: ours(mixed)),
+            "reading the arrays": _timed(events, lambda: _reading(series)),
         },
         "events",
         rounds=3,
     )
 
 
+def _timed(units: int, work: Callable[[], object]) -> Callable[[], Cost]:
+    def measured() -> float:
+        work()
+        return float(units)
+
+    return lambda: cost(measured)
+
+
+def _reading(series: dict[str, Series]) -> None:
+    for one in series.values():
+        one.times_ns.sum()
+        one.values.sum()
+        one.quality.sum()
+        one.words.codes.sum()
+
+
 def _hundred(machines: int = 100, events: int = 10_000) -> list[Row]:
+    years = [machine_year(events, number) for number in range(machines)]
+    series = [series_of(year) for year in years]
+    logs = [dicts(year) for year in years]
+    framed = [categorical(frames(one)) for one in series]
+
+    def by_package() -> list[float]:
+        return [package.from_log(YEAR.seconds, runs=runs, downtime_events=stops).oee for runs, stops in logs]
+
+    expected = [float(np.prod(by_careful_pandas(*one))) for one in framed]
+    np.testing.assert_allclose([ours(one).trs.value for one in series], expected, rtol=1e-9)
+    np.testing.assert_allclose(by_package(), expected, rtol=1e-9)
+    return in_turn(
+        {
+            "100 machines: oee.from_log (dicts given)": _timed(machines * events, by_package),
+            "100 machines: pandas, careful": _timed(
+                machines * events, lambda: [by_careful_pandas(*one) for one in framed]
+            ),
+            "100 machines: km0": _timed(machines * events, lambda: [ours(one) for one in series]),
+        },
+        "events",
+        rounds=3,
+    )
+
+
+def _hours(machines: int = 100, events: int = 10_000) -> list[Row]:
+    """Every figure of every hour of a year of a hundred machines."""
+    from distributed import Client  # an extra: only who spreads a backfill over machines needs it
+
     assets = [MACHINE.model_copy(update={"path": f"km0/a/m{number}"}) for number in range(machines)]
     plant = Plant(timezone="UTC", assets=tuple(assets))
     hourly = tuple(hours(YEAR))
-    series = [series_of(machine_year(events, number)) for number in range(machines)]
+    jobs = [
+        Job(plant, asset, series_of(machine_year(events, number)), hourly, YEAR.end_ns + 10**18)
+        for number, asset in enumerate(assets)
+    ]
+    answer = [float(compute(job).figures["do"][1].sum()) for job in jobs[:3]]
+    for job, running in zip(jobs, answer, strict=False):
+        np.testing.assert_allclose(running, ours(dict(job.series)).running, rtol=1e-9)
 
-    def whole() -> float:
-        for one in series:
-            ours(one)
-        return float(machines * events)
+    def spread(executor: Executor | None) -> Callable[[], Cost]:
+        def work() -> object:
+            found = [one.figures["do"][1].sum() for one in backfill(jobs, executor)]
+            np.testing.assert_allclose(found[: len(answer)], answer, rtol=1e-12)
+            return found
 
-    def windows(executor: Any, among: int) -> Callable[[], Cost]:
-        jobs = [
-            Job(plant, asset, one, hourly, YEAR.end_ns + 10**18)
-            for asset, one in zip(assets[:among], series[:among], strict=True)
-        ]
+        return _timed(machines * len(hourly), work)
 
-        def work() -> float:
-            values = sum(found.figures["trs"].shape[1] for found in backfill(jobs, executor))
-            assert values == among * len(hourly)
-            return float(among * len(hourly))
+    def rows() -> object:
+        return [len(one.values()) for one in backfill(jobs[:2])]
 
-        return lambda: cost(work)
-
-    rows = in_turn({"100 machines × a year, whole": lambda: cost(whole)}, "events", rounds=3)
-    few = 2
-    with ThreadPoolExecutor(os.cpu_count()) as threads, ProcessPoolExecutor(os.cpu_count()) as processes:
-        rows += in_turn(
+    workers = os.cpu_count()
+    with (
+        ThreadPoolExecutor(workers) as threads,
+        ProcessPoolExecutor(workers) as processes,
+        Client(n_workers=workers, threads_per_worker=1, dashboard_address=None) as dask,  # type: ignore[no-untyped-call]
+    ):
+        return in_turn(
             {
-                f"{few} machines × a year of hours, here": windows(None, few),
-                f"{few} machines × a year of hours, threads": windows(threads, few),
-                f"{few} machines × a year of hours, processes": windows(processes, few),
+                "100 machines × a year of hours: here": spread(None),
+                "… threads": spread(threads),
+                "… processes": spread(processes),
+                "… distributed": spread(dask.get_executor()),
+                "… 2 machines, as rows for a store": _timed(2 * len(hourly), rows),
             },
             "windows",
             rounds=1,
         )
-    return rows

@@ -36,7 +36,9 @@ class Job:
 
 
 def compute(job: Job) -> Columns:
-    """Every KPI of the job's windows, from one timeline over all of them."""
+    """Every KPI of the job's windows, from one timeline over all of them. Raises ValueError for what is no machine."""
+    if job.asset.kind != "machine" or not job.windows:
+        raise ValueError(f"{job.asset.path} with {len(job.windows)} windows: a job is a machine with one at least")
     starts, ends = (min(one.start_ns for one in job.windows), max(one.end_ns for one in job.windows))
     history = history_of(job, job.plant, job.asset, Window(starts, ends), job.now_ns, job.series)
     return columns(history, job.windows)

@@ -1,10 +1,13 @@
 """A backfill gives the same wherever it runs."""
 
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
+from distributed import Client
 
-from pipeline.kpis.backfill import Job, backfill
+from pipeline.kpis.backfill import Job, backfill, compute
+from pipeline.kpis.evaluate import Columns
 from telemetry.calendar import hours
 from telemetry.plant import Asset, Plant
 from telemetry.samples import SECOND_NS, Series, Window
@@ -26,13 +29,34 @@ def jobs() -> list[Job]:
     ]  # fmt: skip
 
 
+RUNNING = [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]]
+"""1, 2 and 3 hours of six, in the order of the jobs."""
+
+
+def running(found: Iterable[Columns]) -> list[list[float]]:
+    return [[value.value for value in one.values() if value.kpi == "do"] for one in found]
+
+
 @pytest.mark.parametrize("executor", [None, ThreadPoolExecutor, ProcessPoolExecutor])
 def test_machines_are_spread_over_any_executor(executor: type[ThreadPoolExecutor | ProcessPoolExecutor] | None) -> None:
-    """Here, in threads and in processes: 1, 2 and 3 hours of running, in the order of the jobs."""
+    """Here, in threads and in processes."""
     if executor is None:
-        found = list(backfill(jobs()))
+        assert running(backfill(jobs())) == RUNNING
     else:
         with executor(2) as pool:
-            found = list(backfill(jobs(), pool))
-    running = [[value.value for value in one.values() if value.kpi == "do"] for one in found]
-    assert running == [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]]
+            assert running(backfill(jobs(), pool)) == RUNNING
+
+
+@pytest.mark.timeout(120)
+def test_machines_are_spread_over_dask() -> None:
+    """A worker in a process of its own: what is sent and what comes back is plain data."""
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as dask:
+        assert running(backfill(jobs(), dask.get_executor())) == RUNNING
+
+
+def test_a_link_has_no_timeline_to_backfill() -> None:
+    """Columns are of machines: a link is told apart at once, not by a figure that is missing."""
+    link = Asset(path="km0/a/link", name="link", kind="link")
+    job = Job(Plant(timezone="UTC", assets=(link,)), link, {}, tuple(hours(Window(0, HOUR))), HOUR)
+    with pytest.raises(ValueError, match="machine"):
+        compute(job)
