@@ -23,6 +23,7 @@ from telemetry.errors import DecodeError
 from telemetry.glossary import holds
 from telemetry.plant import Asset, CalendarConfig, Plant, StateName
 from telemetry.samples import Quality, Series, Window
+from telemetry.words import Words
 
 Metric = Literal["state", "parts", "parts_good", "parts_scrap", "product", "reason", "order", "online"]
 _SILENT_S: Final = 366 * 86400.0
@@ -128,8 +129,8 @@ def _from_shdr(path: Path, config: EventLogConfig) -> EventLog:
     present = {name for line in text[:200] for name in line.split("|")[1::2]} if not config.columns else set()
     meaning: dict[str, str] = {}
     for metric, endings in names.items():
-        exact = [name for name in endings if name in present or config.columns]
-        meaning |= dict.fromkeys(exact or sorted(n for n in present if n.endswith(endings))[:1], metric)
+        exact = endings if config.columns else [name for name in present if name.lower() in endings]
+        meaning |= dict.fromkeys(exact or sorted(n for n in present if n.lower().endswith(endings))[:1], metric)
     rows: dict[str, list[shdr.Item]] = {metric: [] for metric in meaning.values()}
     stream = shdr.read(text, meaning)
     ends = stream.ends_ns
@@ -150,25 +151,16 @@ def _from_shdr(path: Path, config: EventLogConfig) -> EventLog:
 
 
 def _series(metric: str, times: table.Times, told: table.Words, config: EventLogConfig, dialect: Dialect) -> Series:
-    words, row = np.unique(told.astype(str), return_inverse=True)
-    values = np.zeros(len(words))
-    quality = np.zeros(len(words), np.int8)
-    for index, word in enumerate(words.tolist()):
-        number = _value(metric, word, config, dialect)
-        if number is None:
-            quality[index] = Quality.BAD
-        else:
-            values[index] = number
-    texts = words.astype(object) if metric in _WORDS else np.full(len(words), "", object)
-    series = Series(times, values[row], quality[row], texts[row])
+    words = Words.of(told)
+    numbers = [_value(metric, word, config, dialect) for word in words.words]
+    values = np.array([0.0 if number is None else number for number in numbers])
+    quality = np.array([Quality.BAD if number is None else Quality.GOOD for number in numbers], np.int8)
+    texts = words if metric in _WORDS else Words.none(len(words))
+    series = Series(times, values[words.codes], quality[words.codes], texts)
     if metric in COUNTERS and config.counts == "since_last":
-        order = np.argsort(times, kind="stable")
-        steps = Series(times[order], series.values[order], series.quality[order], series.texts[order])
-        start = Series.of((int(steps.times_ns[0]) - 1, 0.0))
-        return Series(
-            np.concatenate((start.times_ns, steps.times_ns)), np.concatenate((start.values, np.cumsum(steps.values))),
-            np.concatenate((start.quality, steps.quality)), np.concatenate((start.texts, steps.texts)),
-        )  # fmt: skip
+        steps = series.take(np.argsort(times, kind="stable"))
+        counted = Series(steps.times_ns, np.cumsum(steps.values), steps.quality, steps.words)
+        return ordered(Series.joined(Series.of((int(steps.times_ns[0]) - 1, 0.0)), counted))
     return ordered(series)
 
 

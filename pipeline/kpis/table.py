@@ -71,7 +71,12 @@ def _frame(path: Path) -> "pl.DataFrame":
     if ending == ".parquet":
         return pl.read_parquet(path)
     if ending == ".xlsx":
-        return pl.read_excel(path, engine="calamine")
+        import fastexcel
+
+        try:
+            return pl.read_excel(path, engine="calamine")
+        except fastexcel.FastExcelError as error:
+            raise ValueError(str(error).partition("\n")[0]) from error
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-8-sig")

@@ -1,11 +1,13 @@
 """`km0 oee` on paper forms and on event logs, from the file to the answer."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from openpyxl import Workbook
 from typer.testing import CliRunner
 
 from km0.cli import app
@@ -102,17 +104,77 @@ def test_a_csv_as_a_french_spreadsheet_writes_it(tmp_path: Path) -> None:
     assert (cut["times"]["tR"], cut["parts"]["made"]) == (1200, 10)
 
 
-def test_xlsx_and_parquet_hold_the_same(tmp_path: Path) -> None:
-    """The same rows in Parquet, with real instants and numbers, and as a long table."""
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    """The same rows in Parquet, with wall-clock times, with instants in UTC, with categories, and as a long table."""
     columns = tmp_path / "map.toml"
     columns.write_text(MAP, encoding="utf-8")
     wide = pl.read_csv(ROWS.encode(), separator=";", try_parse_dates=True)
-    wide.write_parquet(tmp_path / "wide.parquet")
-    by_hand(run("--events", tmp_path / "wide.parquet", "--map", columns))
+    utc = pl.col("Horodatage").dt.replace_time_zone("Europe/Paris").dt.convert_time_zone("UTC")
+    coded = wide.with_columns(utc, pl.col("Etat", "Article").cast(pl.Categorical))
+    for frame in (wide, coded, coded.cast({"Horodatage": pl.Datetime("ms", "UTC")})):
+        frame.write_parquet(tmp_path / "wide.parquet")
+        by_hand(run("--events", tmp_path / "wide.parquet", "--map", columns))
     long = pl.read_csv(ROWS.encode(), separator=";", infer_schema=False).unpivot(index="Horodatage").drop_nulls("value")
     long.write_csv(tmp_path / "long.csv")
     columns.write_text('name = "variable"\n' + MAP, encoding="utf-8")
     by_hand(run("--events", tmp_path / "long.csv", "--map", columns))
+
+
+def workbook(path: Path, times: type[datetime] | type[str]) -> Path:
+    """As a person keeps it: a title column nobody needs, an empty row, numbers as numbers, a product that is one."""
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    header, *rows = (line.split(";") for line in ROWS.splitlines())
+    sheet.append([*header, "Remarque"])
+    for row in rows:
+        time = datetime.fromisoformat(row[0])
+        cells = [int(cell) if cell.isdigit() else cell or None for cell in row[1:]]
+        product = 4711 if cells[3] == "gear" else None
+        sheet.append([time if times is datetime else f"{time:%d/%m/%Y %H:%M:%S}", *cells[:3], product, None])
+    sheet.append([])
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("times", [datetime, str])
+def test_a_workbook_holds_the_same(tmp_path: Path, times: type[datetime] | type[str]) -> None:
+    """XLSX as openpyxl writes it, with real times or with texts: the hour worked by hand."""
+    columns = tmp_path / "map.toml"
+    columns.write_text(MAP.replace("gear", '"4711"'), encoding="utf-8")
+    by_hand(run("--events", workbook(tmp_path / "log.xlsx", times), "--map", columns))
+
+
+def test_a_workbook_that_is_none_says_so(tmp_path: Path) -> None:
+    """A text file with the name of a workbook; a workbook whose only sheet is empty."""
+    (tmp_path / "log.xlsx").write_text(ROWS, encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be read as a table"):
+        run("--events", tmp_path / "log.xlsx", "--timezone", "Europe/Paris")
+    Workbook().save(tmp_path / "log.xlsx")
+    with pytest.raises(ConfigError, match=r"no column 'time'|cannot be read as a table"):
+        run("--events", tmp_path / "log.xlsx", "--timezone", "Europe/Paris")
+
+
+def test_shdr_by_hand(tmp_path: Path) -> None:
+    """Two connections: 10 min ACTIVE with 2 parts, then silence; 5 min ACTIVE, 5 READY and a part: 4 would be wrong."""
+    lines = (
+        "2026-01-05T08:00:00Z|avail|AVAILABLE|execution|READY|PartCount|7",
+        "2026-01-05T08:00:00Z|execution|ACTIVE",
+        "2026-01-05T08:04:00.5Z|PartCount|8",
+        "* PONG",
+        "2026-01-05T08:10:00Z|execution|READY|PartCount|9",
+        "2026-01-05T09:00:00Z|avail|AVAILABLE|execution|ACTIVE|PartCount|10",
+        "2026-01-05T09:05:00Z|execution|READY",
+        "2026-01-05T09:10:00Z@5|PartCount|11",
+    )
+    events = tmp_path / "adapter.txt"
+    events.write_text("\r\n".join(lines) + "\r\n")
+    found = run("--events", events)
+    assert found["times"]["tF"] == 900
+    assert found["parts"]["made"] == 3
+    assert found["times"]["unknown"] == pytest.approx(50 * 60, abs=1e-6)
+    # READY held for the nanosecond before nothing was known
+    assert {name: length for name, length in found["stops"].items() if length > 1e-6} == {"operation": 300}
 
 
 def test_a_real_adapter_stream() -> None:
