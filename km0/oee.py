@@ -13,9 +13,11 @@ from pydantic import Field, ValidationError
 from rich.table import Table
 
 from km0.console import out
-from pipeline.kpis import eventlog, iso22400, oee
+from pipeline.files import eventlog
+from pipeline.files.eventlog import EventLog
+from pipeline.files.mapping import EventLogConfig
+from pipeline.kpis import iso22400, oee
 from pipeline.kpis.catalogue import CATALOGUE
-from pipeline.kpis.eventlog import EventLog, EventLogConfig
 from pipeline.kpis.losses import losses, pareto, point_of_trs, six_big_losses
 from pipeline.kpis.oee import Convention, Oee
 from pipeline.kpis.states import Category
@@ -148,7 +150,12 @@ def of_events(log: EventLog, window: Window, per: str | None = None) -> dict[str
         "losses": [asdict(loss) for loss in lost],
         "pareto": {by: [asdict(bar) for bar in pareto(lost, by)] for by in ("category", "reason", "product")},
         "one_point_of_trs": asdict(point_of_trs(found, log.config.machine)),
-        "notes": list(log.notes),
+        "notes": [note.en for note in log.notes],
+        "rows": log.faults.rows,
+        "bad_rows": {
+            "count": log.faults.count,
+            "listed": [{"line": bad.line, "column": bad.column, "reason": bad.reason.en} for bad in log.faults.listed],
+        },
     }
     if per is not None:
         report["windows"] = [

@@ -148,7 +148,7 @@ def test_a_workbook_holds_the_same(tmp_path: Path, times: type[datetime] | type[
 def test_a_workbook_that_is_none_says_so(tmp_path: Path) -> None:
     """A text file with the name of a workbook; a workbook whose only sheet is empty."""
     (tmp_path / "log.xlsx").write_text(ROWS, encoding="utf-8")
-    with pytest.raises(ConfigError, match="cannot be read as a table"):
+    with pytest.raises(ConfigError, match="it is a text table: give it its right ending"):
         run("--events", tmp_path / "log.xlsx", "--timezone", "Europe/Paris")
     Workbook().save(tmp_path / "log.xlsx")
     with pytest.raises(ConfigError, match=r"no column 'time'|cannot be read as a table"):
@@ -192,9 +192,12 @@ def test_a_real_adapter_stream() -> None:
 def test_times_that_the_clock_skipped_or_showed_twice(tmp_path: Path) -> None:
     """02:30 on 29 March does not exist; on 25 October it does twice, and the order of the rows tells which."""
     events = tmp_path / "events.csv"
-    events.write_text("time,state\n2026-03-29T01:00:00,running\n2026-03-29T02:30:00,idle\n")
-    with pytest.raises(ConfigError, match="does not exist in Europe/Paris"):
-        run("--events", events, "--timezone", "Europe/Paris")
+    events.write_text("time,state\n2026-03-29T01:00:00,running\n2026-03-29T02:30:00,idle\n2026-03-29T04:00:00,idle\n")
+    found = run("--events", events, "--timezone", "Europe/Paris")
+    assert (found["rows"], found["bad_rows"]["count"], found["times"]["tF"]) == (3, 1, 7200)
+    [bad] = found["bad_rows"]["listed"]
+    assert (bad["line"], bad["column"]) == (3, "time")
+    assert "does not exist in Europe/Paris" in bad["reason"]
     events.write_text(
         "time,state\n2026-10-25T01:30:00,running\n2026-10-25T02:30:00,idle\n2026-10-25T02:10:00,running\n"
         "2026-10-25T03:00:00,idle\n"
@@ -214,7 +217,7 @@ def test_times_that_the_clock_skipped_or_showed_twice(tmp_path: Path) -> None:
         ("when,state\n2026-01-01T00:00:00Z,running\n", "no column 'time'"),
         ("time,parts\n2026-01-01T00:00:00Z,4\n", "nothing says the state"),
         ("time,state,parts\n2026-01-01T00:00:00Z,running,four\n", "not a number"),
-        ("", "cannot be read"),
+        ("", "it is empty"),
     ],
 )
 def test_a_log_that_cannot_be_read_says_what_to_do(tmp_path: Path, text: str, sentence: str) -> None:

@@ -1,0 +1,144 @@
+"""An event log as a machine's timeline: a table (CSV, XLSX, Parquet) or MTConnect SHDR, described by a small TOML.
+
+A wide table has a column per metric, and a row says what its cells say; a long one has a column with the name of what
+is said and one with its value. A row with an end (or a length) says its state from its time until then. Times with an
+offset are what they say; others are read in the zone that is stated.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipeline.files import guard, shdr, tables
+from pipeline.files.columns import by_connection
+from pipeline.files.faults import Faults
+from pipeline.files.gather import Gathered, Progress, gather
+from pipeline.files.mapping import EventLogConfig
+from pipeline.kpis import signals
+from pipeline.kpis.evaluate import windows
+from pipeline.kpis.machine import MachineHistory
+from pipeline.said import Said
+from telemetry.errors import DecodeError
+from telemetry.glossary import holds
+from telemetry.plant import Asset, Plant
+from telemetry.samples import Series, Window
+
+_SILENT_S: Final = 366 * 86400.0
+_SHDR_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    "state": ("execution", "exec"), "parts": ("partcount", "part_count", "pc"), "product": ("program", "pgm"),
+}  # fmt: skip
+_SHDR_LINE: Final = re.compile(r"^\d{4}-\d\d-\d\dT[^|]*\|", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """The series of a file, by metric, in order; `notes` are for its reader, `faults` its rows that were not used."""
+
+    config: EventLogConfig
+    series: Mapping[str, Series]
+    span: Window
+    notes: tuple[Said, ...] = ()
+    faults: Faults = field(default_factory=Faults)
+
+    def read(self, metric: str, window: Window) -> Series:
+        """As Store.read."""
+        return signals.cut(self.series.get(metric, Series.empty()), window, holding=holds(metric))
+
+    @property
+    def machine(self) -> Asset:
+        """The machine; a log of changes may be silent as long as it likes, unless `stale_after_s` is stated."""
+        machine = self.config.machine
+        if "stale_after_s" in machine.model_fields_set:
+            return machine
+        return machine.model_copy(update={"stale_after_s": _SILENT_S})
+
+    def plant(self) -> Plant:
+        """A plant of this one machine, its calendar and its time zone."""
+        calendar = self.config.calendar
+        machine = self.machine.model_copy(update={"calendar": calendar and calendar.name})
+        zone = self.config.timezone or "UTC"
+        return Plant(timezone=zone, calendars=(calendar,) if calendar else (), assets=(machine,))
+
+    def history(self, window: Window) -> MachineHistory:
+        """The machine's timeline over the window, as known at its end."""
+        zone, calendar = Plant(timezone=self.config.timezone or "UTC").zone, self.config.calendar
+        return MachineHistory(self.machine, calendar, zone, window, window.end_ns, self.read, self.series.keys())
+
+
+def is_shdr(path: Path, kind: guard.Kind) -> bool:
+    """Whether a text is of an MTConnect adapter rather than a table."""
+    if kind != "text" or path.suffix.lower() in (".csv", ".tsv"):
+        return False
+    with path.open("rb") as file:
+        return _SHDR_LINE.search(file.read(4096).decode("utf-8", errors="replace")) is not None
+
+
+def opened(path: Path, config: EventLogConfig | None = None, *, largest: int = guard.LARGEST_BYTES) -> tables.Table:
+    """The table in a file, looked at but not read. Raises DecodeError (RefusedFileError) with what to do."""
+    config = config or EventLogConfig()
+    kind = guard.checked(path, largest=largest)
+    return tables.opened(
+        path, kind, sheet=config.sheet, header_lines=config.header_lines, separator=config.separator,
+        encoding=config.encoding,
+    )  # fmt: skip
+
+
+def load(
+    path: Path, config: EventLogConfig, *, progress: Progress | None = None, largest: int = guard.LARGEST_BYTES
+) -> EventLog:
+    """Read the file; `progress` is told the share read [0…1]. Raises DecodeError that says which row or column cannot
+    be read, when nothing of the file can be used; single bad rows are in `faults`."""
+    kind = guard.checked(path, largest=largest)
+    if is_shdr(path, kind):
+        return _from_shdr(path, config)
+    table = opened(path, config, largest=largest)
+    with tables.readable(path):
+        found: Gathered = gather(table, config, progress)
+    return EventLog(config, found.series, found.span, found.notes, found.faults)
+
+
+def _from_shdr(path: Path, config: EventLogConfig) -> EventLog:
+    names = {metric: (name,) for metric, name in config.columns.items()} or _SHDR_NAMES
+    with path.open(encoding="utf-8", errors="replace") as file:
+        start = [line for _, line in zip(range(200), file, strict=False)]
+        present = {name for line in start for name in line.rstrip("\n").split("|")[1::2]}
+        meaning: dict[str, str] = {}
+        for metric, endings in names.items():
+            exact = endings if config.columns else [name for name in present if name.lower() in endings]
+            meaning |= dict.fromkeys(exact or sorted(n for n in present if n.lower().endswith(endings))[:1], metric)
+        file.seek(0)
+        stream = shdr.read(file, meaning)
+    rows: dict[str, list[shdr.Item]] = {metric: [] for metric in meaning.values()}
+    for item in stream.items:
+        rows[meaning[item.name]].append(item)
+    ends = stream.ends_ns
+    said = {
+        # after the last word of a connection nothing is known
+        metric: (
+            np.array([item.time_ns for item in told] + [end + 1 for end in ends], np.int64),
+            [item.value for item in told] + ["UNAVAILABLE"] * len(ends),
+        )
+        for metric, told in rows.items()
+        if told
+    }
+    if "state" not in said:
+        raise DecodeError(f"{path}: no data item is the execution state; name it under [columns]: state = …")
+    series = by_connection(said, config, config.dialect or "mtconnect")
+    times = [one.times_ns for one in series.values()]
+    span = Window(int(min(one[0] for one in times)), int(max(one[-1] for one in times)) + 1)
+    connections = len(ends)
+    notes = (
+        Said(f"{connections} connections; between them nothing is known",
+             f"{connections} connexions ; entre elles, rien n'est connu"),
+    ) if connections > 1 else ()  # fmt: skip
+    return EventLog(config, series, span, notes)
+
+
+def windows_of(log: EventLog, kind: str) -> Iterator[Window]:
+    """The windows of a kind ("hour", "shift", "day", "week", "month") that the file speaks of."""
+    plant = log.plant()
+    yield from (window for window in windows(plant, plant.assets[0], log.span) if window.kind == kind)

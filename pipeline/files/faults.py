@@ -1,0 +1,61 @@
+"""Rows that could not be used: every one counted, with its reason; the first of each kind listed with their lines."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.said import Said
+from telemetry.intervals import Instants
+
+Why = Callable[[int], Said]
+"""Why the cell in a row of a batch could not be used."""
+
+LISTED: Final = 1000
+"""Most rows listed; beyond, they are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row (line of a text, row of a sheet, both from 1) of which a cell could not be used, and why."""
+
+    line: int
+    column: str
+    reason: Said
+
+
+@dataclass
+class Faults:
+    """The bad rows of one file. `rows` is how many were read in all, blank ones left out."""
+
+    rows: int = 0
+    count: int = 0
+    listed: list[BadRow] = field(default_factory=list)
+    by_column: dict[str, int] = field(default_factory=dict)
+
+    def add(self, column: str, rows: npt.NDArray[np.intp], lines: Callable[[], Instants], why: Why) -> None:
+        """Take down rows of a batch whose cell in `column` could not be used; `lines` are those of the whole batch."""
+        self.count += len(rows)
+        self.by_column[column] = self.by_column.get(column, 0) + len(rows)
+        some = rows[: LISTED - len(self.listed)]
+        if len(some):
+            told = zip(lines()[some].tolist(), some.tolist(), strict=True)
+            self.listed += [BadRow(line, column, why(row)) for line, row in told]
+
+    def settle(self) -> None:
+        """Put the rows listed in the order of the file."""
+        self.listed.sort(key=lambda bad: bad.line)
+
+    def notes(self) -> tuple[Said, ...]:
+        """The sum of it, for the reader of a report."""
+        if not self.count:
+            return ()
+        first = self.listed[0]
+        return (Said(
+            f"of {self.rows} rows, not usable in full: {self.count}; the first: line {first.line}, column "
+            f"{first.column!r}: {first.reason.en}",
+            f"sur {self.rows} lignes, inutilisables en entier : {self.count} ; la première : ligne "
+            f"{first.line}, colonne {first.column!r} : {first.reason.fr}",
+        ),)  # fmt: skip

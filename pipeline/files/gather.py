@@ -1,0 +1,385 @@
+"""From the cells of a table to the series of a machine, batch by batch, in memory that does not grow with repetition.
+
+Invariants. Of a table whose rows are in time order, a value that repeats the one before it is not kept: values hold.
+Where rows turn out not to be in order, the table is read again and everything is kept. Every row that could not be used
+is in `faults`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.files import numbers, times
+from pipeline.files.columns import UNKNOWN, WORDS, Column, summed, with_more
+from pipeline.files.faults import Faults, Why
+from pipeline.files.mapping import EventLogConfig, Metric
+from pipeline.files.tables import OVERFLOW, Batch, Table, polars
+from pipeline.kpis.counting import COUNTERS
+from pipeline.kpis.signals import Flags
+from pipeline.said import Said
+from telemetry.dialects import Dialect, state_of
+from telemetry.errors import DecodeError
+from telemetry.glossary import MachineState
+from telemetry.intervals import Instants
+from telemetry.samples import SECOND_NS, Quality, Series, Window
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+    from polars import Series as Cells
+
+METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
+Progress = Callable[[float], None]
+_UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class _OutOfOrderError(Exception):
+    """Rows are not in time order."""
+
+
+@dataclass
+class Gathered:
+    """The series of a file, by metric; its bad rows; what its owner should know; from the first row to the last."""
+
+    series: dict[str, Series]
+    faults: Faults
+    notes: tuple[Said, ...]
+    span: Window
+
+
+def gather(table: Table, config: EventLogConfig, progress: Progress | None = None) -> Gathered:
+    """Read a table. Raises DecodeError when a column is missing or holds nothing that can be used."""
+    # a silence, or the end of one, is told by any row, so that then every row counts
+    alive = "stale_after_s" in config.machine.model_fields_set or "online" in config.columns
+    interval = config.end is not None or config.duration is not None
+    if not alive and not interval:
+        try:
+            return _Gatherer(table, config, sparing=True).run(progress)
+        except _OutOfOrderError:
+            pass
+    return _Gatherer(table, config, sparing=False).run(progress)
+
+
+class _Gatherer:
+    def __init__(self, table: Table, config: EventLogConfig, *, sparing: bool) -> None:
+        self._table, self._config, self._sparing = table, config, sparing
+        self._faults = Faults()
+        self._dialect: Dialect = config.dialect or "words"
+        self._found: dict[str, Column] = {}
+        self._words: dict[str, dict[str, int]] = {}
+        self._states: dict[str, int | None] = {}
+        self._first_ns, self._last_ns = 1 << 62, -(1 << 62)
+        self._usable: dict[str, int] = {}
+        self._ends: list[Instants] = []
+        self._starts: list[Instants] = []
+        self._metrics = self._choose()
+        sample = _sample(table, config)
+        self._time = times.TimeReader.of(sample, config.time_format, config.timezone)
+        self._end: times.TimeReader | None = None
+        if config.end is not None:
+            ends = table.columns.index(table.require(config.end, " for the end"))
+            self._end = times.TimeReader.of(
+                [row[ends] for row in table.sample], config.time_format, config.timezone
+            )  # fmt: skip
+
+    def _choose(self) -> dict[Metric, str]:
+        """The column (or the name, in a long table) of each metric that the file has."""
+        config, table = self._config, self._table
+        table.require(config.time, " for the time")
+        for column in (config.clock, config.duration, config.name, config.value if config.name else None):
+            if column is not None:
+                table.require(column, "")
+        found: dict[Metric, str] = {}
+        for metric in METRICS:
+            column = config.columns.get(metric, metric)
+            if config.name is not None or column in table.columns:
+                found[metric] = column
+            elif metric in config.columns:
+                table.require(column, "")
+        if "state" not in found and config.each is None:
+            raise DecodeError(
+                f"nothing says the state: name its column under [columns], one of {', '.join(table.columns)}"
+            )
+        return found
+
+    def run(self, progress: Progress | None) -> Gathered:
+        config = self._config
+        columns = [config.time, config.clock, config.end, config.duration]
+        columns += [config.name, config.value] if config.name else list(self._metrics.values())
+        wanted = list(dict.fromkeys(column for column in columns if column is not None))
+        for batch in self._table.read(wanted):
+            self._take(batch, wanted)
+            if progress is not None:
+                progress(batch.done)
+        return self._finish()
+
+    def _take(self, batch: Batch, wanted: list[str]) -> None:
+        batch = self._whole(batch, wanted)
+        frame = batch.frame
+        column = frame[self._config.time]
+        if self._config.clock is not None:
+            column = times.joined(column, frame[self._config.clock])
+        read = self._time.read(column)
+        if read.bad.any():
+            rows = np.flatnonzero(read.bad)
+            self._faults.add(self._config.time, rows, batch.lines, read.why)
+        good = ~read.bad
+        moments = read.times_ns[good]
+        if not len(moments):
+            return
+        if self._sparing and (moments[0] < self._last_ns or np.any(moments[1:] < moments[:-1])):
+            raise _OutOfOrderError
+        self._first_ns = min(self._first_ns, int(moments.min()))
+        self._last_ns = max(self._last_ns, int(moments.max()))
+        ends = self._read_ends(batch, read) if self._config.end or self._config.duration else None
+        self._take_cells(batch, read.times_ns, good, ends)
+        if ends is not None:
+            self._starts.append(moments)
+            self._ends.append(ends[good])
+            if self._config.each is not None and "state" not in self._metrics:
+                state = float(MachineState[self._config.each])
+                self._column("state").add(
+                    moments, np.full(len(moments), state), np.zeros(len(moments), bool), steps=False
+                )
+
+    def _take_cells(self, batch: Batch, times_ns: Instants, good: Flags, ends: Instants | None) -> None:
+        """The cells of every metric, in the rows whose time is good."""
+        pl, frame = polars(), batch.frame
+        if self._config.name is not None:
+            names = frame[self._config.name].cast(pl.String).str.strip_chars()
+            for metric, name in self._metrics.items():
+                at = np.flatnonzero((names == name).fill_null(value=False).to_numpy() & good)
+                if len(at):
+                    self._cells(metric, batch, frame[self._config.value], times_ns, at, ends)
+        else:
+            for metric, name in self._metrics.items():
+                at = np.flatnonzero(_filled(frame[name]) & good)
+                if len(at) or metric == "state":
+                    self._cells(metric, batch, frame[name], times_ns, at, ends)
+
+    def _whole(self, batch: Batch, wanted: list[str]) -> Batch:
+        """The batch without its blank rows; rows with more cells than the header are told."""
+        frame, lines = batch.frame, batch.lines
+        filled = _any_filled(frame, wanted)
+        if not filled.all():
+            at = np.flatnonzero(filled)
+            frame = frame.filter(polars().Series(filled))
+            batch = Batch(frame, lambda: lines()[at], batch.done)
+        self._faults.rows += frame.height
+        if OVERFLOW in frame.columns:
+            beyond = _filled(frame[OVERFLOW])
+            if beyond.any():
+                self._faults.add("", np.flatnonzero(beyond), batch.lines, lambda _: _TOO_WIDE)
+        return batch
+
+    def _column(self, metric: str) -> Column:
+        return self._found.setdefault(metric, Column(self._sparing))
+
+    def _cells(
+        self, metric: str, batch: Batch, column: "Cells", times_ns: Instants, at: npt.NDArray[Any],
+        ends: Instants | None,
+    ) -> None:  # fmt: skip
+        """Take the cells of one metric in these rows."""
+        cells = column.gather(at)
+        moments = times_ns[at]
+        steps = metric in COUNTERS and self._config.counts == "since_last"
+        if metric in COUNTERS or metric == "online":
+            values, wrong = numbers.read(cells, self._config.decimal, self._table.layout.separator)
+            silent = wrong & _unavailable(cells)
+            wrong &= ~silent
+            if ends is not None:
+                moments = ends[at]  # what is counted of a stretch is counted at its end
+            if wrong.any():
+                rows = at[np.flatnonzero(wrong)]
+                self._faults.add(column.name, rows, batch.lines, lambda row: _no_number(metric, column[row]))
+                values, moments, silent = values[~wrong], moments[~wrong], silent[~wrong]
+        else:
+            values, unknown = self._coded(metric, cells)
+            silent = values == UNKNOWN
+            if unknown.any():
+                rows = at[np.flatnonzero(unknown)]
+                self._faults.add(column.name, rows, batch.lines, lambda row: self._no_word(str(column[row])))
+                self._usable[metric] = self._usable.get(metric, 0) - len(rows)
+        self._usable[metric] = self._usable.get(metric, 0) + len(values)
+        self._column(metric).add(moments, values, silent, steps=steps)
+
+    def _coded(self, metric: str, cells: "Cells") -> tuple[npt.NDArray[np.float64], Flags]:
+        """Words as codes, states as their numbers, UNKNOWN where nothing is known; and which words nobody knows."""
+        pl = polars()
+        text = cells.cast(pl.String).str.strip_chars()
+        unique = text.unique().to_list()
+        codes: list[float] = []
+        strange: list[bool] = []
+        for word in unique:
+            if metric == "state":
+                state = self._state(word)
+                codes.append(UNKNOWN if state is None else state)
+                strange.append(state is None and self._states[word] == UNKNOWN)
+            elif word.upper() == "UNAVAILABLE":
+                codes.append(UNKNOWN)
+                strange.append(False)
+            else:
+                known = self._words.setdefault(metric, {})
+                codes.append(known.setdefault(word[:_LONGEST_WORD], len(known)))
+                strange.append(False)
+        if not unique:
+            return np.zeros(0), np.zeros(0, np.bool_)
+        values = text.replace_strict(unique, codes, return_dtype=pl.Float64).to_numpy().copy()
+        unknown = np.zeros(len(values), np.bool_)
+        if any(strange):
+            unknown = text.is_in([word for word, one in zip(unique, strange, strict=True) if one]).to_numpy()
+        return values, unknown
+
+    def _state(self, word: str) -> int | None:
+        """The state of a word; None when nothing is known, or (UNKNOWN in the table) the word is not."""
+        if word not in self._states:
+            try:
+                state = state_of(word, self._dialect, self._config.states)
+                self._states[word] = None if state is None else int(state)
+            except DecodeError:
+                self._states[word] = UNKNOWN
+        found = self._states[word]
+        return None if found == UNKNOWN else found
+
+    def _no_word(self, word: str) -> Said:
+        return Said(
+            f"state {word[:60]!r} is not a word of {self._dialect!r}: add it to [states]",
+            f"l'état {word[:60]!r} n'est pas connu ({self._dialect!r}) : dites ce qu'il signifie ([states])",
+        )
+
+    def _read_ends(self, batch: Batch, read: times.Reading) -> Instants:
+        """When each row's state ends; its own start where that cannot be told, which is listed."""
+        frame, config = batch.frame, self._config
+        if self._end is not None and config.end is not None:
+            column = frame[config.end]
+            if config.clock is not None and not bool(column.cast(polars().String).str.contains(r"\d[-/.]\d").any()):
+                column = times.joined(frame[config.time], column)
+            found = self._end.read(column)
+            ends, wrong, where = found.times_ns, found.bad & ~read.bad, config.end
+            why: Why = found.why
+        else:
+            assert config.duration is not None
+            unit = _UNITS[config.duration_unit]
+            cells = frame[config.duration].cast(polars().String).fill_null("").to_list()
+            lengths = np.array([numbers.seconds(cell, unit) for cell in cells])
+            wrong, where = ~np.isfinite(lengths) & ~read.bad, config.duration
+            ends = read.times_ns + np.rint(np.where(np.isfinite(lengths), lengths, 0) * SECOND_NS).astype(np.int64)
+
+            def why(row: int) -> Said:
+                return _no_length(cells[row])
+
+        back = ~wrong & ~read.bad & (ends < read.times_ns)
+        for flags, reason in ((wrong, why), (back, lambda _: _BACKWARDS)):
+            if flags.any():
+                self._faults.add(where, np.flatnonzero(flags), batch.lines, reason)
+        wrong |= back
+        ends = np.where(wrong | read.bad, read.times_ns, ends)
+        if (~read.bad).any():
+            self._last_ns = max(self._last_ns, int(ends[~read.bad].max()))
+        return ends
+
+    def _finish(self) -> Gathered:
+        faults = self._faults
+        faults.settle()
+        if self._last_ns < self._first_ns:
+            raise DecodeError(faults.listed[0].reason.en if faults.listed else "it has a header and nothing below it")
+        for metric, usable in self._usable.items():
+            if usable <= 0 and metric in ("state", *COUNTERS) and (column := self._metrics.get(metric)):  # type: ignore[call-overload]
+                first = next((one for one in faults.listed if one.column == column or self._config.name), None)
+                if first is not None:
+                    raise DecodeError(f"line {first.line}: {first.reason.en}")
+        series = {
+            metric: column.series(list(self._words.get(metric, {})) if metric in WORDS else None)
+            for metric, column in self._found.items()
+            if sum(map(len, column.times))
+        }
+        if "state" not in series:
+            raise DecodeError(
+                "nothing says the state: name its column under [columns], "
+                f"one of {', '.join(self._table.columns)}"
+            )  # fmt: skip
+        notes = [*self._table.notes, *self._time.notes()]
+        if self._ends:
+            notes += self._close(series)
+        for metric in COUNTERS:
+            if metric in series and self._config.counts == "since_last":
+                series[metric] = summed(series[metric])
+        span = Window(self._first_ns, self._last_ns + 1)
+        return Gathered(series, faults, (*notes, *faults.notes()), span)
+
+    def _close(self, series: dict[str, Series]) -> list[Said]:
+        """End the states of a list of stretches: where the next does not follow at once, the state between rows."""
+        starts, ends = np.concatenate(self._starts), np.concatenate(self._ends)
+        order = np.argsort(starts, kind="stable")
+        starts, ends = starts[order], np.maximum.accumulate(ends[order])
+        gap = ends < np.append(starts[1:], np.iinfo(np.int64).max)
+        at = ends[gap]
+        between = self._config.between
+        state = series["state"]
+        series["state"] = with_more(
+            state, at, 0.0 if between is None else float(MachineState[between]),
+            Quality.BAD if between is None else Quality.GOOD,
+        )  # fmt: skip
+        if "reason" in series:
+            series["reason"] = with_more(series["reason"], at, 0.0, Quality.GOOD)
+        overlapping = int((starts[1:] < ends[:-1]).sum())
+        if not overlapping:
+            return []
+        return [Said(
+            f"{overlapping} rows begin before the row before them ends: from there on the later row counts",
+            f"{overlapping} lignes commencent avant la fin de la précédente : la plus récente l'emporte",
+        )]  # fmt: skip
+
+
+_LONGEST_WORD: Final = 200
+_TOO_WIDE: Final = Said(
+    "the row has more cells than the header: is a decimal comma taken for a separator?",
+    "la ligne a plus de cellules que l'en-tête : une virgule décimale prise pour un séparateur ?",
+)
+_BACKWARDS: Final = Said("it ends before it starts", "la fin précède le début")
+
+
+def _no_number(metric: str, cell: object) -> Said:
+    told = str(cell)[:40]
+    return Said(f"{metric} is {told!r}: not a number", f"{metric} vaut {told!r} : ce n'est pas un nombre")
+
+
+def _no_length(cell: str) -> Said:
+    return Said(f"{cell[:40]!r} is not a length of time", f"{cell[:40]!r} n'est pas une durée")
+
+
+def _sample(table: Table, config: EventLogConfig) -> list[str]:
+    at = table.columns.index(config.time)
+    if config.clock is None:
+        return [row[at] for row in table.sample]
+    clock = table.columns.index(config.clock)
+    pl = polars()
+    dates = pl.Series([row[at] for row in table.sample], dtype=pl.String)
+    found: list[str] = times.joined(dates, pl.Series([row[clock] for row in table.sample], dtype=pl.String)).to_list()
+    return found
+
+
+def _filled(column: "Cells") -> Flags:
+    pl = polars()
+    told = column.is_not_null()
+    if column.dtype == pl.String:
+        told &= (column != "").fill_null(value=False)
+    found: Flags = told.to_numpy()
+    return found
+
+
+def _any_filled(frame: "DataFrame", columns: list[str]) -> Flags:
+    found = _filled(frame[columns[0]])
+    for name in columns[1:]:
+        if found.all():
+            break
+        found = found | _filled(frame[name])
+    return found
+
+
+def _unavailable(cells: "Cells") -> Flags:
+    pl = polars()
+    found: Flags = (cells.cast(pl.String).str.to_uppercase() == "UNAVAILABLE").fill_null(value=False).to_numpy()
+    return found

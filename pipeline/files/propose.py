@@ -1,0 +1,392 @@
+"""What an unknown file probably says, for its owner to confirm: a mapping, with how sure each part of it is, and why.
+
+A proposal is never used unseen where it is not sure: whoever runs it shows `guesses` and `words`, and what is unsure.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from pipeline.files import eventlog, guard, header, numbers, shdr, tables, times
+from pipeline.files.mapping import EventLogConfig, Metric
+from pipeline.files.vocabulary import HEADINGS, Role, likeness, plain, state_for
+from pipeline.said import Said
+from telemetry.dialects import Dialect
+from telemetry.errors import DecodeError
+from telemetry.plant import Asset, StateName
+
+SURE: Final = 0.8
+"""A guess below this [0…1] is to be confirmed by somebody who knows the machine."""
+_FEW_WORDS: Final = 40
+_WORDS_READ: Final = 2_000_000
+_DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
+Kind = Literal["time", "number", "word", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as it is: its name, what its cells are, how many of the sample are filled [0…1], and a few of them."""
+
+    name: str
+    kind: Kind
+    filled: float
+    distinct: int
+    rising: bool
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One decision: `field` of the mapping, its value, how sure it is [0…1], and what for."""
+
+    field: str
+    value: str
+    confidence: float
+    why: Said
+
+    @property
+    def sure(self) -> bool:
+        return self.confidence >= SURE
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word for a state: how often it is in the sample, what it probably means (None: not known), how sure that is."""
+
+    word: str
+    times: int
+    state: StateName | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What was recognised of a file. `mapping` is complete enough to be read, whatever is still unsure."""
+
+    layout: tables.Layout
+    columns: tuple[Column, ...]
+    mapping: EventLogConfig
+    guesses: tuple[Guess, ...]
+    words: tuple[Word, ...]
+    notes: tuple[Said, ...]
+
+    @property
+    def unsure(self) -> tuple[Guess, ...]:
+        """What somebody should confirm."""
+        return tuple(guess for guess in self.guesses if not guess.sure)
+
+
+def propose(path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.LARGEST_BYTES) -> Proposal:
+    """Look at a file and propose its mapping; `timezone` is of times without an offset. Raises DecodeError for a file
+    that is not opened (RefusedFileError), or in which no column is a time."""
+    kind = guard.checked(path, largest=largest)
+    machine = Asset(path=f"site/{_slug(path.stem)}", name=path.stem[:80])
+    if eventlog.is_shdr(path, kind):
+        return _shdr(path, timezone, machine)
+    table = eventlog.opened(path, largest=largest)
+    columns = [_column(name, [row[at] for row in table.sample]) for at, name in enumerate(table.columns)]
+    chosen = _roles(columns)
+    guesses = [
+        Guess(role, column.name, confidence, _WHY[column.kind])
+        for role, (column, confidence) in chosen.items()
+        if role != "machine"
+    ]
+    said: dict[str, Any] = {"timezone": timezone, "machine": machine}
+    for role, (column, _) in chosen.items():
+        if role in ("time", "clock", "end", "duration", "name", "value"):
+            said[role] = column.name
+    metrics: tuple[Metric, ...] = get_args(Metric)
+    said["columns"] = {metric: chosen[metric][0].name for metric in metrics if metric in chosen}
+    said |= _counting(chosen, table, guesses)
+    said |= _stretches(chosen, guesses)
+    with tables.readable(path):
+        words = _words(table, chosen, said, guesses)
+    _one_counter(said, guesses)
+    mapping = EventLogConfig(**said)
+    notes = [*table.notes, *_times_notes(table, mapping, guesses), *_several(chosen)]
+    return Proposal(table.layout, tuple(columns), mapping, tuple(guesses), words, tuple(notes))
+
+
+def _shdr(path: Path, timezone: str, machine: Asset) -> Proposal:
+    mapping = EventLogConfig(timezone=timezone, machine=machine)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        start = [line for _, line in zip(range(200), file, strict=False)]
+    names = sorted({name for line in start for name in line.rstrip("\n").split("|")[1::2]})
+    items = shdr.read(start, names).items
+    columns = tuple(
+        _column(name, [item.value for item in items if item.name == name]) for name in names if name
+    )  # fmt: skip
+    why = Said("an adapter's stream (MTConnect SHDR)", "un flux d'adaptateur (MTConnect SHDR)")
+    guess = Guess("dialect", "mtconnect", 1.0, why)
+    return Proposal(tables.Layout("text", "utf-8", "|"), columns, mapping, (guess,), (), ())
+
+
+def _slug(name: str) -> str:
+    return plain(name).replace(" ", "-")[:60].strip("-") or "machine"
+
+
+def _column(name: str, cells: Sequence[str]) -> Column:
+    told = [cell for cell in cells if cell]
+    counts = Counter(told)
+    kind: Kind = "empty"
+    rising = False
+    if told:
+        kind = "word"
+        read, wrong = numbers.read(tables.polars().Series(told), None)
+        figures = read[~wrong].tolist()
+        if sum(header.is_time(cell) for cell in told) >= 0.8 * len(told) and not name_is_count(name):
+            kind = "time"
+        elif len(figures) >= 0.6 * len(told):
+            kind = "number"
+            rising = all(one <= two for one, two in pairwise(figures)) and figures[0] < figures[-1]
+    filled = len(told) / len(cells) if cells else 0.0
+    return Column(name, kind, filled, len(counts), rising, tuple(word for word, _ in counts.most_common(5)))
+
+
+def name_is_count(name: str) -> bool:
+    """Whether a heading is of a counter, whose large numbers are not instants."""
+    return max(likeness(name, role) for role in ("parts", "parts_good", "parts_scrap")) >= 0.7
+
+
+_FITS: Final[dict[Role, tuple[Kind, ...]]] = {
+    "time": ("time",), "clock": ("time",), "end": ("time",), "duration": ("number", "time", "word"),
+    "state": ("word", "number"), "parts": ("number",), "parts_good": ("number",), "parts_scrap": ("number",),
+    "product": ("word", "number"), "reason": ("word", "empty"), "order": ("word", "number"), "name": ("word",),
+    "value": ("word", "number"), "machine": ("word",),
+}  # fmt: skip
+
+
+def _roles(columns: Sequence[Column]) -> dict[Role, tuple[Column, float]]:
+    """The best column of each role; a column has one role, the one that it is most like."""
+    marks = [
+        (mark, -number, role, column)
+        for number, column in enumerate(columns)
+        for role in HEADINGS
+        if column.kind in _FITS[role] and (mark := likeness(column.name, role) * _content(role, column)) > 0.3
+    ]
+    found: dict[Role, tuple[Column, float]] = {}
+    taken: set[str] = set()
+    for mark, _, role, column in sorted(marks, key=lambda one: (-one[0], -one[1])):
+        if role not in found and column.name not in taken:
+            found[role] = column, round(mark, 2)
+            taken.add(column.name)
+    _by_content(columns, found, taken)
+    if "name" in found and "value" not in found:
+        del found["name"]
+    if "value" in found and "name" not in found:
+        del found["value"]
+    if "duration" in found and "end" in found:
+        del found["duration"]
+    # a time of day needs a date beside it
+    if "clock" in found and not any("/" in cell or "-" in cell or "." in cell for cell in found["time"][0].examples):
+        found["time"], found["clock"] = found["clock"], found["time"]
+    dates = found["time"][0].examples
+    whole = any(":" in cell and ("/" in cell or "-" in cell) for cell in dates)
+    if "clock" in found and whole and not all(cell.endswith(("00:00", "00:00:00")) for cell in dates):
+        del found["clock"]
+    return found
+
+
+def _content(role: Role, column: Column) -> float:
+    """How well what is in a column fits a role [0…1]."""
+    if role == "state":
+        known = [state_for(word, "words")[1] for word in column.examples]
+        return 0.6 + 0.4 * max(known, default=0.0) if column.distinct <= _FEW_WORDS else 0.2
+    if role in ("time", "clock", "end"):
+        return 1.0 if column.filled > 0.5 else 0.6
+    if role == "product":
+        return 1.0 if column.distinct <= 500 else 0.7
+    return 1.0
+
+
+def _by_content(columns: Sequence[Column], found: dict[Role, tuple[Column, float]], taken: set[str]) -> None:
+    """Time and state by what the cells are, where no heading says so."""
+    free = [column for column in columns if column.name not in taken]
+    if "time" not in found:
+        when = next((column for column in free if column.kind == "time"), None)
+        if when is None and "end" in found:
+            when = found.pop("end")[0]
+        if when is None:
+            names = ", ".join(column.name for column in columns)
+            raise DecodeError(f"no column looks like a time; there are {names}")
+        found["time"] = when, 0.6
+        free = [column for column in free if column is not when]
+    if "state" not in found and "name" not in found:
+        for column in free:
+            marks = [state_for(word, "words")[1] for word in column.examples]
+            if column.kind == "word" and marks and sum(marks) / len(marks) >= 0.5 and column.distinct <= _FEW_WORDS:
+                found["state"] = column, 0.6
+                return
+
+
+def _counting(chosen: dict[Role, tuple[Column, float]], table: tables.Table, guesses: list[Guess]) -> dict[str, Any]:
+    """Whether counters run on or start again with every row, and the decimal mark."""
+    counters = [chosen[role][0] for role in ("parts", "parts_good", "parts_scrap") if role in chosen]
+    said: dict[str, Any] = {}
+    if counters:
+        rising = [column.rising for column in counters if column.distinct > 1]
+        total = bool(rising) and all(rising[:1])
+        said["counts"] = "total" if total else "since_last"
+        why = Said("its numbers only grow", "ses nombres ne font que croître") if total else Said(
+            "its numbers rise and fall: parts of each row", "ses nombres montent et descendent : pièces par ligne"
+        )  # fmt: skip
+        guesses.append(Guess("counts", said["counts"], 0.9 if rising else 0.5, why))
+    marks = {
+        mark for column in counters for row in table.sample for mark in _marks(row[table.columns.index(column.name)])
+    }
+    if marks == {","} and table.layout.separator != ",":
+        said["decimal"] = ","
+        guesses.append(Guess("decimal", ",", 0.9, Said("commas in its numbers", "des virgules dans ses nombres")))
+    return said
+
+
+def _one_counter(said: dict[str, Any], guesses: list[Guess]) -> None:
+    """A file with one counter says nothing of scrap: TRS is then known only if every part is taken for good."""
+    counted = [metric for metric in ("parts", "parts_good") if metric in said["columns"]]
+    if len(counted) == 1 and "parts_scrap" not in said["columns"]:
+        column = said["columns"][counted[0]]
+        said["columns"] = said["columns"] | {"parts": column, "parts_good": column}
+        guesses.append(Guess("parts_good", column, 0.5, Said(
+            "no column tells of scrap: every part is taken for good, TRS is an upper bound",
+            "aucune colonne ne parle de rebuts : toute pièce est prise pour bonne, le TRS est un majorant",
+        )))  # fmt: skip
+
+
+def _marks(cell: str) -> set[str]:
+    return {sign for sign in cell if sign in ".,"}
+
+
+def _stretches(chosen: dict[Role, tuple[Column, float]], guesses: list[Guess]) -> dict[str, Any]:
+    """Lists of stops: rows with an end or a length; without a state column each row is a stop, and between them it
+    runs."""
+    found: dict[str, Any] = {}
+    if "duration" in chosen and "end" not in chosen:
+        heading = plain(chosen["duration"][0].name)
+        unit = next(
+            (unit for unit, stems in (("s", ("sec", " s")), ("h", ("heure", "hour", " h"))) if heading.endswith(stems)),
+            "min",
+        )
+        found["duration_unit"] = unit
+        told = heading.endswith(("min", "mn", "minutes", "sec", "secondes", "seconds", "heures", "hours", " s", " h"))
+        why = Said("the unit of a bare number", "l'unité d'un nombre sans unité")
+        guesses.append(Guess("duration_unit", unit, 0.9 if told else 0.5, why))
+    if ("end" in chosen or "duration" in chosen) and "state" not in chosen and "name" not in chosen:
+        found |= {"each": "NOT_EXECUTING", "between": "EXECUTING"}
+        why = Said(
+            "rows have an end but no state: a list of stops, the machine runs in between",
+            "les lignes ont une fin mais pas d'état : une liste d'arrêts, la machine tourne entre eux",
+        )
+        guesses.append(Guess("each", "NOT_EXECUTING", 0.6, why))
+    return found
+
+
+def _words(
+    table: tables.Table, chosen: dict[Role, tuple[Column, float]], said: dict[str, Any], guesses: list[Guess]
+) -> tuple[Word, ...]:
+    """The file's words for states, over all its rows, and the dialect that knows most of them."""
+    if "state" in chosen:
+        counts = _counted(table, chosen["state"][0].name, None, "")
+    elif "name" in chosen:
+        names = _counted(table, chosen["name"][0].name, None, "")
+        said["columns"] = _named(names)
+        state = said["columns"]["state"]
+        guesses.append(Guess("state", state, max(0.3, likeness(state, "state")), Said(
+            "the name most like a state", "le nom qui ressemble le plus à un état"
+        )))  # fmt: skip
+        counts = _counted(table, chosen["value"][0].name, chosen["name"][0].name, state)
+    else:
+        return ()
+    dialect = max(_DIALECTS, key=lambda one: (sum(n for word, n in counts.items() if state_for(word, one)[1] == 1.0),
+                                              -_DIALECTS.index(one)))  # fmt: skip
+    if dialect != "words":
+        said["dialect"] = dialect
+        guesses.append(Guess("dialect", dialect, 0.8, Said("its words for states", "ses mots pour les états")))
+    words = []
+    own: dict[str, StateName] = {}
+    binary = _binary(counts) if dialect == "words" else {}
+    for word, number in sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:200]:
+        state_name, confidence = binary.get(word) or state_for(word, dialect)
+        if word.isdigit() and word not in binary and dialect == "words":
+            confidence = 0.4  # every maker numbers states as it likes
+        words.append(Word(word, number, state_name, confidence))
+        if state_name is not None and confidence < 1.0:
+            own[word] = state_name
+    if own:
+        said["states"] = own
+    return tuple(words)
+
+
+def _named(names: Counter[str]) -> dict[str, str]:
+    """Of a long table: which name says which metric; each says one."""
+    marks = sorted(
+        ((likeness(name, metric), times, metric, name)
+         for name, times in names.items() for metric in get_args(Metric) if metric in HEADINGS),
+        reverse=True,
+    )  # fmt: skip
+    found: dict[str, str] = {}
+    for mark, _, metric, name in marks:
+        if mark >= 0.6 and metric not in found and name not in found.values():
+            found[metric] = name
+    found.setdefault("state", max(names, key=lambda one: names[one], default=""))
+    return found
+
+
+def _binary(counts: Counter[str]) -> dict[str, tuple[StateName | None, float]]:
+    """A bit: 1 is running."""
+    if not {word.lower().removesuffix(".0") for word in counts} <= {"0", "1", "true", "false", "vrai", "faux"}:
+        return {}
+    return {
+        word: ("EXECUTING" if word.lower().removesuffix(".0") in ("1", "true", "vrai") else "NOT_EXECUTING", 0.7)
+        for word in counts
+    }
+
+
+def _counted(table: tables.Table, column: str, where: str | None, equals: str) -> Counter[str]:
+    """How often each word is in a column, over the first rows of the file (all, unless it is very long)."""
+    pl = tables.polars()
+    counts: Counter[str] = Counter()
+    rows = 0
+    for batch in table.read([column] if where is None else [column, where]):
+        cells = batch.frame[column] if where is None else batch.frame.filter(pl.col(where) == equals)[column]
+        text = cells.cast(pl.String).str.strip_chars().drop_nulls()
+        found = text.filter(text != "").value_counts()
+        for word, number in found.iter_rows():
+            if word in counts or len(counts) < 1000:
+                counts[word[:200]] += number
+        rows += batch.frame.height
+        if rows >= _WORDS_READ:
+            break
+    return counts
+
+
+def _times_notes(table: tables.Table, mapping: EventLogConfig, guesses: list[Guess]) -> Sequence[Said]:
+    at = table.columns.index(mapping.time)
+    reader = times.TimeReader.of([row[at] for row in table.sample], None, mapping.timezone)
+    if reader.ambiguous_order:
+        [why] = reader.notes()
+        guesses.append(Guess("time_format", reader.form, 0.6, why))
+    if not reader.zoned:
+        why = Said("its times have no offset", "ses heures n'ont pas de décalage horaire")
+        guesses.append(Guess("timezone", mapping.timezone or "", 0.8, why))
+    return ()
+
+
+def _several(chosen: dict[Role, tuple[Column, float]]) -> Sequence[Said]:
+    if "machine" not in chosen or chosen["machine"][0].distinct < 2:
+        return ()
+    name = chosen["machine"][0].name
+    return (Said(
+        f"column {name!r} names several machines: export one file for each",
+        f"la colonne {name!r} nomme plusieurs machines : exportez un fichier par machine",
+    ),)  # fmt: skip
+
+
+_WHY: Final[dict[str, Said]] = {
+    "time": Said("its cells are instants", "ses cellules sont des instants"),
+    "word": Said("its heading, and few different words", "son titre, et peu de mots différents"),
+    "number": Said("its heading, and its cells are numbers", "son titre, et ses cellules sont des nombres"),
+    "empty": Said("its heading", "son titre"),
+}
