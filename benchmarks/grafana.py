@@ -18,7 +18,7 @@ from tests.pipeline.stores.influxd import Influxd
 
 MONTH_DAYS: Final = int(os.environ.get("KM0_BENCH_DAYS", "30"))
 ROUNDS: Final = 3
-EVERYTHING: Final = {"site": ".*", "area": ".*", "line": ".*", "asset": ".*", "window": "hour"}
+EVERYTHING: Final = {"site": ".*", "area": ".*", "line": ".*", "asset": ".*", "window": "h"}
 
 
 def _rows(day: Day, over: str, interval: str) -> list[Row]:

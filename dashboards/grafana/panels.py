@@ -32,6 +32,8 @@ PanelT = TypeVar("PanelT", barchart.Panel, bargauge.Panel, heatmap.Panel, stat.P
 MIXED: Final = "-- Mixed --"
 WIDTH: Final = 24
 """Columns of Grafana's grid."""
+MOST_BARS: Final = 15
+"""Of a Pareto: what comes after is too small to matter."""
 
 
 class Query(Builder[Dataquery]):
@@ -108,11 +110,18 @@ def bars() -> timeseries.Panel:
 
 
 def ranked() -> bargauge.Panel:
-    """Horizontal bars, longest first, for a Pareto."""
+    """Horizontal bars in the order of the queries."""
     panel = bargauge.Panel().orientation(common_models.VizOrientation.HORIZONTAL)
     panel.display_mode(common_models.BarGaugeDisplayMode.BASIC).show_unfilled(False)
     last_value(panel)
     return panel
+
+
+def longest_first(panel: bargauge.Panel) -> bargauge.Panel:
+    """For a Pareto: one bar per series, summed over its points, the longest on top."""
+    transformed(panel, "reduce", {"mode": "seriesToRows", "reducers": ["sum"], "includeTimeField": False})
+    transformed(panel, "sortBy", {"fields": {}, "sort": [{"field": "Total", "desc": True}]})
+    return panel.reduce_options(common.ReduceDataOptions().values(True).limit(MOST_BARS))
 
 
 def strip() -> statetimeline.Panel:
@@ -143,6 +152,25 @@ def field(panel: PanelT, column: str, **properties: object) -> PanelT:
 def steps(*levels: tuple[float | None, str]) -> dict[str, Any]:
     """Thresholds as an override's value."""
     return {"mode": "absolute", "steps": [{"value": value, "color": colour(css)} for value, css in levels]}
+
+
+def without_time(panel: PanelT) -> PanelT:
+    """A sum over the whole range has no instant: InfluxDB gives the first of the range, or 1970."""
+    return transformed(panel, "organize", {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": {}})
+
+
+_COLUMNS: Final = {
+    "Time": "time", "asset": "Asset", "source": "Source", "reason": "Reason", "product": "Product", "hours": "Hours",
+    "failures": "Failures", "alarm": "Alarm", "severity": "Severity", "break": "Break", "repair": "Repair",
+}  # fmt: skip
+"""What the columns of a table are called by people."""
+
+
+def titled(panel: table.Panel, texts: Texts) -> table.Panel:
+    """A table whose columns bear words of the board's language."""
+    for column, word in _COLUMNS.items():
+        field(panel, column, displayName=texts(word))
+    return panel
 
 
 COLOUR_BY_VALUE: Final = {"mode": "thresholds"}

@@ -49,6 +49,8 @@ def one_of(tag: str, *texts: str) -> Condition:
 
 IN_RANGE: Final[Condition] = "$timeFilter"
 """Grafana's own: the time range of the board."""
+LATELY_OR_IN_RANGE: Final[Condition] = "time >= ${__from}ms - 7d AND time <= ${__to}ms"
+"""For values that hold: the one in force when the range begins was told before it. Grafana cuts what it draws."""
 INTERVAL: Final = "time($__interval)"
 PATH_TAGS: Final = ("site", "area", "line", "asset")
 CHOSEN: Final[tuple[Condition, ...]] = tuple(f"{name(tag)} =~ /^${{{tag}:regex}}$/" for tag in PATH_TAGS)
@@ -105,16 +107,20 @@ _VALUE_KNOWN: Final[Condition] = '("unknown" = 0 OR "unknown" = 2)'
 """`unknown` tells which figures of a KPI are not: 2 is the numerator, which a percentile never has."""
 
 
-def kpis(columns: dict[str, Expression], kpi: str | tuple[str, ...], window: str, *where: Condition,
+def kpis(columns: dict[str, Expression], kpi: str | tuple[str, ...], window: str | None, *where: Condition,
          group: tuple[str, ...] = (), fill: str = "", path: tuple[Condition, ...] = CHOSEN) -> Select:  # fmt: skip
     """KPI values of windows that begin in the board's time range. A figure that is not known has no point here, so
-    that "no data" stays a gap and never becomes zero."""
+    that "no data" stays a gap and never becomes zero. `window` None: the conditions in `where` choose it."""
     chosen = equals("kpi", kpi) if isinstance(kpi, str) else one_of("kpi", *kpi)
     sums = any("numerator" in expression for expression in columns.values())
     known = _ALL_KNOWN if sums else _VALUE_KNOWN
-    return Select(
-        Source.KPIS, columns, "kpi", (chosen, equals("window", window), known, *path, IN_RANGE, *where), group, fill
-    )
+    kind = () if window is None else (equals("window", window),)
+    return Select(Source.KPIS, columns, "kpi", (chosen, *kind, known, *path, IN_RANGE, *where), group, fill)
+
+
+def held(measurement: str, columns: dict[str, Expression], group: tuple[str, ...] = ()) -> Select:
+    """Samples of metrics that hold, of the chosen assets: those of the board's time range and the last week before."""
+    return Select(Source.SAMPLES, columns, measurement, (*CHOSEN, LATELY_OR_IN_RANGE), group)
 
 
 RATIO: Final[Expression] = f"{call('sum', 'numerator')} / {call('sum', 'denominator')}"

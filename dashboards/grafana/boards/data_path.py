@@ -7,8 +7,8 @@ from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
 
 from dashboards.grafana.frame import board
 from dashboards.grafana.looks import colour, no_data
-from dashboards.grafana.panels import Panel, bars, big, filled, lines, ranked, rows, strip
-from dashboards.grafana.queries import INTERVAL, Select, Source, call, kpis, name, samples
+from dashboards.grafana.panels import Panel, bars, big, filled, lines, ranked, rows, strip, titled
+from dashboards.grafana.queries import INTERVAL, Select, Source, call, held, kpis, name, samples
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant
 
@@ -67,18 +67,18 @@ def _panels(texts: Texts) -> Iterator[Panel | str]:
         unit="short",
     ).min(0)  # fmt: skip
     yield "Sources"
-    online = {"0": ValueMappingResult(text=texts("away"), color=colour("fault")),
+    online = {"0": ValueMappingResult(text=texts("disconnected"), color=colour("fault")),
               "1": ValueMappingResult(text=texts("connected"), color=colour("run"))}  # fmt: skip
     yield filled(
         strip(), texts, "Connections", "Whether each source was connected, from each change on.",
-        samples("source", {"online": name("online")}, group=_ANY), (14, 8),
+        held("source", {"online": name("online")}, group=_ANY), (14, 8),
         mappings=[ValueMap(online), *no_data(texts)],
     )  # fmt: skip
-    yield filled(
+    yield titled(filled(
         rows(), texts, "Breaks and repairs", "When the connection to a source broke or came back, and what was said.",
         samples("source", {"break": name("break_text"), "repair": name("repair_text"), "source": name("asset")}),
         (10, 8), table_rows=True,
-    )  # fmt: skip
+    ), texts)  # fmt: skip
     yield "Coverage"
     known = kpis({"known": call("mean", "coverage")}, "trs", "hour", group=_ANY, path=_EVERYWHERE)
     yield filled(

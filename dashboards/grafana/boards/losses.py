@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models.common import StackingMode
 from dashboards.grafana.boards.words import LOSS_WORDS
 from dashboards.grafana.frame import board
 from dashboards.grafana.looks import colour
-from dashboards.grafana.panels import Panel, bars, field, filled, ranked, rows, transformed
+from dashboards.grafana.panels import Panel, bars, field, filled, longest_first, ranked, rows, transformed
 from dashboards.grafana.queries import INTERVAL, Expression, at, call, kpis, name, samples
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant
@@ -30,20 +30,20 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
     pareto = {texts(word): kpis(_HOURS, kpi, "hour") for kpi, (word, _) in LOSS_WORDS.items()}
     pareto[texts("Slow cycles")] = kpis(_SHORT_OF, "tp", "hour")
     pareto[texts("Bad parts")] = kpis(_SHORT_OF, "tq", "hour")
-    yield _coloured(filled(
+    yield longest_first(filled(
         ranked(), texts, "Hours lost by category", "NF E60-182: required time tR less useful time tU, split by what it "
         "was spent on; slow cycles are tF − tN, bad parts tN − tU. Together they are tR − tU.",
-        pareto, (12, 12), unit="h",
-    ).min(0).decimals(1), texts)  # fmt: skip
+        pareto, (10, 12), unit="h",
+    ).min(0).decimals(1))  # fmt: skip
     by_machine = kpis({"hours": _SHORT_OF["hours"]}, "trs", "hour", group=("asset",))
-    yield filled(
+    yield longest_first(filled(
         ranked(), texts, "Hours lost by machine", "NF E60-182 tR − tU: required time that was not useful.",
         by_machine, (6, 12), unit="h",
-    ).min(0).decimals(1)  # fmt: skip
+    ).min(0).decimals(1))  # fmt: skip
     reasons = filled(
         rows(), texts, "Stops by reason", "How often each reason was given by the machines themselves, in their words: "
         "a Pareto of counts, the hours stand beside by category.",
-        samples("machine", {"reason": name("reason")}, group=("asset",)), (6, 12), table_rows=True,
+        samples("machine", {"reason": name("reason")}, group=("asset",)), (8, 12), table_rows=True,
     )  # fmt: skip
     count = {"fields": {"reason": {"aggregations": [], "operation": "groupby"},
                         "Time": {"aggregations": ["count"], "operation": "aggregate"}}}  # fmt: skip
@@ -66,11 +66,11 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
         if asset.kind == "machine" and asset.hourly_cost is not None
     }
     if costs:
-        yield filled(
+        yield longest_first(filled(
             ranked(), texts, "Cost of the losses", "Hours lost (tR − tU) × the hourly cost of the machine in the plant "
             "file. All machines, whatever is chosen above.",
             costs, (24, 8), unit="currencyEUR",
-        ).min(0).decimals(0)  # fmt: skip
+        ).min(0).decimals(0))  # fmt: skip
 
 
 def _coloured(panel: Panel, texts: Texts) -> Panel:

@@ -7,9 +7,9 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from dashboards.grafana import looks
 from dashboards.grafana.boards.words import target_steps
 from dashboards.grafana.frame import board
-from dashboards.grafana.panels import Panel, big, field, filled, lines, ranked, rows, steps, strip
+from dashboards.grafana.panels import Panel, big, field, filled, lines, ranked, rows, steps, strip, titled
 from dashboards.grafana.panels import bars as bar_panel
-from dashboards.grafana.queries import CHOSEN, INTERVAL, RATIO, Select, Source, call, kpis, name, samples
+from dashboards.grafana.queries import INTERVAL, RATIO, call, held, kpis, name, samples
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant
 
@@ -62,37 +62,33 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
         (12, 9), unit="short",
     ).decimals(0)  # fmt: skip
     columns = {"product": name("product")}
-    yield filled(
+    yield titled(filled(
         rows(), texts, "Products", "What the machine said it makes, with the instant of each change.",
         samples("machine", columns), (6, 8), table_rows=True,
-    )  # fmt: skip
-    yield filled(
+    ), texts)  # fmt: skip
+    yield titled(filled(
         rows(), texts, "Reasons", "What the machine said of its stops, with the instant: its own words. Empty: it runs "
         "again.", samples("machine", {"reason": name("reason")}), (6, 8), table_rows=True,
-    )  # fmt: skip
+    ), texts)  # fmt: skip
     yield filled(
         lines(), texts, "Spindle load and power", "Mean of the samples per point; gaps are silence, not zero.",
         {texts("spindle load [%]"): samples("machine", {"load": call("mean", "spindle_load")}, group=(INTERVAL,)),
          texts("power [W]"): samples("machine", {"power": call("mean", "power")}, group=(INTERVAL,))},
         (12, 8), unit="short",
     )  # fmt: skip
-    yield filled(
+    yield titled(filled(
         rows(), texts, "Alarms", "Alarms and messages of the machine, newest last, with their text.",
         samples("machine", {"alarm": name("alarm_text"), "severity": name("alarm")}), (24, 6), table_rows=True,
-    )  # fmt: skip
+    ).no_value(texts("no alarm")), texts)  # fmt: skip
 
 
 def _states(texts: Texts) -> Panel:
-    before = Select(
-        Source.SAMPLES, {"state": looks.STATE_WITH_QUALITY}, "machine", (*CHOSEN, "time < ${__from}ms"), newest_first=1
-    )
     return filled(
         strip(), texts, "States", "State of the machine from the last thing it told (OPC 40001-1, split by cause). The "
         "first stretch holds the state in force when the time range begins. A question mark: uncertain; grey: nobody "
         "vouches for it.",
-        {texts("state"): before, texts("state") + " ": samples("machine", {"state": looks.STATE_WITH_QUALITY})},
-        (24, 6),
-        mappings=looks.state_mappings(texts),
+        held("machine", {"state": looks.STATE_WITH_QUALITY}), (24, 6), mappings=looks.state_mappings(texts),
+        alias=texts("state"),
     )  # fmt: skip
 
 

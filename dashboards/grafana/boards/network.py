@@ -10,19 +10,22 @@ from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
 
 from dashboards.grafana.frame import board
 from dashboards.grafana.looks import colour, no_data
-from dashboards.grafana.panels import Panel, bars, big, filled, lines, rows, strip
-from dashboards.grafana.queries import INTERVAL, RATIO, call, kpis, name, samples
+from dashboards.grafana.panels import Panel, bars, big, filled, lines, rows, strip, titled, without_time
+from dashboards.grafana.queries import INTERVAL, RATIO, call, held, kpis, name, samples
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant
 
-_WINDOW: Final = "${window}"
-_BY: Final = (INTERVAL, "asset")
+_OF_WINDOW: Final = '"window" =~ /^${window}(our|inute)$/'
+_BY_WINDOW: Final = ("time(1${window})",)
+"""The choice is "h" or "m": one point per window, so that neighbours are joined and a missing one is a gap."""
+_BY_HOUR: Final = ("time(1h)",)
 _WORST: Final = call("max", "value")
 
 
 def network(plant: Plant, texts: Texts) -> Dashboard:
-    window = CustomVariable("window").label(texts("Window")).values("hour,minute,day")
-    window.current(VariableOption(selected=True, text="hour", value="hour"))
+    hour, minute = texts("hour"), texts("minute")
+    window = CustomVariable("window").label(texts("Window")).values(f"{hour} : h, {minute} : m")
+    window.current(VariableOption(selected=True, text=hour, value="h"))
     return board(
         "network", plant, texts, _panels(plant, texts), measurement="link", extra=[window],
         says="The 5G link: round trips in percentiles, losses and their runs, availability against the use case of the "
@@ -37,7 +40,7 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
     yield filled(
         lines(), texts, "Round trip over time", "RFC 2681, percentiles as of RFC 7679 4.2, a lost probe infinitely "
         "late. Each point is the worst window of its stretch: percentiles are never averaged. 99 % needs 299 probes.",
-        {alias: kpis({"rtt": _WORST}, kpi, _WINDOW, group=(INTERVAL,)) for alias, kpi in percentiles.items()},
+        {alias: kpis({"rtt": _WORST}, kpi, None, _OF_WINDOW, group=_BY_WINDOW) for alias, kpi in percentiles.items()},
         (14, 9), unit="ms",
     ).min(0)  # fmt: skip
     heat = Heatmap().calculate(True).color(HeatmapColorOptions().scheme("Viridis").steps(64))
@@ -49,17 +52,17 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
     yield filled(
         bars(), texts, "Longest loss run", "RFC 3357: probes lost in a row, the longest of each hour. What a control "
         "loop feels is the run, not the rate.",
-        kpis({"run": _WORST}, "loss_run_longest", "hour", group=_BY), (8, 8), unit="short",
+        kpis({"run": _WORST}, "loss_run_longest", "hour", group=(*_BY_HOUR, "asset")), (8, 8), unit="short",
     ).min(0).decimals(0)  # fmt: skip
     yield filled(
         lines(), texts, "Lost probes", "RFC 7680: probes without an answer in time ÷ probes sent, sums over sums.",
-        kpis({"loss": RATIO}, "loss", _WINDOW, group=_BY), (8, 8), unit="percentunit",
+        kpis({"loss": RATIO}, "loss", None, _OF_WINDOW, group=(*_BY_WINDOW, "asset")), (8, 8), unit="percentunit",
     ).min(0)  # fmt: skip
     yield filled(
         lines(), texts, "Jitter and delay variation", "Jitter of RFC 3550 6.4.1 and 99 % delay variation of RFC 5481 "
         "4.2, beyond the fastest probe; the worst window of each stretch.",
-        {texts("jitter"): kpis({"jitter": _WORST}, "jitter", _WINDOW, group=(INTERVAL,)),
-         texts("variation 99 %"): kpis({"variation": _WORST}, "pdv_p99", "hour", group=(INTERVAL,))},
+        {texts("jitter"): kpis({"jitter": _WORST}, "jitter", "hour", group=_BY_HOUR),
+         texts("variation 99 %"): kpis({"variation": _WORST}, "pdv_p99", "hour", group=_BY_HOUR)},
         (8, 8), unit="ms",
     ).min(0)  # fmt: skip
     yield "Radio"
@@ -71,23 +74,23 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
          "SINR [dB]": samples("link", {"sinr": call("mean", "sinr")}, group=(INTERVAL,)),
          "RTT [ms]": kpis({"rtt": _WORST}, "rtt_p50", "minute", group=(INTERVAL,))},
         (14, 9), unit="short",
-    )  # fmt: skip
+    ).interval("1m")  # fmt: skip
     yield filled(
         strip(), texts, "Serving cell", "The cell that served the modem, from each change on: a change is a handover.",
-        samples("link", {"cell": name("cell")}), (10, 9), alias="cell",
+        held("link", {"cell": name("cell")}), (10, 9), alias="cell",
     )  # fmt: skip
     yield "Clocks"
     yield filled(
         lines(), texts, "One-way delays", "RFC 7679: medians away from us and towards us; only where a probe stamps "
         "both ends (RFC 8762). Read them with the clock error beside: less than it means nothing.",
-        {texts("away"): kpis({"delay": _WORST}, "delay_up_p50", _WINDOW, group=(INTERVAL,)),
-         texts("back"): kpis({"delay": _WORST}, "delay_down_p50", _WINDOW, group=(INTERVAL,))},
+        {texts("away"): kpis({"delay": _WORST}, "delay_up_p50", None, _OF_WINDOW, group=_BY_WINDOW),
+         texts("back"): kpis({"delay": _WORST}, "delay_down_p50", None, _OF_WINDOW, group=_BY_WINDOW)},
         (12, 8), unit="ms",
     )  # fmt: skip
     yield filled(
         lines(), texts, "Clock error", "RFC 7679 3.7.1: largest error of both clocks together. Above 1 ms one-way "
         "delays of a 5G link are no longer worth reading; round trips do not need clocks.",
-        kpis({"error": _WORST}, "clock_error", _WINDOW, group=_BY), (12, 8), unit="ms",
+        kpis({"error": _WORST}, "clock_error", None, _OF_WINDOW, group=(*_BY_WINDOW, "asset")), (12, 8), unit="ms",
         steps=((None, "run"), (0.5, "stop"), (1, "fault")),
     ).min(0)  # fmt: skip
 
@@ -112,9 +115,10 @@ def _verdict(plant: Plant, texts: Texts) -> Iterator[Panel]:
         kpis({"p99": _WORST}, "rtt_p99", "hour"), (6, 5), unit="ms", alias="p99",
         steps=((None, "run"), (50, "stop"), (100, "fault")),
     ).decimals(0)  # fmt: skip
-    yield filled(
+    failures = filled(
         rows(), texts, "Failures of the service", "TS 22.104 annex C: how often the service went down; observed time "
         "÷ this is its MTBF.",
         kpis({"failures": call("sum", "value")}, "service_failures", "hour", group=("asset",)), (6, 5), unit="short",
         table_rows=True,
     )  # fmt: skip
+    yield titled(without_time(failures), texts)

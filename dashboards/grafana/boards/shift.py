@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models.dashboard import DashboardLinkType, Threshold
 from dashboards.grafana import looks
 from dashboards.grafana.boards.words import target_steps
 from dashboards.grafana.frame import TITLES, board, uid
-from dashboards.grafana.panels import Panel, bars, big, field, filled, rows, steps, transformed
+from dashboards.grafana.panels import Panel, bars, big, field, filled, rows, steps, titled, transformed, without_time
 from dashboards.grafana.queries import Select, Source, call, kpis, name, samples
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant, Turn
@@ -64,17 +64,19 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
         big(), texts, "State handed over", "The last state each machine told in the time range.", state, (24, 5),
         mappings=looks.state_mappings(texts),
     )  # fmt: skip
-    yield filled(
+    said = filled(
         rows(), texts, "Last reason and product", "The last reason for a stop and the product in work of each machine.",
         samples("machine", {"reason": call("last", "reason"), "product": call("last", "product")}, group=("asset",)),
         (12, 8), table_rows=True,
     )  # fmt: skip
+    yield titled(without_time(said), texts)
     lost = {"hours": f"{call('sum', 'breakdown')} / 3600"}
     broken = kpis({"breakdown": name("value")}, "breakdown_time", "hour", group=("asset",))
-    yield filled(
+    breakdowns = filled(
         rows(), texts, "Breakdown hours", "NF E60-182 tP in the time range, by machine: what maintenance takes over.",
         Select(Source.KPIS, lost, broken, group=("asset",)), (12, 8), unit="h", table_rows=True,
     ).decimals(1)  # fmt: skip
+    yield titled(without_time(breakdowns), texts)
 
 
 def _table(plant: Plant, texts: Texts) -> Panel:

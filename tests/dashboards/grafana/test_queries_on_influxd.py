@@ -1,6 +1,8 @@
 """Every query of every panel, variables filled in, against a real influxd that holds a simulated day."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,12 +13,13 @@ from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant
 from telemetry.samples import SECOND_NS
 from tests.dashboards.grafana.asking import Asked, ask, asked, filled, panels
+from tests.dashboards.grafana.frames import frames
 from tests.dashboards.grafana.simulated_day import Day, loaded
 from tests.pipeline.stores.influxd import Influxd
 
 MACHINE_WITH_POWER = {"site": "km0", "area": "fabrication", "line": "cell-2", "asset": "press-1"}
 MILL = {"site": "km0", "area": "fabrication", "line": "cell-1", "asset": "mill-1"}
-EVERYTHING = {"site": ".*", "area": ".*", "line": ".*", "asset": ".*", "window": "hour"}
+EVERYTHING = {"site": ".*", "area": ".*", "line": ".*", "asset": ".*", "window": "h"}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,47 @@ def test_no_panel_is_empty(answers: list[Asked]) -> None:
         if not any(cell not in (None, "") for series in one.series for row in series["values"] for cell in row[1:])
     ]
     assert empty == []
+
+
+def test_no_line_is_invisible(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """Each curve has neighbours to be joined with: a figure per hour asked for in steps of minutes would be dots."""
+    lonely = []
+    for name, board in english.items():
+        for panel in panels(board):
+            if panel["type"] != "timeseries":
+                continue
+            for frame in frames(day, panel, EVERYTHING, panel.get("interval", "5m")):
+                for column, cells in frame.columns.items():
+                    known = [cell is not None for cell in cells]
+                    joined = panel["fieldConfig"]["defaults"]["custom"].get("spanNulls") or any(
+                        one and other for one, other in pairwise(known)
+                    )
+                    if column != "Time" and sum(known) > 1 and not joined:
+                        lonely.append((name, panel["title"], column))
+    assert lonely == []
+
+
+def test_what_holds_is_known_from_the_first_instant_on(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """The state, cell or connection in force when the range begins is in the answer, though it was told before."""
+    late = replace(day, start_ns=day.end_ns - 3600 * SECOND_NS)
+    strips = [
+        (name, one) for name, board in english.items() for one in panels(board) if one["type"] == "state-timeline"
+    ]
+    assert len(strips) == 3
+    for name, panel in strips:
+        for frame in frames(late, panel, EVERYTHING, "10s"):
+            assert frame.columns["Time"][0] <= late.start_ns // 1_000_000, (name, panel["title"])
+
+
+def test_a_pareto_begins_with_the_longest(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """Hours lost by category are sorted, and add up to required less useful time."""
+    [panel] = [one for one in panels(english["losses"]) if one["title"] == "Hours lost by category"]
+    [frame] = frames(day, panel, EVERYTHING, "1h")
+    hours = [float(cell or 0) for cell in frame.columns["Total"]]
+    assert hours == sorted(hours, reverse=True)
+    [machines] = [one for one in panels(english["losses"]) if one["title"] == "Hours lost by machine"]
+    [by_machine] = frames(day, machines, EVERYTHING, "1h")
+    assert sum(hours) == pytest.approx(sum(float(cell or 0) for cell in by_machine.columns["Total"]), rel=1e-6)
 
 
 def test_answers_have_the_shape_that_their_panel_shows(answers: list[Asked]) -> None:

@@ -1,0 +1,74 @@
+"""What a value looks like in a panel: its mapping, its unit, its threshold's colour, as Grafana would show it."""
+
+from datetime import datetime
+from math import isfinite, log10
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tests.dashboards.grafana.canvas import INK
+from tests.dashboards.grafana.frames import Cell
+
+
+class Fields:
+    """The fields of a panel: its defaults, and what is overridden for each."""
+
+    def __init__(self, panel: dict[str, Any], zone: ZoneInfo) -> None:
+        self.zone = zone
+        self.defaults: dict[str, Any] = panel["fieldConfig"]["defaults"]
+        self._overrides = panel["fieldConfig"]["overrides"]
+
+    def properties(self, column: str) -> dict[str, Any]:
+        """What a field has: the panel's defaults and what is overridden for it."""
+        found = dict(self.defaults)
+        for override in self._overrides:
+            if override["matcher"]["options"] == column:
+                found |= {one["id"]: one["value"] for one in override["properties"]}
+        return found
+
+    def shown(self, column: str, value: Cell) -> tuple[str, str]:
+        """Text and colour of a value: mappings first, then unit and thresholds."""
+        has = self.properties(column)
+        for mapping in has.get("mappings", []):
+            options = mapping["options"]
+            match mapping["type"]:
+                case "value" if str(_short(value)) in options:
+                    hit = options[str(_short(value))]
+                case "range" if isinstance(value, int | float) and options["from"] <= value <= options["to"]:
+                    hit = options["result"]
+                case "special" if value is None:
+                    hit = options["result"]
+                case _:
+                    continue
+            return hit.get("text", str(value)), hit.get("color", INK)
+        if isinstance(value, str) or value is None:
+            return value or "", INK
+        colour = INK
+        for step in has.get("thresholds", {}).get("steps", []):
+            if step["value"] is None or value >= step["value"]:
+                colour = step["color"]
+        return self.unit(has, column, float(value)), colour
+
+    def unit(self, has: dict[str, Any], column: str, value: float) -> str:
+        if column in ("Time", "from", "de") or has.get("unit") == "dateTimeAsIso":
+            return f"{datetime.fromtimestamp(value / 1000, self.zone):%d/%m %H:%M}"
+        decimals = has.get("decimals")
+        match has.get("unit"):
+            case "percentunit":
+                return f"{100 * value:.{1 if decimals is None else decimals}f} %"
+            case "s":
+                size, word = next(
+                    ((size, word) for size, word in ((3600, "h"), (60, "min")) if value >= size), (1, "s")
+                )
+                return f"{value / size:.{1 if decimals is None else decimals}f} {word}"
+            case unit:
+                word = {"ms": " ms", "h": " h", "kwatth": " kWh", "currencyEUR": " €", "percent": " %", "watt": " W"}
+                digits = decimals if decimals is not None else (0 if value == int(value) else max(0, 2 - _size(value)))
+                return f"{value:.{digits}f}{word.get(unit or '', '')}"
+
+
+def _short(value: Cell) -> Cell:
+    return int(value) if isinstance(value, float) and isfinite(value) and value == int(value) else value
+
+
+def _size(value: float) -> int:
+    return int(log10(abs(value))) if abs(value) >= 1 else 0
