@@ -112,6 +112,8 @@ def _divided(frame: Frame, options: dict[str, Any]) -> Frame:
     assert binary["operator"] == "/", binary
     left, right = binary["left"], binary["right"]
     left, right = (one["matcher"]["options"] if isinstance(one, dict) else one for one in (left, right))
+    if not {left, right} <= frame.columns.keys():  # nothing came: Grafana leaves such a frame as it is
+        return frame
     shares: list[Cell] = [
         None if a is None or not b else float(a) / float(b)
         for a, b in zip(frame.columns[left], frame.columns[right], strict=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from html import escape
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ from telemetry.plant import Plant
 from telemetry.samples import SECOND_NS
 from tests.dashboards.grafana.asking import Asked, ask, asked, filled, panels
 from tests.dashboards.grafana.frames import frames
+from tests.dashboards.grafana.pictures import picture
 from tests.dashboards.grafana.simulated_day import Day, loaded
 from tests.pipeline.stores.influxd import Influxd
 
@@ -103,6 +105,15 @@ def test_answers_have_the_shape_that_their_panel_shows(answers: list[Asked]) -> 
                 if column in ("do", "tq", "known", "loss", "availability", "coverage"):
                     figures = [row[place] for row in series["values"] if isinstance(row[place], float | int)]
                     assert all(0 <= figure <= 1.000001 for figure in figures), (one, figures)
+
+
+@pytest.mark.parametrize("name", ["wall", "machine", "losses", "shift", "network", "data_path", "energy"])
+def test_a_board_can_be_drawn(day: Day, english: dict[str, dict[str, Any]], name: str) -> None:
+    """The picture for the documentation shows every panel by its title, and says that it is no screenshot."""
+    drawn = picture(english[name], day, "en", EVERYTHING | MILL)
+    assert "not a screenshot" in drawn
+    for panel in panels(english[name]):
+        assert escape(panel["title"]) in drawn
 
 
 def test_annotations_are_found(day: Day, english: dict[str, dict[str, Any]]) -> None:
