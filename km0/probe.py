@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from array import array
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -37,6 +38,13 @@ _BARS: Final = 12
 _WIDTH: Final = 48
 
 
+class Ask(StrEnum):
+    """Extensions of RFC 8972; see collectors.probe.asked."""
+
+    DIRECT_MEASUREMENT = "direct-measurement"
+    CLASS_OF_SERVICE = "class-of-service"
+
+
 def probe(
     host: Annotated[str, typer.Argument(help="HOST, HOST:PORT or [IPv6]:PORT of a STAMP or TWAMP-Light reflector.")],
     interval: Annotated[float, typer.Option("--interval", "-i", min=1, max=60_000, help="Between packets [ms].")] = 100,
@@ -48,6 +56,10 @@ def probe(
     key_file: Annotated[Path | None, typer.Option(help="File with the shared key: packets are authenticated.")] = None,
     stateful: Annotated[
         bool | None, typer.Option("--stateful/--stateless", help="What the reflector is; else found out.")
+    ] = None,
+    extensions: Annotated[
+        list[Ask] | None,
+        typer.Option("--extension", help="Sent with each packet (RFC 8972); several times for several."),
     ] = None,
     one_way_error: Annotated[float, typer.Option(min=0.001, help="Worst clocks for one-way delays [ms].")] = 1.0,
     cases: Annotated[bool, typer.Option("--use-cases", help="Which applications of TS 22.104 it would carry.")] = False,
@@ -67,6 +79,8 @@ def probe(
         key=None if key_file is None else Secret(file=key_file).read().encode(),
         one_way_error_ns=int(one_way_error * 1e6),
         stateful=stateful,
+        extensions=tuple(each.value for each in extensions or ()),
+        dscp=dscp,
     )
     session.keep_time(read_state())
     packets = _Packets()

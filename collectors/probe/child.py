@@ -42,6 +42,8 @@ class Child:
             key=setup.key,
             one_way_error_ns=setup.one_way_error_ns,
             stateful=setup.stateful,
+            extensions=setup.extensions,
+            dscp=setup.dscp,
         )
         try:
             wire = Wire((setup.bind, 0), setup.family, dscp=setup.dscp, transmit=True)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
+from collectors.probe.asked import Extension
 from collectors.probe.stamp import PORT
 from telemetry.config import Secret, Section
 from telemetry.errors import ConfigError
@@ -30,6 +31,11 @@ class ProbeConfig(Section):
     key: Secret | None = Field(None, description="shared key; with one, packets are authenticated (HMAC-SHA-256)")
     reflector: Literal["unknown", "stateful", "stateless"] = Field(
         "unknown", description="whether it numbers its answers itself, which tells in which direction packets are lost"
+    )
+    extensions: tuple[Extension, ...] = Field(
+        (),
+        description='sent with each packet (RFC 8972): "direct-measurement" tells the direction of losses, of a '
+        'stateless reflector too; "class-of-service" whether the DSCP was changed on the way',
     )
     one_way_error_ms: float = Field(
         1.0, gt=0, le=1000, description="one-way delays are kept when both clocks together are no worse [ms]"

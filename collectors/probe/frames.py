@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from collectors.probe.asked import Extension
 from collectors.probe.outcome import Outcome
 from collectors.probe.timekeeping import ClockState
 
@@ -31,6 +32,7 @@ class Setup(msgspec.Struct, array_like=True, tag=True):
     cpu: int | None
     priority: int
     backlog: int
+    extensions: tuple[Extension, ...] = ()
 
 
 class Durable(msgspec.Struct, array_like=True, tag=True):

@@ -43,18 +43,20 @@ class LossDirections:
         self.counts: Counter[str] = Counter()
 
     def ended(self, outcome: Outcome, reflector_sequence: int | None) -> list[Outcome]:
-        """Take note of one packet (None: it was lost); the losses whose direction that tells, told again with it."""
+        """Take note of one packet, and of how many the reflector had before it (None: it was lost, or nobody says); the
+        losses whose direction that tells, told again with it."""
         self._ended[outcome.sequence] = (outcome, reflector_sequence)
         told: list[Outcome] = []
         while (entry := self._ended.pop(self._next, None)) is not None:
             self._next += 1
             outcome, number = entry
-            if number is not None:
+            if outcome.rtt_ns is not None and number is not None:
                 told += self._answered(outcome, number)
-            elif len(self._lost) < _MOST:
+            elif outcome.rtt_ns is None and len(self._lost) < _MOST:
                 self._lost.append(outcome)
-            else:
-                self._difference = None  # too long an outage to remember: directions are not known
+            else:  # nobody says, or too long an outage to remember: directions are not known
+                self._difference = None
+                self._lost = []
         return told
 
     def _answered(self, outcome: Outcome, number: int) -> list[Outcome]:

@@ -53,6 +53,8 @@ _COUNTS: Final = (
     "lost_up",
     "lost_down",
     "reflector_restarts",
+    "remarked_up",
+    "remarked_down",
 )
 
 
@@ -109,6 +111,7 @@ class Probe:
             cpu=config.cpu,
             priority=config.priority,
             backlog=self._backlog,
+            extensions=config.extensions,
         )
 
     async def _watch(self, target: Target, run: "_Run") -> None:

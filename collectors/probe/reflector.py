@@ -109,6 +109,7 @@ class Reflector:
         if extensions:
             known = tlv.Circumstances(
                 datagram.traffic_class >> 2,
+                self._config.dscp,
                 datagram.traffic_class & 3,
                 session.received,
                 session.answered,

@@ -9,9 +9,19 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from collectors.probe.asked import Asked, Extension
 from collectors.probe.clocks import STEP_NS, Instant
 from collectors.probe.outcome import WRAP, LossDirections, Outcome
-from collectors.probe.stamp import Reply, Request, decode_reply, encode_request, from_stamp, to_stamp
+from collectors.probe.stamp import (
+    AUTHENTICATED_BYTES,
+    OPEN_BYTES,
+    Reply,
+    Request,
+    decode_reply,
+    encode_request,
+    from_stamp,
+    to_stamp,
+)
 from collectors.probe.timekeeping import UNKNOWN, ClockState
 from telemetry.errors import DecodeError
 
@@ -39,7 +49,8 @@ class Session:
     `one_way_error_ns` [ns]: one-way delays are given only when both clocks together are no worse. `stateful`: the
     reflector is known to number its answers itself, which tells the direction of losses; unknown (None), it is believed
     once its numbers differ from ours. `counts` says what else happened: "duplicate", "late", "reordered", "altered",
-    "foreign", "malformed", "odd_clock", "lost_up", "lost_down", "reflector_restarts".
+    "foreign", "malformed", "odd_clock", "lost_up", "lost_down", "reflector_restarts"; "remarked_up", "remarked_down":
+    the DSCP was another when our packet arrived, or the reflector did not answer with ours. `extensions`: see Asked.
     """
 
     def __init__(
@@ -52,11 +63,15 @@ class Session:
         first: int = 0,
         one_way_error_ns: int = 1_000_000,
         stateful: bool | None = None,
+        extensions: tuple[Extension, ...] = (),
+        dscp: int = 0,
     ) -> None:
         self._timeout_ns = timeout_ns
         self._size = size
         self._ssid = ssid
         self._key = key
+        self._base = OPEN_BYTES if key is None else AUTHENTICATED_BYTES
+        self._asked = Asked(extensions, dscp, key)
         self._one_way_error_ns = one_way_error_ns
         self._next = first
         self._newest = first - 1
@@ -64,7 +79,9 @@ class Session:
         self._under_way: OrderedDict[int, _UnderWay] = OrderedDict()
         self._finished: OrderedDict[int, tuple[int, bool]] = OrderedDict()
         self._outcomes: list[Outcome] = []
-        self._directions = LossDirections(first, stateful)
+        # with Direct Measurement even a stateless reflector counts, and it is its count that is looked at
+        self._directions = LossDirections(first, True if "direct-measurement" in extensions else stateful)
+        self._counting = "direct-measurement" in extensions
         self._clock = UNKNOWN
         self._estimate = UNKNOWN.estimate
         self.counts: Counter[str] = self._directions.counts
@@ -86,7 +103,8 @@ class Session:
         self._under_way[packet.sequence] = _UnderWay(self._next, packet.stamp, Instant(real_ns, at.mono_ns))
         self._next += 1
         self.counts["sent"] += 1
-        return encode_request(packet, self._size, self._key)
+        base = encode_request(packet, key=self._key)
+        return base + self._asked.encode(base, self.counts["sent"], self._size)
 
     def withdraw(self) -> None:
         """The packet last made never left this machine: nothing was measured."""
@@ -120,8 +138,18 @@ class Session:
         if arrived.mono_ns - packet.left_ns > self._timeout_ns:
             self.expire(arrived)
             return self._unexpected(reply)
-        self._finish(reply, packet, arrived)
+        self._finish(reply, packet, arrived, self._number(data, reply))
         return None
+
+    def _number(self, data: bytes, reply: Reply) -> int | None:
+        """How many packets the reflector says it had before this one: by its own number, or by the extension asked for;
+        None when the answer does not tell. Takes note of a DSCP that was changed on the way."""
+        told = self._asked.read(data, self._base)
+        self.counts["remarked_up"] += told.dscp_up is not None and told.dscp_up != self._asked.dscp
+        self.counts["remarked_down"] += told.dscp_kept is False
+        if not self._counting:
+            return reply.sequence
+        return None if told.received is None else (told.received - 1) % WRAP
 
     def _unexpected(self, reply: Reply) -> str | None:
         stamp, answered = self._finished.get(reply.sender_sequence, (None, False))
@@ -134,7 +162,7 @@ class Session:
         self.counts["duplicate" if answered else "late"] += 1
         return None
 
-    def _finish(self, reply: Reply, packet: _UnderWay, arrived: Instant) -> None:
+    def _finish(self, reply: Reply, packet: _UnderWay, arrived: Instant, number: int | None) -> None:
         round_ns = max(0, arrived.mono_ns - packet.left_ns)
         ptp = reply.error.ptp
         held_ns = from_stamp(reply.sent, ptp=ptp) - from_stamp(reply.received, ptp=ptp) if reply.received else 0
@@ -146,7 +174,7 @@ class Session:
         self._newest = max(self._newest, packet.sequence)
         up_ns, down_ns = self._one_way(reply, packet, arrived) or (None, None)
         outcome = Outcome(packet.sequence, packet.sent.real_ns, arrived.real_ns, round_ns - held_ns, up_ns, down_ns)
-        self._close(packet, outcome, reply.sequence)
+        self._close(packet, outcome, number)
 
     def _one_way(self, reply: Reply, packet: _UnderWay, arrived: Instant) -> tuple[int, int] | None:
         """The delay of each way [ns], or None and the reason in `one_way_refusal`."""

@@ -45,10 +45,11 @@ class Tlv:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a reflector knows of a packet. `dscp` as it came, and as it goes back. `received`, `answered`: packets of
-    this session so far. `sync_source`: 1 NTP, 2 PTP, 0 not known."""
+    """What a reflector knows of a packet. `dscp` as it came, `answers` as it goes back. `received`, `answered`: packets
+    of this session so far. `sync_source`: 1 NTP, 2 PTP, 0 not known."""
 
     dscp: int = 0
+    answers: int = 0
     ecn: int = 0
     received: int = 0
     answered: int = 0
@@ -83,8 +84,8 @@ def answer(request: bytes, reply: bytes, extensions: bytes, known: Circumstances
     answered, chain = b"", b""
     for tlv in asked:
         if tlv.kind == Kind.HMAC and key is not None:
-            valid = hmac.compare_digest(tlv.value, _digest(request + chain, key)) and tlv is asked[-1]
-            value = _digest(reply + answered, key) if len(tlv.value) == _HMAC_BYTES else tlv.value
+            valid = hmac.compare_digest(tlv.value, digest(request + chain, key)) and tlv is asked[-1]
+            value = digest(reply + answered, key) if len(tlv.value) == _HMAC_BYTES else tlv.value
             answered += Tlv(Kind.HMAC, value, 0 if valid else UNVERIFIED).encode()
         else:
             answered += _answered(tlv, known).encode()
@@ -95,7 +96,7 @@ def answer(request: bytes, reply: bytes, extensions: bytes, known: Circumstances
 def signed(sequence: bytes, extensions: list[Tlv], key: bytes) -> bytes:
     """Extensions of a sender with the HMAC extension behind them, which covers the sequence number and all of them."""
     chain = b"".join(tlv.encode() for tlv in extensions)
-    return chain + Tlv(Kind.HMAC, _digest(sequence + chain, key)).encode()
+    return chain + Tlv(Kind.HMAC, digest(sequence + chain, key)).encode()
 
 
 def _answered(tlv: Tlv, known: Circumstances) -> Tlv:
@@ -107,7 +108,7 @@ def _answered(tlv: Tlv, known: Circumstances) -> Tlv:
             return Tlv(tlv.kind, value, MALFORMED)
         # DSCP1 (asked for, 6 bits), DSCP2 (as it arrived, 6), ECN (2), reverse path (2); the rest is zero.
         wanted = value[0] >> 2
-        word = wanted << 26 | known.dscp << 20 | known.ecn << 18 | (1 if wanted != known.dscp else 0) << 16
+        word = wanted << 26 | known.dscp << 20 | known.ecn << 18 | (1 if wanted != known.answers else 0) << 16
         return Tlv(tlv.kind, word.to_bytes(4, "big"), 0)
     if tlv.kind == Kind.DIRECT_MEASUREMENT:
         if len(value) != _COUNTERS.size:
@@ -122,5 +123,6 @@ def _answered(tlv: Tlv, known: Circumstances) -> Tlv:
     return Tlv(tlv.kind, value, tlv.flags | UNRECOGNISED)
 
 
-def _digest(data: bytes, key: bytes) -> bytes:
+def digest(data: bytes, key: bytes) -> bytes:
+    """HMAC-SHA-256, cut to 16 bytes."""
     return hmac.digest(key, data, "sha256")[:_HMAC_BYTES]
