@@ -5,13 +5,20 @@ What `km0 verify` and the pytest plugin share. Everything is on 127.0.0.1 and in
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from km0.plantfile import PlantFile
-from simulators import Printer
+from simulators import Printer, SparkplugMachine
+from simulators.packml import NUMBERS
 from simulators.scenario import Scenario
 from simulators.sections import OpcUaMachine
+from simulators.sparkplug_edge import name_of
 from telemetry.plant import Asset, Plant
+
+SPARKPLUG_HOST: Final = "km0-{group}"
+"""The identity of the host application that collects a line."""
+
+_PACKML_STATES = {str(number): state.name for state, (number, _) in NUMBERS.items() if state.name != "BLOCKED"}
 
 _PRINTER_STATES = {
     "printing": "EXECUTING",
@@ -69,12 +76,21 @@ def file_of(
             for machine in scenario.machines
             if isinstance(machine, Printer)
         ]
-        topics.append({"dialect": "json", "topic": "{site}/{area}/{line}/{asset}/{metric}"})
-        # Short times: a verification must not wait long to find a silent connection out.
-        collectors.append(
-            {"kind": "mqtt", "name": "broker", "host": "127.0.0.1", "port": mqtt_port, "keepalive_s": 3,
-             "topics": topics}
-        )  # fmt: skip
+        sites = {asset.path.partition("/")[0] for asset in scenario.assets if asset.kind in ("mqtt", "link")}
+        topics += [
+            {
+                "dialect": "json",
+                "topic": f"{site}/{{area}}/{{line}}/{{asset}}/{{metric}}",
+                "asset": f"{site}/{{area}}/{{line}}/{{asset}}",
+            }
+            for site in sorted(sites)
+        ]
+        if topics:  # Short times: a verification must not wait long to find a silent connection out.
+            collectors.append(
+                {"kind": "mqtt", "name": "broker", "host": "127.0.0.1", "port": mqtt_port, "keepalive_s": 3,
+                 "topics": topics}
+            )  # fmt: skip
+        collectors += _sparkplug(scenario, mqtt_port)
     if opcua_url is not None:
         nodes = [
             {
@@ -98,3 +114,28 @@ def file_of(
         "store": store,
     }
     return PlantFile.model_validate_json(json.dumps(data))
+
+
+def _sparkplug(scenario: Scenario, port: int) -> list[dict[str, Any]]:
+    """A host application for each line that speaks Sparkplug B."""
+    lines: dict[str, list[SparkplugMachine]] = {}
+    for machine in scenario.machines:
+        if isinstance(machine, SparkplugMachine):
+            lines.setdefault(machine.group, []).append(machine)
+    return [
+        {
+            "kind": "mqtt", "name": f"line-{number}", "host": "127.0.0.1", "port": port, "keepalive_s": 3,
+            "topics": [
+                {
+                    "dialect": "sparkplug",
+                    "host_id": SPARKPLUG_HOST.replace("{group}", group),
+                    "topic": f"spBv1.0/{group}/#",
+                    "asset": f"{machines[0].path.rpartition('/')[0]}/{{device}}",
+                    "names": {name_of(metric): metric for machine in machines for metric in machine.metrics},
+                    "states": _PACKML_STATES,
+                    "rebirth_interval_s": 1.0,
+                }
+            ],
+        }
+        for number, (group, machines) in enumerate(lines.items(), 1)
+    ]  # fmt: skip

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from km0.comparison import Excuses, Line, link_lines, machine_lines
-from km0.rig import file_of
+from km0.rig import SPARKPLUG_HOST, file_of
 from pipeline.recompute import LONGEST_READ_NS
 from simulators.broker import Broker, broker
 from simulators.faults import EFFECTS, WIRE_FAULTS, Done, Fault
@@ -149,7 +149,7 @@ async def verified(
             epoch_ns=starts_ns,
             until_ns=ends_ns + TAIL_NS,
             speed=scenario.speed,
-            mqtt=None if mqtt is None else MqttSpec(port=mqtt.port),
+            mqtt=None if mqtt is None else MqttSpec(port=mqtt.port, sparkplug_host=SPARKPLUG_HOST),
             opcua=OpcUaSpec(await_client_s=30.0) if "opcua" in kinds else None,
             journal=folder / "journal.jsonl",
             truth=folder / "truth.json",
@@ -187,7 +187,7 @@ async def verified(
         latest = _latest(published)
         await _settled(platform, latest, longest_ns=scenario.length_ns)
         reached("settle")
-        samples = await asyncio.to_thread(_samples, platform, latest, done)
+        samples = await asyncio.to_thread(_samples, platform, latest, done, scenario)
         dead = await asyncio.to_thread(platform.spool.dead_letters.count)
         expected = done.garbage + done.leftovers
         samples = replace(
@@ -273,7 +273,7 @@ def _stored(store: Store, latest: Latest) -> int:
     return found
 
 
-def _samples(platform: "Platform", latest: Latest, done: Done) -> Samples:
+def _samples(platform: "Platform", latest: Latest, done: Done, scenario: Scenario) -> Samples:
     wrong = 0
     for (asset, metric), by_time in latest.items():
         held = platform.store.read(asset, metric, _ALL)
@@ -284,7 +284,13 @@ def _samples(platform: "Platform", latest: Latest, done: Done) -> Samples:
     sent, stored = sum(map(len, latest.values())), _stored(platform.store, latest)
     withheld = len({tuple(one) for one in done.withheld} - {(a, m, t) for (a, m), by in latest.items() for t in by})
     again = max(0, platform.health.component("drain").counted("samples") - _held(platform.store))
-    invented = _held(platform.store) - stored
+    # A Sparkplug host says again, at the time of a birth, what the birth says is in force: no device said that.
+    restated = {asset.path for asset in scenario.assets if asset.kind == "sparkplug"}
+    invented = sum(
+        max(0, series.samples - len(latest.get((series.asset, series.metric), ())))
+        for series in platform.store.inventory()
+        if series.asset not in restated
+    )
     return Samples(sent + withheld, stored, sent + withheld - stored, withheld, again, 0, invented, wrong, 0, 0)
 
 
@@ -304,7 +310,7 @@ def _lines(
 
 def _excuses(path: str, kind: str, scenario: Scenario, span: Window, latest: Latest, done: Done) -> Excuses:
     """What the faults of this run may have done to one asset."""
-    mine = [fault for fault in scenario.faults if fault.asset in (None, path)] if kind != "opcua" else []
+    mine = [fault for fault in scenario.faults if fault.asset in (None, path) and kind not in ("opcua", "sparkplug")]
     skews = [fault for fault in mine if fault.kind == "skew"]
     skew_ns = sum(round(abs(fault.by_s) * SECOND_NS) for fault in skews)
     silent = () if kind == "printer" else tuple(f.window_ns(span.start_ns) for f in mine if f.kind == "silence")

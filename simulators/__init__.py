@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from simulators.sections import Link, MqttMachine, OpcUaMachine, Printer
+from simulators.sections import Link, MqttMachine, OpcUaMachine, Printer, SparkplugMachine
 
-MachineSection = OpcUaMachine | MqttMachine | Printer
+MachineSection = OpcUaMachine | MqttMachine | Printer | SparkplugMachine
 """The kinds that are machines: they have a calendar, products and a true TRS."""
 
-SimulatedAsset = Annotated[OpcUaMachine | MqttMachine | Printer | Link, Field(discriminator="kind")]
+SimulatedAsset = Annotated[OpcUaMachine | MqttMachine | Printer | SparkplugMachine | Link, Field(discriminator="kind")]
 """The union, on `kind`, of what may stand in a scenario's [[assets]]."""
 
-__all__ = ["Link", "MachineSection", "MqttMachine", "OpcUaMachine", "Printer", "SimulatedAsset"]
+__all__ = ["Link", "MachineSection", "MqttMachine", "OpcUaMachine", "Printer", "SimulatedAsset", "SparkplugMachine"]

@@ -11,8 +11,8 @@ from simulators.scenario import LIBRARY, Scenario
 from simulators.work_calendar import WorkCalendar
 from telemetry.config import load
 
-Wire = Literal["opcua", "mqtt", "printer"]
-"""How an asset speaks: OPC UA, MQTT with one value per topic, or MQTT with whole reports."""
+Wire = Literal["opcua", "mqtt", "printer", "sparkplug"]
+"""How an asset speaks: OPC UA, MQTT with one value per topic, MQTT with whole reports, or Sparkplug B."""
 
 DEMONSTRATOR: Final = load(LIBRARY / "demonstrator.toml", Scenario)
 

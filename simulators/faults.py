@@ -21,7 +21,7 @@ MessageFault = Literal[
 ]  # fmt: skip
 """Faults of the messages of MQTT devices."""
 
-WireFault = Literal["broker-restart", "server-restart", "renumbered", "frozen", "half-open"]
+WireFault = Literal["broker-restart", "server-restart", "renumbered", "frozen", "half-open", "uplink-lost"]
 """Faults of a broker, a server, a connection: whoever runs these makes them happen."""
 
 FaultKind = Literal[MessageFault, WireFault]
@@ -47,6 +47,7 @@ EFFECTS: Final[dict[str, str]] = {
     "renumbered": "as server-restart, though the server has numbered its namespaces anew",
     "frozen": "figures exact, nothing lost",
     "half-open": "figures exact, nothing lost: a connection that is silent is given up",
+    "uplink-lost": "figures exact, nothing lost: Sparkplug edge nodes store and forward",
 }
 """What each fault may do to the figures: `km0 verify` holds the platform to it."""
 

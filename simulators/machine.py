@@ -6,8 +6,8 @@ executing time. All times are whole milliseconds; two turns never share an insta
 """
 
 import math
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal, NamedTuple
 
@@ -98,7 +98,8 @@ class MachineModel:
     """All that makes one machine what it is. `slow_orders`: how much slower [share] an order may run, at most.
 
     `takes_from` is the machine whose good parts it works on, with room for `buffer` parts between them.
-    `tells_reasons`: whether its wire has words for reasons; without them a stop is what its state says.
+    `tells_reasons`: whether its wire has words for reasons; without them a stop is what its state says. `merges`:
+    states that its wire has no word for, and what it says instead. `counts_scrap`: it counts bad parts, not good ones.
     """
 
     path: str
@@ -113,6 +114,12 @@ class MachineModel:
     takes_from: str | None = None
     buffer: int = 20
     tells_reasons: bool = True
+    merges: Mapping[MachineState, MachineState] = field(default_factory=dict)
+    counts_scrap: bool = False
+
+    def told(self, state: MachineState) -> MachineState:
+        """A state in the words of the machine's wire."""
+        return self.merges.get(state, state)
 
     def loss(self, turn: "Turn") -> Loss:
         """What NF E60-182 calls the stop that this turn begins."""
@@ -120,7 +127,8 @@ class MachineModel:
             for hazard in self.hazards:
                 if (hazard.reason, hazard.state) == (turn.reason, turn.state) and hazard.loss is not None:
                     return hazard.loss
-        return _BY_STATE[turn.state]
+            return _BY_STATE[turn.state]
+        return _BY_STATE[self.told(turn.state)]
 
 
 class Turn(NamedTuple):

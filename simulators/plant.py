@@ -8,7 +8,7 @@ machines are does not depend on when, how fast or in how many runs they are play
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,6 +24,8 @@ from simulators.mqtt_plant import MqttPublisher
 from simulators.payloads import Message, report_messages, value_messages
 from simulators.radio_path import LinkConfig
 from simulators.replay import replay
+from simulators.sections import SparkplugMachine
+from simulators.sparkplug_edge import SparkplugEdge
 from simulators.spec import Spec
 from simulators.timeline import Event, Timeline, told
 from simulators.truth import Truth
@@ -42,6 +44,7 @@ FINE_NS: Final = 60 * 10**9
 _MARK_NS: Final = 10**9
 _FAR_NS: Final = 1 << 62
 _CLOSE_S: Final = 0.5
+_HOST_S: Final = 30.0
 
 Send = Callable[[list[Event], int], Awaitable[None]]
 """Sends the events of an asset, and what else is due before that instant [ns]."""
@@ -73,6 +76,7 @@ class Plant:
         self._links = {path: model for path, model in scenario.link_models.items() if path in played}
         self._disturbed: dict[str, Disturbance] = {}
         self._asked: set[int] = set()
+        self._edges: dict[str, SparkplugEdge] = {}
         self.done: Final = Done()
         self.truth: Final = Truth(self._machines.values(), spec.seed, spec.epoch_ns, self._links.values())
 
@@ -102,6 +106,7 @@ class Plant:
             self._opcua = OpcUaPlant(self._spec.opcua.port, machines, self._life, lived=self._spec.until_ns is None)
             await self._opcua.start()
             ports |= {"opcua_url": self._opcua.url, "opcua_port": self._opcua.port}
+        await self._open_edges()
         for path in self._played:
             await self._open(path)
         for disturbed in self._disturbed.values():
@@ -120,6 +125,8 @@ class Plant:
         wait_s = self._spec.opcua.await_client_s if self._spec.opcua else 0.0
         if self._opcua and wait_s and not await self._opcua.followed(wait_s):
             raise SourceError(f"no OPC UA client monitors every variable of {self._opcua.url} after {wait_s:g} s")
+        for edge in self._edges.values():
+            await edge.followed(_HOST_S)
         if self._spec.replay and self._mqtt:
             told = self._spec.replay
             await replay(told.path, told.asset, self._mqtt.publish, ends_at_ns=told.ends_at_ns)
@@ -136,6 +143,8 @@ class Plant:
         for disturbed in self._disturbed.values():
             for message in disturbed.rest():
                 await self._mqtt_publish(message)
+        for edge in self._edges.values():
+            await edge.mend()
         await self._reached()
         if self._spec.disturbances:
             self._spec.disturbances.write_text(json.dumps(asdict(self.done)), encoding="utf-8")
@@ -158,6 +167,8 @@ class Plant:
         """Let what is under way arrive, note how far we came, close the wires. Returns the messages left behind."""
         if self._opcua:
             await self._opcua.delivered(_CLOSE_S)
+        for edge in self._edges.values():
+            await edge.stop()
         left = await self._mqtt.stop() if self._mqtt else 0
         if not left:
             self._journal.reached(self._cursor_ns)
@@ -183,7 +194,12 @@ class Plant:
         for number, fault in enumerate(self._spec.scenario.faults):
             if fault.kind not in WIRE_FAULTS or number in self._asked:
                 continue
-            if fault.window_ns(self._spec.epoch_ns)[0] < self._cursor_ns:
+            start_ns, end_ns = fault.window_ns(self._spec.epoch_ns)
+            if fault.kind == "uplink-lost":
+                for edge in self._edges.values() if start_ns < self._cursor_ns else ():
+                    await (edge.cut() if self._cursor_ns < end_ns else edge.mend())
+                self._asked |= {number} if self._cursor_ns >= end_ns else set()
+            elif start_ns < self._cursor_ns:
                 self._asked.add(number)
                 if fault.kind in ("server-restart", "renumbered"):
                     if self._opcua:
@@ -201,6 +217,13 @@ class Plant:
         timeline = Timeline(self._life(path))
         past = timeline.until(self._cursor_ns)
         asset = self._played[path]
+        if isinstance(asset, SparkplugMachine):
+            edge = self._edges[asset.group]
+            in_force = {metric: (time_ns, metric, value) for time_ns, metric, value in past}
+            in_force |= {metric: (t, metric, value) for t, metric, value in timeline.until(self._cursor_ns + 1)}
+            edge.begin(path, in_force.values(), self._cursor_ns)
+            self._assets[path] = _Asset(timeline, partial(self._forward, edge, path))
+            return
         if asset.kind != "opcua":
             to_messages = report_messages if asset.kind == "printer" else value_messages
             faults = _concerning(self._spec.scenario.faults, asset.kind)
@@ -216,6 +239,24 @@ class Plant:
         self._assets[path] = _Asset(timeline, partial(self._write, path))
         await self._write(path, timeline.until(self._cursor_ns + 1))
 
+    async def _open_edges(self) -> None:
+        """An edge node for each line whose machines speak Sparkplug."""
+        lines: dict[str, dict[str, tuple[str, Sequence[str]]]] = {}
+        for asset in self._played.values():
+            if isinstance(asset, SparkplugMachine):
+                lines.setdefault(asset.group, {})[asset.device] = asset.path, asset.metrics
+        for group, devices in lines.items():
+            assert self._spec.mqtt
+            host = self._spec.mqtt.sparkplug_host
+            primary = None if host is None else host.replace("{group}", group)
+            self._edges[group] = SparkplugEdge(
+                self._spec.mqtt.host, self._spec.mqtt.port, group, "gateway", devices, self._journal.add, primary
+            )
+            await self._edges[group].start()
+
+    async def _forward(self, edge: SparkplugEdge, path: str, events: list[Event], until_ns: int) -> None:
+        edge.publish(path, events, until_ns)
+
     async def _advance(self, end_ns: int) -> None:
         """Publish every event before `end_ns`."""
         async with asyncio.TaskGroup() as wires:
@@ -228,6 +269,8 @@ class Plant:
     async def _reached(self) -> None:
         if self._mqtt:
             await self._mqtt.settled()
+        for edge in self._edges.values():
+            await edge.settled()
         self._journal.reached(self._cursor_ns)
 
     async def _write(self, path: str, events: list[Event], _until_ns: int = 0) -> None:

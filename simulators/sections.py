@@ -4,10 +4,12 @@ A section is turned into the process it describes (`model`) and says how the ass
 sockets: those are in simulators.plant.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from simulators import packml
 from simulators.link import LinkModel
 from simulators.machine import Duration, Gauge, Hazard, Loss, MachineModel, Product
 from simulators.work_calendar import WorkCalendar
@@ -141,7 +143,13 @@ class _Machine(Section):
             takes_from=self.takes_from,
             buffer=self.buffer,
             tells_reasons=not isinstance(self, Printer),
+            merges=self._merges,
+            counts_scrap=isinstance(self, SparkplugMachine),
         )
+
+    @property
+    def _merges(self) -> Mapping[MachineState, MachineState]:
+        return {}
 
 
 class OpcUaMachine(_Machine):
@@ -160,6 +168,30 @@ class Printer(_Machine):
     """A machine that speaks MQTT in whole reports, `printers/<name>/report`, and has no words for reasons."""
 
     kind: Literal["printer"]
+
+
+class SparkplugMachine(_Machine):
+    """A machine of a packaging line that speaks PackML over Sparkplug B: a device of its line's edge node."""
+
+    kind: Literal["sparkplug"]
+
+    @property
+    def _merges(self) -> Mapping[MachineState, MachineState]:
+        return packml.ONE_WORD
+
+    @property
+    def group(self) -> str:
+        """The Sparkplug group: its line."""
+        return self.path.rpartition("/")[0].replace("/", ".")
+
+    @property
+    def device(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What it tells, by name in the glossary."""
+        return ("state", "reason", "product", "parts", "parts_scrap", self.meter.metric)
 
 
 class Link(Section):

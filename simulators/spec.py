@@ -18,6 +18,10 @@ class MqttSpec(Section):
 
     host: str = Field("127.0.0.1", description="name or address of the broker")
     port: int = Field(ge=1, le=65535, description="port of the broker")
+    sparkplug_host: str | None = Field(
+        None,
+        description="primary host application that Sparkplug edge nodes wait for, with {group}; none: for nobody",
+    )
 
 
 class OpcUaSpec(Section):

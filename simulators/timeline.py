@@ -18,7 +18,7 @@ GAUGE_DECIMALS: Final = 1
 
 
 def machine_events(model: MachineModel, seed: int, born_ns: int) -> Iterator[Event]:
-    """All that a machine reports from birth on, for ever: state, reason, product, parts, parts_good, its gauge."""
+    """All that a machine reports from birth on, for ever: state, reason, product, counters, its gauge."""
     return told(facts(model, seed, born_ns // NS_PER_MS), model, seed, born_ns)
 
 
@@ -33,9 +33,10 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
     tick_ns = born_ns
     mean, deviation = 0.0, 0.0
     state, reason = -1, ""
-    made = good = 0
+    made = judged = 0
+    verdict = "parts_scrap" if model.counts_scrap else "parts_good"
     yield born_ns, "parts", 0
-    yield born_ns, "parts_good", 0
+    yield born_ns, verdict, 0
     for fact in life:
         time_ns = fact.at_ms * NS_PER_MS
         while tick_ns < time_ns:
@@ -44,8 +45,8 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
             tick_ns += every_ns
         if isinstance(fact, Turn):
             mean, deviation = gauge.levels.get(fact.state, (0.0, 0.0))
-            if fact.state != state:
-                state = fact.state
+            if model.told(fact.state) != state:
+                state = model.told(fact.state)
                 yield time_ns, "state", int(state)
             if fact.reason != reason:
                 reason = fact.reason
@@ -55,9 +56,9 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
         else:
             made += 1
             yield time_ns, "parts", made
-            if fact.good:
-                good += 1
-                yield time_ns, "parts_good", good
+            if fact.good != model.counts_scrap:
+                judged += 1
+                yield time_ns, verdict, judged
 
 
 class Timeline:

@@ -126,10 +126,19 @@ def test_nothing_is_lost_when_wires_break(faults: str) -> None:
 
 
 @pytest.mark.soak
+def test_a_sparkplug_gateway_stores_and_forwards() -> None:
+    """Broker, uplink and connection are lost one after the other, and the packaging line's figures are true."""
+    code, found = verify("packaging-line", "--hours", "3", "--faults", "broker-restart,uplink-lost,frozen,half-open")
+    assert (code, wrong(found)) == (0, set())
+    assert found["samples"]["ok"]
+    assert found["samples"]["lost"] == 0
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "scenario",
     ["demonstrator", "good-week", "dying-spindle", "starved-line", "handover-storm", "wrong-reference-cycle",
-     "two-products", "dst-night"],
+     "two-products", "dst-night", "packaging-line"],
 )  # fmt: skip
 def test_every_scenario_of_the_library_is_true(scenario: str) -> None:
     """The whole library, whole."""

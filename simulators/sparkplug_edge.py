@@ -1,0 +1,376 @@
+"""A simulated Sparkplug B edge node: births with aliases, data in order, rebirth, death, store and forward.
+
+Invariants. `seq` counts every message but the death; `bdSeq` every CONNECT. Data go out only after the births of this
+session, and, with a primary host, only while that says that it is online. What could not be sent, and what was sent
+in the last seconds before a connection or the primary host was lost (QoS 0: nobody acknowledged it), goes out after the
+next births as historical. An event is accepted when the broker has acknowledged a message that was sent after it.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from simulators.machine import NS_PER_MS
+from simulators.packml import STATE_CURRENT
+from simulators.sparkplug_payload import (
+    BD_SEQ,
+    BOOLEAN,
+    DOUBLE,
+    INT32,
+    INT64,
+    REBIRTH,
+    STRING,
+    UINT64,
+    TypedValue,
+    asks_for_birth,
+    metric,
+    payload,
+)  # fmt: skip
+from simulators.timeline import Event, Value
+from telemetry.errors import SourceError
+from telemetry.glossary import METRICS
+
+NAMES: Final = {
+    "state": "Status/StateCurrent",
+    "product": "Status/Product",
+    "parts": "Admin/ProdProcessedCount",
+    "parts_scrap": "Admin/ProdDefectiveCount",
+    "reason": "Admin/StopReason",
+    "order": "Status/Order",
+}
+"""PackTags by metric of the glossary; others are `Measurement/<metric>`."""
+
+_TYPES: Final = {"state": INT32, "counter": UINT64, "gauge": DOUBLE, "word": STRING, "event": DOUBLE}
+_MOST: Final = 100
+"""Values in one message."""
+
+_AGAIN_S: Final = 20.0
+"""A host that is lost without a word is missed after its keep-alive [s]; what was sent since is sent again."""
+
+_KEEPALIVE_S: Final = 3
+_SEQUENCE: Final = 256
+
+
+def name_of(metric_name: str) -> str:
+    """What the edge node calls a metric of the glossary."""
+    return NAMES.get(metric_name, f"Measurement/{metric_name}")
+
+
+@dataclass(slots=True)
+class _Told:
+    """An event on its way."""
+
+    asset: str
+    event: Event
+    historical: bool = False
+    accepted: bool = False
+    sent_s: float = 0.0
+
+
+class SparkplugEdge:
+    """One edge node and its devices. `devices`: name of each, its asset and its metrics."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        group: str,
+        edge: str,
+        devices: Mapping[str, tuple[str, Sequence[str]]],
+        accepted: Callable[[str, Iterable[Event]], None],
+        primary_host: str | None = None,
+    ) -> None:
+        self._address: Final = host, port
+        self._group, self._edge = group, edge
+        self._devices: Final = {asset: device for device, (asset, _) in devices.items()}
+        names = [(asset, name) for asset, metrics in devices.values() for name in metrics]
+        self._aliases: Final = {key: number for number, key in enumerate(names, 1)}
+        self._accepted: Final = accepted
+        self._primary: Final = primary_host
+        self._client: Client | None = None
+        self._bd_seq = -1
+        self._seq = 0
+        self._connected = self._begun = self._born = self._cut = False
+        self._host_online = threading.Event() if primary_host is not None else None
+        self._host_said_ms = -1
+        self._waiting: deque[_Told] = deque()
+        self._sent: deque[_Told] = deque()
+        self._proofs: dict[int, list[_Told]] = {}
+        self._in_force: dict[tuple[str, str], tuple[int, Value]] = {}
+        self._now_ms = 0
+        self._changed = asyncio.Event()
+        self.rebirths = 0
+        """How often a host asked for births."""
+
+    async def start(self, timeout_s: float = 5.0) -> None:
+        """Connect. Raises SourceError when the broker does not answer in time [s]."""
+        self._loop = asyncio.get_running_loop()
+        self._connect()
+        if not await self._until(lambda: self._connected, timeout_s):
+            host, port = self._address
+            raise SourceError(f"no MQTT broker answers at {host}:{port} within {timeout_s:g} s")
+
+    def begin(self, asset: str, in_force: Iterable[Event], now_ns: int) -> None:
+        """What is in force before anything is told: it stands in the first birth."""
+        self._now_ms = max(self._now_ms, now_ns // NS_PER_MS)
+        for time_ns, name, value in in_force:
+            self._in_force[asset, name] = time_ns, value
+
+    async def followed(self, seconds: float) -> None:
+        """Let it speak; return once the births are out.
+
+        Raises SourceError when the primary host is not online within so long [s].
+        """
+        self._begun = True
+        self._pump()
+        if not await self._until(lambda: self._born, seconds):
+            raise SourceError(f"the Sparkplug host application {self._primary!r} is not online after {seconds:g} s")
+
+    def publish(self, asset: str, events: Iterable[Event], now_ns: int) -> None:
+        """Tell events of a device, now or when it can be done. `now_ns`: the device's clock [ns]."""
+        self._now_ms = max(self._now_ms, now_ns // NS_PER_MS)
+        for event in events:
+            time_ns, name, value = event
+            self._in_force[asset, name] = time_ns, value
+            self._waiting.append(_Told(asset, event, historical=not self._born))
+        self._pump()
+
+    async def settled(self) -> None:
+        """Return once the broker has everything, or the uplink was cut on purpose."""
+        await self._until(lambda: self._cut or not (self._waiting or self._proofs), None)
+
+    async def cut(self) -> None:
+        """The uplink is lost: the broker publishes the will, and what happens is kept."""
+        self._cut = True
+        await self._disconnect(with_will=True)
+
+    async def mend(self) -> None:
+        """The uplink is back."""
+        if self._cut:
+            self._cut = False
+            self._connect()
+
+    async def stop(self) -> None:
+        """Say NDEATH and leave."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.settled(), 2.0)
+        if self._born and self._client is not None:
+            self._client.publish(self._topic("NDEATH"), self._death(), qos=1).wait_for_publish(1.0)
+        await self._disconnect(with_will=False)
+
+    # the session
+
+    def _connect(self) -> None:
+        self._bd_seq = (self._bd_seq + 1) % _SEQUENCE
+        client = Client(
+            CallbackAPIVersion.VERSION2, f"{self._group}-{self._edge}", protocol=MQTTProtocolVersion.MQTTv5,
+        )  # fmt: skip
+        client.reconnect_delay_set(1, 1)
+        client.will_set(self._topic("NDEATH"), self._death(), qos=1)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves this one class untyped
+        connect.SessionExpiryInterval = 0
+        client.connect_async(*self._address, keepalive=_KEEPALIVE_S, properties=connect)
+        client.loop_start()
+        self._client = client
+
+    async def _disconnect(self, *, with_will: bool) -> None:
+        client, self._client = self._client, None
+        self._lost()
+        if client is not None:
+            client.on_disconnect = None
+            reason = ReasonCode(PacketTypes.DISCONNECT, identifier=0x04 if with_will else 0x00)
+            client.disconnect(reasoncode=reason)
+            await asyncio.to_thread(client.loop_stop)
+
+    def _up(self) -> None:
+        self._connected = True
+        self._pump()
+
+    def _lost(self) -> None:
+        """What nobody has confirmed goes out again, as history."""
+        self._connected = self._born = False
+        since = time.monotonic() - _AGAIN_S
+        again = [told for told in self._sent if told.sent_s >= since or not told.accepted]
+        for told in (*again, *self._waiting):
+            told.historical = True
+        self._waiting.extendleft(reversed(again))
+        self._sent.clear()
+        self._proofs.clear()
+        self._changed.set()
+
+    def _hear_host(self, message: bytes) -> None:
+        with suppress(ValueError, KeyError, TypeError):
+            said = json.loads(message)
+            online, stamp = bool(said["online"]), int(said["timestamp"])
+            if stamp < self._host_said_ms or self._host_online is None:
+                return
+            self._host_said_ms = stamp
+            if online:
+                self._host_online.set()
+                self._pump()
+            elif self._host_online.is_set():
+                self._host_online.clear()
+                self._loop.create_task(self._host_gone(), name="Sparkplug host gone")
+
+    async def _host_gone(self) -> None:
+        """The specification's way: say that we die, disconnect, and come back to wait for the host."""
+        if self._client is not None and self._born:
+            self._client.publish(self._topic("NDEATH"), self._death(), qos=1)
+        await self._disconnect(with_will=False)
+        if not self._cut:
+            self._connect()
+
+    def _rebirth(self) -> None:
+        self.rebirths += 1
+        if self._born:
+            for told in self._waiting:
+                told.historical = True
+            self._give_birth()
+
+    # what is said
+
+    def _pump(self) -> None:
+        online = self._host_online is None or self._host_online.is_set()
+        if not (self._begun and self._connected and online and self._client is not None):
+            return
+        if not self._born:
+            self._born = True
+            self._give_birth()
+        batch: list[_Told] = []
+        while self._waiting:
+            told = self._waiting.popleft()
+            if batch and (batch[0].asset != told.asset or len(batch) >= _MOST):
+                self._data(batch)
+                batch = []
+            batch.append(told)
+        if batch:
+            self._data(batch)
+        unproved = [told for told in self._sent if not told.accepted]
+        if unproved:
+            proof = self._client.publish(f"km0/sent/{self._group}/{self._edge}", b"", qos=1)
+            self._proofs[proof.mid] = unproved
+        self._changed.set()
+
+    def _give_birth(self) -> None:
+        self._seq = 0
+        node = [
+            metric(TypedValue(INT64, self._bd_seq), name=BD_SEQ, time_ms=self._now_ms, birth=True),
+            metric(TypedValue(BOOLEAN, value=False), name=REBIRTH, time_ms=self._now_ms, birth=True),
+        ]
+        self._say("NBIRTH", node)
+        for asset in self._devices:
+            metrics = []
+            for (owner, name), alias in self._aliases.items():
+                if owner != asset:
+                    continue
+                time_ns, value = self._in_force.get((asset, name), (self._now_ms * NS_PER_MS, None))
+                typed = TypedValue(_TYPES[METRICS[name].kind], _raw(name, value))
+                metrics.append(metric(typed, name=name_of(name), alias=alias, time_ms=time_ns // NS_PER_MS, birth=True))
+                if value is not None:
+                    self._sent.append(_Told(asset, (time_ns, name, value), sent_s=time.monotonic()))
+            self._say("DBIRTH", metrics, asset)
+
+    def _data(self, batch: list[_Told]) -> None:
+        metrics = []
+        for told in batch:
+            time_ns, name, value = told.event
+            typed = TypedValue(_TYPES[METRICS[name].kind], _raw(name, value))
+            alias = self._aliases[told.asset, name]
+            metrics.append(metric(typed, alias=alias, time_ms=time_ns // NS_PER_MS, historical=told.historical))
+            told.sent_s = time.monotonic()
+            self._sent.append(told)
+        self._say("DDATA", metrics, batch[0].asset)
+
+    def _say(self, kind: str, metrics: list[bytes], asset: str | None = None) -> None:
+        assert self._client is not None
+        topic = self._topic(kind) + (f"/{self._devices[asset]}" if asset is not None else "")
+        self._client.publish(topic, payload(metrics, time_ms=self._now_ms, seq=self._seq), qos=0)
+        self._seq = (self._seq + 1) % _SEQUENCE
+
+    def _topic(self, kind: str) -> str:
+        return f"spBv1.0/{self._group}/{kind}/{self._edge}"
+
+    def _death(self) -> bytes:
+        return payload([metric(TypedValue(INT64, self._bd_seq), name=BD_SEQ, birth=True)])
+
+    def _proved(self, mid: int) -> None:
+        for told in self._proofs.pop(mid, ()):
+            if not told.accepted:
+                told.accepted = True
+                self._accepted(told.asset, (told.event,))
+        since = time.monotonic() - _AGAIN_S
+        while self._sent and self._sent[0].accepted and self._sent[0].sent_s < since:
+            self._sent.popleft()
+        self._changed.set()
+
+    async def _until(self, reached: Callable[[], bool], seconds: float | None) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not reached():
+                    self._changed.clear()
+                    await self._changed.wait()
+        return reached()
+
+    # paho calls these on its own thread; a client that was left says nothing any more
+
+    def _on_connect(
+        self, client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            return
+        client.subscribe(self._topic("NCMD"), qos=1)
+        if self._primary is not None:
+            client.subscribe(f"spBv1.0/STATE/{self._primary}", qos=1)
+        self._loop.call_soon_threadsafe(self._from, client, self._came_up)
+
+    def _on_disconnect(
+        self, client: Client, _data: Any, _flags: DisconnectFlags, _reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        # paho connects again by itself; the will of that CONNECT is another one
+        self._bd_seq = (self._bd_seq + 1) % _SEQUENCE
+        client.will_set(self._topic("NDEATH"), self._death(), qos=1)
+        self._loop.call_soon_threadsafe(self._from, client, self._went_down)
+
+    def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
+        body = bytes(message.payload)
+        if message.topic.startswith("spBv1.0/STATE/"):
+            self._loop.call_soon_threadsafe(self._from, client, self._hear_host, body)
+        elif asks_for_birth(body):
+            self._loop.call_soon_threadsafe(self._from, client, self._rebirth)
+
+    def _on_publish(
+        self, client: Client, _data: Any, mid: int, _reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._from, client, self._proved, mid)
+
+    def _from(self, client: Client, act: Callable[..., None], *arguments: Any) -> None:
+        if client is self._client:
+            act(*arguments)
+
+    def _came_up(self) -> None:
+        self._up()
+        self._changed.set()
+
+    def _went_down(self) -> None:
+        self._lost()
+
+
+def _raw(name: str, value: Value | None) -> Value | None:
+    """A value as the wire has it: states are PackML's."""
+    return STATE_CURRENT[int(value)] if name == "state" and value is not None else value
