@@ -29,9 +29,16 @@ LOADS: Final = (
     Load("JSON", qos=0, messages=200_000),
     Load("JSON, backlog", qos=1, backlog=True),
     Load("JSON", qos=1, topics=10_000),
+    Load("JSON", qos=0, topics=10_000),
     Load("JSON, 10 readings per message", qos=1, readings=10, messages=20_000),
+    Load("JSON, 10 readings per message", qos=0, readings=10, messages=20_000),
     Load("value", qos=1, dialect="value"),
-    Load("Sparkplug, 10 metrics per message", qos=0, dialect="sparkplug", readings=10, messages=60_000),
+    Load("value", qos=0, dialect="value"),
+    Load("value", qos=1, dialect="value", topics=10_000),
+    Load("Sparkplug, 1 metric per message", qos=0, dialect="sparkplug"),
+    Load("Sparkplug, 10 metrics per message", qos=0, dialect="sparkplug", readings=10),
+    Load("Sparkplug, 10 metrics per message", qos=1, dialect="sparkplug", readings=10),
+    Load("Sparkplug, 10 metrics per message", qos=0, dialect="sparkplug", readings=10, topics=10_000),
 )
 
 

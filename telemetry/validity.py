@@ -1,7 +1,7 @@
 """The gate between a decoder and `put`: is this sample something the house can keep?"""
 
 import math
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from datetime import UTC, datetime
 from time import time_ns
 from typing import Final
@@ -25,6 +25,28 @@ class Gate:
     def __init__(self, assets: Container[str], now_ns: Callable[[], int] = time_ns) -> None:
         self._assets = assets
         self._now_ns = now_ns
+
+    def sift(self, samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:
+        """Those that are good to keep, and the reasons against the others: what `refusal` says, in half the time."""
+        good: list[Sample] = []
+        reasons: list[str] = []
+        assets, latest_ns = self._assets, self._now_ns() + FUTURE_NS
+        for sample in samples:
+            metric, value = METRICS.get(sample.metric), sample.value
+            if (
+                metric is not None
+                and metric.minimum <= value <= metric.maximum
+                and EARLIEST_NS <= sample.time_ns <= latest_ns
+                and value - value == 0  # neither infinite nor NaN
+                and len(sample.text) <= MAX_TEXT
+                and sample.asset in assets
+            ):
+                good.append(sample)
+            elif reason := self.refusal(sample):
+                reasons.append(reason)
+            else:  # the clock went on meanwhile
+                good.append(sample)
+        return good, reasons
 
     def refusal(self, sample: Sample) -> str | None:
         """The reason to set the sample aside, in words its owner can act on; None when it is good to keep."""

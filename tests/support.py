@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,12 @@ class Mosquitto:
         self._end(kill=True)
 
     def _end(self, *, kill: bool) -> None:
-        if self.process is not None:
+        if self.process is None:
+            return
+        while True:
             (self.process.kill if kill else self.process.terminate)()
-            self.process.wait(10)
-            self.process = None
+            with suppress(subprocess.TimeoutExpired):
+                # It answers connections a moment before it would act on a signal: that one is lost, the next is not.
+                self.process.wait(2)
+                break
+        self.process = None

@@ -11,7 +11,6 @@ Invariants:
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from time import monotonic, time_ns
@@ -198,17 +197,13 @@ class MqttCollector:
         samples += good
         return errors
 
-    def _sorted(self, readings: Iterable[Sample | MessageError]) -> tuple[list[Sample], list[MessageError]]:
+    def _sorted(self, readings: list[Sample | MessageError]) -> tuple[list[Sample], list[MessageError]]:
         """The readings that may be kept, and why the others may not."""
-        samples, errors = [], []
-        for reading in readings:
-            if isinstance(reading, MessageError):
-                errors.append(reading)
-            elif refusal := self._gate.refusal(reading):
-                errors.append(MessageError(Fault.GATE, refusal))
-            else:
-                samples.append(reading)
-        return samples, errors
+        errors = [reading for reading in readings if isinstance(reading, MessageError)]
+        samples, reasons = self._gate.sift(
+            [reading for reading in readings if not isinstance(reading, MessageError)] if errors else readings  # type: ignore[arg-type]  # without errors all are samples
+        )
+        return samples, errors + [MessageError(Fault.GATE, reason) for reason in reasons]
 
     def _decoder(self, topic: str) -> Decoder | None:
         """The decoder of the first entry that matches, or None when none does."""

@@ -134,6 +134,13 @@ class Reader:
 
 
 _NUMERIC: Final = frozenset(name for name, metric in METRICS.items() if metric.kind not in ("word", "state"))
+
+
+def is_number(metric: str) -> bool:
+    """Whether the values of that metric are numbers and nothing else."""
+    return metric in _NUMERIC
+
+
 _EXACT: Final = 2**53
 _SPELLINGS: Final = 100
 

@@ -35,8 +35,16 @@ INT64: Final = 4
 BOOLEAN: Final = 11
 DATASET: Final = 16
 TEMPLATE: Final = 19
-_SIGNED_BITS: Final = {1: 8, 2: 16, 3: 32, 4: 64}
+SIGNED_BITS: Final = {1: 8, 2: 16, 3: 32, 4: 64}
 _INTEGERS: Final = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 13))
+NUMBER_FIELDS: Final = {
+    **dict.fromkeys((1, 2, 3, 5, 6, 7), "int_value"),
+    **dict.fromkeys((4, 8), "long_value"),
+    9: "float_value",
+    10: "double_value",
+}
+"""The field that holds a number of a data type."""
+
 TYPE_NAMES: Final = {16: "DataSet", 17: "Bytes", 18: "File", 19: "Template", 20: "PropertySet", 21: "PropertySetList"}
 _ARRAYS: Final = {22: "b", 23: "h", 24: "i", 25: "q", 26: "B", 27: "H", 28: "I", 29: "Q", 30: "f", 31: "d", 34: "Q"}
 
@@ -96,7 +104,7 @@ def value_of(metric: Any, datatype: int) -> object:
         raise MessageError(Fault.SYNTAX, "is a string that is not UTF-8")
     if field == "bytes_value":
         return _only_element(value, datatype)
-    bits = _SIGNED_BITS.get(datatype)
+    bits = SIGNED_BITS.get(datatype)
     if bits is not None and isinstance(value, int):
         value &= (1 << bits) - 1
         return value - (1 << bits) if value >> (bits - 1) else value

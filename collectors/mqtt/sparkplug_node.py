@@ -14,8 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from collectors.mqtt.decoder import Fault, MessageError
-from collectors.mqtt.mapping import Reader
-from collectors.mqtt.sparkplug_codec import BD_SEQ, INT64, TYPE_NAMES, quality_of, value_of
+from collectors.mqtt.mapping import Reader, is_number
+from collectors.mqtt.sparkplug_codec import (
+    BD_SEQ,
+    INT64,
+    NUMBER_FIELDS,
+    SIGNED_BITS,
+    TYPE_NAMES,
+    quality_of,
+    value_of,
+)
 from telemetry.glossary import holds
 from telemetry.samples import Quality, Sample
 
@@ -36,7 +44,10 @@ class Item(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """A metric that a birth described. `metric` is "" when the plant file asks nothing of it."""
+    """A metric that a birth described. `metric` is "" when the plant file asks nothing of it.
+
+    `field` is where its values lie when it is a plain number on both sides, of `bits` if signed; else "".
+    """
 
     name: str
     device: str
@@ -45,6 +56,8 @@ class _Known:
     metric: str
     last_ns: int = 0
     stale: bool = False
+    field: str = ""
+    bits: int = 0
 
 
 class EdgeNode:
@@ -149,7 +162,7 @@ class EdgeNode:
         if item.device and item.device not in self._born:
             self.wants_rebirth = True
             return [MessageError(Fault.SHAPE, f"DDATA of {item.device!r} came before its DBIRTH, which is asked for")]
-        return list(self._data(item))
+        return self._data(item)
 
     def _node_birth(self, item: Item) -> Answer:
         bd_seq = _bd_seq(item.payload)
@@ -191,6 +204,9 @@ class EdgeNode:
             before = self._named.get((item.device, metric.name))
             asset, mapped = self._mapped(item.device, metric.name)
             known = _Known(metric.name, item.device, metric.datatype, asset, mapped)
+            if is_number(mapped):
+                known.field = NUMBER_FIELDS.get(metric.datatype, "")
+                known.bits = SIGNED_BITS.get(metric.datatype, 0)
             if before is not None:
                 known.last_ns = before.last_ns
             self._named[item.device, metric.name] = known
@@ -202,17 +218,45 @@ class EdgeNode:
             elif mapped:
                 yield from self._read(known, metric, item, birth=True)
 
-    def _data(self, item: Item) -> Iterator[Sample | MessageError]:
+    def _data(self, item: Item) -> Answer:
+        answer: Answer = []
+        aliases = self._aliases
         for metric in item.payload.metrics:
-            if metric.HasField("alias"):
-                known, called = self._aliases.get(metric.alias), f"alias {metric.alias}"
-            else:
-                known, called = self._named.get((item.device, metric.name)), repr(metric.name)
+            alias = metric.alias
+            known = (
+                aliases.get(alias) if alias or metric.HasField("alias") else self._named.get((item.device, metric.name))
+            )
             if known is None:
                 self.wants_rebirth = True
-                yield MessageError(Fault.SHAPE, f"{called} is in no birth: births are asked for")
+                called = f"alias {alias}" if metric.HasField("alias") else repr(metric.name)
+                answer.append(MessageError(Fault.SHAPE, f"{called} is in no birth: births are asked for"))
+            elif known.field and (sample := self._number(known, metric, item.received_ns)) is not None:
+                answer.append(sample)
             elif known.metric:
-                yield from self._read(known, metric, item, birth=False)
+                answer += self._read(known, metric, item, birth=False)
+        return answer
+
+    def _number(self, known: _Known, metric: Any, received_ns: int) -> Sample | None:
+        """The commonest value, a number that came with its time, short and quick; None where `_read` must look.
+
+        `_read` says the same of it: here is speed, there is meaning.
+        """
+        field, time_ms = known.field, metric.timestamp
+        if not (time_ms and metric.HasField(field)) or metric.HasField("properties"):
+            return None
+        if metric.is_null or metric.is_historical:
+            return None
+        value, bits = getattr(metric, field), known.bits
+        if bits:
+            value &= (1 << bits) - 1
+            if value >> (bits - 1):
+                value -= 1 << bits
+        time_ns = time_ms * MS_NS
+        if time_ns > known.last_ns:
+            known.last_ns = time_ns
+        known.stale = False
+        number = value * self._scale + self._offset
+        return Sample(time_ns, known.asset, known.metric, number, "", Quality.GOOD, received_ns)
 
     def _read(self, known: _Known, metric: Any, item: Item, *, birth: bool) -> Iterator[Sample | MessageError]:
         quality = _severity(quality_of(metric))

@@ -72,12 +72,15 @@ def test_the_gate_refuses_what_cannot_be_kept_and_says_why(sample: Sample, words
     reason = GATE.refusal(sample)
     assert reason is not None
     assert words in reason
+    assert GATE.sift([sample]) == ([], [reason])
 
 
 def test_the_gate_lets_through_an_hour_of_clock_skew() -> None:
     """A publisher in the wrong time zone is kept, with its own time, so that the skew can be seen."""
     for hours in (-1, 0, 1):
-        assert GATE.refusal(Sample(NOW_NS + hours * 3600 * SECOND_NS, ASSET, "state", 3.0)) is None
+        sample = Sample(NOW_NS + hours * 3600 * SECOND_NS, ASSET, "state", 3.0)
+        assert GATE.refusal(sample) is None
+        assert GATE.sift([sample, sample]) == ([sample, sample], [])
 
 
 def test_a_ratio_without_knowledge_is_not_a_number() -> None:
