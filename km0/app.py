@@ -45,6 +45,8 @@ class Platform:
     """Identities that the store held before anything ran; 0 unless they were to be counted."""
     address: str | None
     """Where the web app is reached; None without a [web] section."""
+    welcome: str | None = None
+    """Where the first administrator sets a password; None without [web.accounts], or once somebody has one."""
 
     async def connected(self) -> None:
         """Return once every collector has its source. Raises SourceError with what they say when they do not."""
@@ -103,9 +105,9 @@ async def running(
             if platforms:
                 told = report(platforms, health, spool, file.spool.max_bytes)
                 kept.append(keepers.create_task(told, name="self report"))
-            address = None
+            address = welcome = None
             if file.web is not None:
-                serving, address = await _serve(keepers, file, store, health, spool)
+                serving, address, welcome = await _serve(keepers, file, store, health, spool)
                 kept.append(serving)
             async with asyncio.TaskGroup() as sources:
                 collecting = [
@@ -116,7 +118,7 @@ async def running(
                     for collector in (section.build(file.plant, health) for section in file.collectors)
                 ]
                 components = [health.component(section.name) for section in file.collectors]
-                yield Platform(health, spool, store, components, held, address)
+                yield Platform(health, spool, store, components, held, address, welcome)
                 for task in collecting:
                     task.cancel()
             for task in kept:
@@ -127,7 +129,7 @@ async def running(
 
 async def _serve(
     keepers: asyncio.TaskGroup, file: PlantFile, store: Store, health: Health, spool: Spool
-) -> tuple[asyncio.Task[None], str]:
+) -> tuple[asyncio.Task[None], str, str | None]:
     from dashboards.web.app import create_app
     from dashboards.web.context import WebContext
     from dashboards.web.server import serve
@@ -141,4 +143,5 @@ async def _serve(
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     if not reached.done():
         await task  # it could not be served: raises why
-    return task, reached.result()
+    address = reached.result()
+    return task, address, address + app.state.welcome if app.state.welcome else None

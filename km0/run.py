@@ -30,6 +30,10 @@ async def _run(file: PlantFile) -> None:
     async with running(file) as platform:
         if platform.address:
             err.print(f"the plant is shown at [bold]{platform.address}[/]  (Ctrl-C ends)")
+        if platform.welcome:
+            err.print(
+                f"the first administrator sets a password at {platform.welcome}  (once, for two days)", markup=False
+            )
         await stop.wait()
         err.print("ending: what was acknowledged is on disk")
 

@@ -1,9 +1,11 @@
-"""The web app, put together. It only reads: no route changes anything."""
+"""The web app, put together. Of the plant it only reads; what it writes are accounts."""
 
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
@@ -21,6 +23,9 @@ from dashboards.web import (
     prometheus,
     streams,
 )
+from dashboards.web.accounts import pages as accounts
+from dashboards.web.accounts import walls
+from dashboards.web.accounts.book import Book
 from dashboards.web.context import WebContext
 from dashboards.web.live import Live
 from dashboards.web.now import PlantReader
@@ -40,11 +45,16 @@ OEE (TRS) of machines and latency of network links, on one time axis, each figur
 
 
 def create_app(context: WebContext) -> FastAPI:
-    """The app over what it is given. `app.state.live.close()` ends its event streams (`server.serve` calls it)."""
+    """The app over what it is given. `app.state.close()` ends its event streams and lets go of its files
+    (`server.serve` calls it); `app.state.welcome`: the path of the first administrator's link, while there is nobody.
+
+    Raises ConfigError when the accounts cannot be kept.
+    """
     reader = PlantReader(context)
     renderer = Renderer(context.plant)
     rendered = pages.Pages(context, reader, renderer)
     live = Live(rendered.view, context.config.refresh_s, context.config.max_streams)
+    book = _book(context)
     app = FastAPI(
         title="KM0 Telemetry",
         description=DESCRIPTION,
@@ -53,30 +63,65 @@ def create_app(context: WebContext) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         middleware=[Middleware(Guard, config=context.config)],
+        dependencies=[Depends(walls.Walls(book))],
     )
-    app.state.live = live
     app.state.renderer = renderer
+    link = book.first_link() if book is not None else None
+    app.state.welcome = None if link is None else f"welcome/{link}"
     problems.install(app, HEADERS)
-    app.include_router(streams.router(live))
-    app.include_router(api.router(context, reader))
+    app.add_exception_handler(walls.LoginNeeded, _to_login)
     lost = page_losses.Reader(context)
-    for routes in (
+    routers = [
+        streams.router(live),
+        api.router(context, reader),
         pages.router(rendered),
         page_losses.router(context, lost, renderer),
         page_network.router(context, page_network.Reader(context), renderer),
         page_data.router(context, lost, reader, renderer),
         page_settings.router(context, renderer),
-    ):
+        _programs(context),
+    ]
+    if book is not None and context.config.accounts is not None:
+        routers.append(accounts.router(book, context.config.accounts, renderer))
+    walls.check(routers)
+    for routes in routers:
         app.include_router(routes)
-    app.get("/static/vega.js", include_in_schema=False)(charts.answer)
+    app.mount("/static", _Static(directory=HERE / "static"))
+    _describe(app)
 
-    @app.get("/metrics", include_in_schema=False)
+    def close() -> None:
+        live.close()
+        if book is not None:
+            book.close()
+
+    app.state.close = close
+    app.state.routers = routers
+    app.state.book = book
+    return app
+
+
+def _book(context: WebContext) -> Book | None:
+    settings = context.config.accounts
+    if settings is None:
+        return None
+    path = context.config.folder / "accounts.sqlite"
+    return Book(path, settings.organisation, session_s=settings.session_hours * 3600, now_ns=context.now_ns)
+
+
+def _programs(context: WebContext) -> APIRouter:
+    """What programs fetch besides the API."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/metrics")
     async def metrics() -> Response:
         return Response(prometheus.exposition(context.health), media_type=prometheus.CONTENT_TYPE)
 
-    app.mount("/static", _Static(directory=HERE / "static"))
-    _describe(app)
-    return app
+    routes.get("/static/vega.js")(charts.answer)
+    return routes
+
+
+async def _to_login(request: Request, _: Exception) -> Response:
+    return RedirectResponse(walls.login_address(request), HTTPStatus.SEE_OTHER)
 
 
 class _Static(StaticFiles):

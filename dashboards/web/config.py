@@ -1,17 +1,28 @@
 """[web]: where the web app listens and to which names it answers."""
 
 import ipaddress
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from telemetry.config import Section
 
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\-]+$", max_length=255)]
 
 
+class AccountsConfig(Section):
+    """[web.accounts]: people log in. Without this section everybody on this machine, and nobody else, may see all."""
+
+    organisation: str = Field("KM0", min_length=1, max_length=100, description="the organisation that owns the plant")
+    session_hours: float = Field(12.0, gt=0, le=24 * 31, description="a session ends so long after the login [h]")
+    secure_cookies: bool = Field(
+        True, description="cookies over HTTPS only (or on this machine); false only on a network you trust"
+    )
+
+
 class WebConfig(Section):
-    """[web]. It has no login yet: it listens on this machine only, unless told otherwise."""
+    """[web]. Without [web.accounts] there is no login, and it listens on this machine only."""
 
     host: HostName = Field("127.0.0.1", description="address to listen on; only 127.0.0.1 is out of reach of others")
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes any free one")
@@ -19,6 +30,8 @@ class WebConfig(Section):
         ("localhost", "127.0.0.1", "::1"),
         description="names people may type to reach it; a request for any other is refused (DNS rebinding)",
     )
+    folder: Path = Field(Path(".km0/web"), description="where accounts and diagnoses are kept")
+    accounts: AccountsConfig | None = Field(None, description="people, their passwords and roles; without: no login")
     refresh_s: float = Field(1.0, ge=0.1, le=60, description="how often live pages get what changed [s]")
     max_streams: int = Field(200, ge=1, description="live pages and event streams served at once; more are refused")
 
@@ -34,6 +47,15 @@ class WebConfig(Section):
                 f'{value!r} is not an address; write "127.0.0.1", or "0.0.0.0" for every network'
             ) from None
         return value
+
+    @model_validator(mode="after")
+    def _walled(self) -> "WebConfig":
+        if self.accounts is None and not ipaddress.ip_address(self.host).is_loopback:
+            raise ValueError(
+                f"host {self.host} is in reach of others, and nobody has to log in: add a section [web.accounts], "
+                'or listen on this machine only with host = "127.0.0.1"'
+            )
+        return self
 
     def answers_to(self, host_header: str) -> bool:
         """Whether a Host header names us: it does without its port, and in any case of letters."""

@@ -11,6 +11,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from dashboards.web import draw, figures
+from dashboards.web.accounts.identity import OPEN, Identity
 from dashboards.web.formats import Formats
 from dashboards.web.looks import DEFINITIONS, LOOKS
 from dashboards.web.texts import LANGUAGES, Language, mark, preferred, translations
@@ -21,15 +22,15 @@ from telemetry.samples import SECOND_NS
 HERE: Final = Path(__file__).parent
 COOKIE: Final = "km0_lang"
 ROOMS: Final = (
-    ("/", mark("Plant now")),
-    ("/losses", mark("Losses")),
-    ("/network", mark("5G network")),
-    ("/data", mark("Data quality")),
-    ("/deadletters", mark("Dead letters")),
-    ("/definitions", mark("Definitions")),
-    ("/settings", mark("Settings")),
+    ("/", mark("Plant now"), True),
+    ("/losses", mark("Losses"), True),
+    ("/network", mark("5G network"), True),
+    ("/data", mark("Data quality"), True),
+    ("/deadletters", mark("Dead letters"), True),
+    ("/definitions", mark("Definitions"), False),
+    ("/settings", mark("Settings"), True),
 )
-"""The pages of the navigation: address and name."""
+"""The pages of the navigation: address, name, whether it shows the plant."""
 YEAR_S: Final = 365 * 24 * 3600
 
 
@@ -41,6 +42,14 @@ class Asked:
     path: str
     query: tuple[tuple[str, str], ...] = ()
     chosen: bool = False
+    who: Identity | None = OPEN
+
+    @property
+    def rooms(self) -> list[tuple[str, str]]:
+        """The pages that are open to whoever asks: address and name."""
+        if self.who is None:
+            return []
+        return [room[:2] for room in ROOMS if self.who.owns_plant or not room[2]]
 
     def address(self, **changed: str) -> str:
         """This page again, with some of its parameters changed; "" takes one out."""
@@ -58,7 +67,7 @@ def asked(
     """What a route of a page needs to know of its request."""
     kept = tuple((key, value) for key, value in request.query_params.multi_items() if key != "lang")
     language = preferred(lang, request.cookies.get(COOKIE), request.headers.get("accept-language", ""))
-    return Asked(language, request.url.path, kept, lang in LANGUAGES)
+    return Asked(language, request.url.path, kept, lang in LANGUAGES, getattr(request.state, "identity", None))
 
 
 Page = Annotated[Asked, Depends(asked)]
@@ -101,7 +110,6 @@ class Renderer:
             definitions=DEFINITIONS,
             factors=figures.FACTORS,
             metrics=METRICS,
-            rooms=ROOMS,
             draw=draw,
             SECOND_NS=SECOND_NS,
         )

@@ -1,6 +1,7 @@
 """What every answer carries, and which requests are refused before any route sees them."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -57,8 +58,21 @@ class Guard:
                 Request(scope), 421, "unknown-host", f"Not served under {host[:100]!r}: add it to `hosts` of [web]."
             )
             await refusal(scope, receive, send_with_headers)
+        elif scope["method"] not in ("GET", "HEAD", "OPTIONS") and _from_elsewhere(Headers(scope=scope), self._config):
+            refusal = problems.answer(
+                Request(scope), 403, "other-site", "This was sent from a page of another site: it changes nothing here."
+            )
+            await refusal(scope, receive, send_with_headers)
         elif len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET:
             refusal = problems.answer(Request(scope), 414, "address-too-long", f"More than {MAX_TARGET} bytes.")
             await refusal(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
+
+
+def _from_elsewhere(headers: Headers, config: WebConfig) -> bool:
+    """Whether a browser says that a page of another site sent this (CSRF). Programs say nothing of the kind."""
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return True
+    origin = headers.get("origin")
+    return origin is not None and not config.answers_to(urlsplit(origin).netloc)

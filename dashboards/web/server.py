@@ -86,7 +86,7 @@ async def serve(app: FastAPI, config: WebConfig, *, ready: Callable[[str], None]
     try:
         await asyncio.shield(serving)
     finally:
-        app.state.live.close()
+        app.state.close()
         server.should_exit = True
         await asyncio.shield(serving)
         listener.close()

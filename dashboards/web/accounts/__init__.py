@@ -1,0 +1,1 @@
+"""Who may see and do what: organisations, people, sessions, tokens, and the walls between companies."""

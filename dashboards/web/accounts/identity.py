@@ -1,0 +1,35 @@
+"""Who asks: a person of an organisation with a role, or a program with a token's scopes."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Literal
+
+Scope = Literal["read", "write"]
+SCOPES: Final[tuple[Scope, ...]] = ("read", "write")
+
+
+class Role(IntEnum):
+    """Each may do what the one before may."""
+
+    VIEWER = 1
+    ENGINEER = 2
+    ADMINISTRATOR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`scopes` None: a person with a session, whose `csrf` every form must carry. `owns_plant`: the plant of this
+    installation is the organisation's own; other organisations see their own diagnoses only."""
+
+    user: int
+    name: str
+    organisation: int
+    organisation_name: str
+    role: Role
+    owns_plant: bool
+    csrf: str = ""
+    scopes: frozenset[str] | None = None
+
+
+OPEN: Final = Identity(0, "", 0, "", Role.ADMINISTRATOR, owns_plant=True)
+"""Everybody, where there are no accounts: on this machine only (see WebConfig)."""

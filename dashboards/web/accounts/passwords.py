@@ -1,0 +1,78 @@
+"""Passwords: Argon2id by pwdlib's recommended settings, a least length, and patience with those who guess.
+
+Invariants: an unknown name costs as long as a wrong password; after MOST failures of one name or one address within
+WITHIN_S nothing more is tried until the oldest is over. Failures are counted in memory: a restart forgets them.
+"""
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import cache
+from time import monotonic
+from typing import Any, Final
+
+LEAST: Final = 12
+"""Least length of a password, in characters (NIST SP 800-63B asks for 8, OWASP for 12 without a second factor)."""
+MOST_LENGTH: Final = 200
+MOST: Final = 5
+MOST_OF_ADDRESS: Final = 30
+WITHIN_S: Final = 15 * 60.0
+REMEMBERED: Final = 10_000
+
+
+@cache
+def _hasher() -> Any:
+    from pwdlib import PasswordHash
+
+    return PasswordHash.recommended()
+
+
+@cache
+def _nobodys() -> str:
+    return str(_hasher().hash("a password that nobody has"))
+
+
+def hashed(password: str) -> str:
+    """The Argon2id hash, with its salt and settings. Takes some 50 ms."""
+    return str(_hasher().hash(password))
+
+
+def right(password: str, kept: str | None) -> tuple[bool, str | None]:
+    """Whether the password is the one of the hash, and a new hash where the kept one is weaker than today's."""
+    good, renewed = _hasher().verify_and_update(password, kept or _nobodys())
+    return bool(good) and kept is not None, renewed
+
+
+class Patience:
+    """Counts failures by name and by address, in memory that is bounded. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+
+    def wait_s(self, name: str, address: str) -> float:
+        """How long [s] to wait before trying again; 0 when it may be tried now."""
+        with self._lock:
+            return max(self._wait("name", name.casefold(), MOST), self._wait("address", address, MOST_OF_ADDRESS))
+
+    def _wait(self, kind: str, key: str, most: int) -> float:
+        times = self._failures.get((kind, key))
+        if times is None:
+            return 0.0
+        while times and self._clock() - times[0] >= WITHIN_S:
+            times.popleft()
+        return WITHIN_S - (self._clock() - times[0]) if len(times) >= most else 0.0
+
+    def failed(self, name: str, address: str) -> None:
+        with self._lock:
+            for key in (("name", name.casefold()), ("address", address)):
+                self._failures.setdefault(key, deque(maxlen=MOST_OF_ADDRESS)).append(self._clock())
+                self._failures.move_to_end(key)
+            while len(self._failures) > REMEMBERED:
+                self._failures.popitem(last=False)
+
+    def succeeded(self, name: str) -> None:
+        """A right password forgives the name its failures, not the address."""
+        with self._lock:
+            self._failures.pop(("name", name.casefold()), None)

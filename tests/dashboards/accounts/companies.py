@@ -1,0 +1,67 @@
+"""Two companies behind one app: the host, whose plant it is, and a guest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import FastAPI
+from httpx2 import Client
+from starlette.testclient import TestClient
+
+from dashboards.web.accounts import passwords
+from dashboards.web.accounts.book import Book
+from dashboards.web.accounts.identity import Identity, Role
+from dashboards.web.accounts.walls import COOKIE
+from dashboards.web.app import create_app
+from dashboards.web.config import AccountsConfig, WebConfig
+from tests.dashboards.seeded import Seeded, empty
+
+PASSWORD = "correct horse battery"
+ORIGIN = "https://localhost"
+
+
+@dataclass
+class Companies:
+    """`sessions` and `tokens` by who they are of: "viewer", "engineer", "administrator", "guest" (an administrator)."""
+
+    seeded: Seeded
+    app: FastAPI
+    book: Book
+    sessions: dict[str, str] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def who(self, name: str) -> Identity:
+        found = self.book.session(self.sessions[name])
+        assert found is not None
+        return found
+
+    def client(self, name: str | None = None) -> Client:
+        """A browser with the session of somebody, or a program with a token ("token read"), or nobody."""
+        headers, cookies = {}, {}
+        if name is not None and name.startswith("token"):
+            headers["Authorization"] = f"Bearer {self.tokens[name]}"
+        elif name is not None:
+            cookies[COOKIE] = self.sessions[name]
+            headers["X-CSRF-Token"] = self.who(name).csrf
+        return TestClient(self.app, base_url=ORIGIN, headers=headers, cookies=cookies, follow_redirects=False)
+
+
+def companies(folder: Path, change: Callable[[WebConfig], WebConfig] = lambda config: config) -> Companies:
+    """The host has a viewer, an engineer and an administrator, and two tokens of the engineer; the guest has one."""
+    config = change(WebConfig(port=0, folder=folder, accounts=AccountsConfig(organisation="Hôte")))
+    seeded = empty(config=config)
+    app = create_app(seeded.context)
+    book: Book = app.state.book
+    password = passwords.hashed(PASSWORD)
+    found = Companies(seeded, app, book)
+    first = app.state.welcome.removeprefix("welcome/")
+    found.sessions["administrator"] = book.enter(book.use_link(first, "administrator", password))
+    boss = found.who("administrator")
+    for role in (Role.VIEWER, Role.ENGINEER):
+        name = role.name.lower()
+        found.sessions[name] = book.enter(book.use_link(book.invite(boss, name, role) or "", name, password))
+    link = book.organisation(boss, "Invité", "guest") or ""
+    found.sessions["guest"] = book.enter(book.use_link(link, "guest", password))
+    for scope in ("read", "write"):
+        found.tokens[f"token {scope}"] = book.make_token(found.who("engineer"), scope, frozenset({scope}))
+    return found
