@@ -6,12 +6,13 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from dashboards.web.app import create_app
-from dashboards.web.config import WebConfig
+from dashboards.web.config import AccountsConfig, WebConfig
 from dashboards.web.server import serve
 from telemetry.errors import ConfigError
 from telemetry.samples import SECOND_NS, Sample
@@ -155,7 +156,8 @@ async def test_a_port_in_use_is_said_before_anything_runs() -> None:
             await serve(create_app(empty().context), WebConfig(port=port))
 
 
-async def test_an_address_of_another_machine_is_said() -> None:
+async def test_an_address_of_another_machine_is_said(tmp_path: Path) -> None:
     """An address that is not ours is a ConfigError, not a crash."""
     with pytest.raises(ConfigError, match="is `host` of"):
-        await serve(create_app(empty().context), WebConfig(host="192.0.2.1", port=0))
+        config = WebConfig(host="192.0.2.1", port=0, folder=tmp_path, accounts=AccountsConfig())
+        await serve(create_app(empty().context), config)
