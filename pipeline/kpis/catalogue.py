@@ -4,6 +4,7 @@ All figures of an asset over a window come from one model of it, made once from 
 machine, the Probes of a link. A row says how its figure is taken from that model. To add a KPI, add a row.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
@@ -12,9 +13,11 @@ from typing import Any, Final, Literal
 from pipeline.kpis import iso22400, link, machine
 from pipeline.kpis.figure import Amount, Figure
 from pipeline.kpis.link_rows import LINK_ROWS
+from pipeline.kpis.machine import MachineHistory
 from pipeline.kpis.numbers import chosen, missing
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import Category
+from telemetry.intervals import Instants
 
 PER_MACHINE: Final = ("hour", "shift", "day", "week", "month")
 
@@ -35,6 +38,8 @@ class Kpi:
     reference: str
     meaning: str
     meaning_fr: str
+    detail: Callable[[MachineHistory, Instants, Instants], list[str]] | None = None
+    """Of a machine: what no number holds, for windows [ns] that are in order and do not overlap."""
 
 
 def _machine(
@@ -80,6 +85,13 @@ def _stop(category: Category) -> Kpi:
     code, meaning, meaning_fr = _STOPS[category]
     compute = _seconds(lambda oee: oee.stops[category])
     return _machine(f"{category.value}_time", "s", compute, f"{_NF} {code}", f"time lost to {meaning}", meaning_fr)
+
+
+def _by_reason(history: MachineHistory, starts: Instants, ends: Instants) -> list[str]:
+    return [
+        json.dumps({reason: round(seconds, 3) for reason, seconds in sorted(one.items())}, ensure_ascii=False)
+        for one in history.stopped(starts, ends)
+    ]
 
 
 CATALOGUE: Final[tuple[Kpi, ...]] = (
@@ -160,6 +172,11 @@ CATALOGUE: Final[tuple[Kpi, ...]] = (
         "running time inside required time", "temps de fonctionnement",
     ),
     *(_stop(category) for category in _STOPS),
+    Kpi(
+        "stop_time", "s", "machine", ("hour",), machine.INPUTS, _seconds(lambda oee: sum(oee.stops.values())),
+        f"{_NF} tR − tF", "required time that was stopped; the detail is JSON of its seconds by reason",
+        "temps d'arrêt, en détail par cause", _by_reason,
+    ),
     _machine(
         "setup_time", "s", _seconds(iso22400.aust), f"{_ISO} AUST", "changeover, adjustment and tool change",
         "temps de préparation",

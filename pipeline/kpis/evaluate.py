@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import nan
+from operator import attrgetter
 from typing import Final, Protocol
 
 import numpy as np
@@ -20,6 +21,8 @@ from telemetry import calendar
 from telemetry.plant import Asset, Plant
 from telemetry.samples import SECOND_NS, KpiValue, Series, Window
 
+_START: Final = attrgetter("start_ns")
+_END: Final = attrgetter("end_ns")
 _ROWS: Final[dict[str, tuple[Kpi, ...]]] = {
     kind: tuple(kpi for kpi in CATALOGUE if kpi.of == kind) for kind in ("machine", "link", "platform")
 }
@@ -126,10 +129,12 @@ class Columns:
     windows: Sequence[Window]
     finals: npt.NDArray[np.bool_]
     figures: dict[str, npt.NDArray[np.float64]]
+    details: dict[str, list[str]]
+    """Of the KPIs that have one."""
 
     def values(self) -> list[KpiValue]:
         """The same as values, KPI by KPI, of the windows that each is for."""
-        path, finals = self.asset.path, self.finals.tolist()
+        path, finals, without = self.asset.path, self.finals.tolist(), [""] * len(self.windows)
         found: list[KpiValue] = []
         for kpi in _ROWS[self.asset.kind]:
             rows = self.figures[kpi.name].T.tolist()
@@ -146,9 +151,10 @@ class Columns:
                     coverage,
                     int(samples),
                     final,
+                    detail,
                 )
-                for one, (value, numerator, denominator, coverage, samples), final in zip(
-                    self.windows, rows, finals, strict=True
+                for one, (value, numerator, denominator, coverage, samples), final, detail in zip(
+                    self.windows, rows, finals, self.details.get(kpi.name, without), strict=True
                 )
                 if one.kind in kpi.per
             ]
@@ -170,7 +176,20 @@ def columns(history: MachineHistory, due: Sequence[Window]) -> Columns:
         found = figures[kpi.name] = np.empty((5, len(due)))
         found[0], found[1], found[2] = value, figure.numerator, figure.denominator
         found[3], found[4] = figure.coverage, figure.samples
-    return Columns(history.asset, due, history.finals(ends), figures)
+    details = {kpi.name: _details(kpi, history, due) for kpi in _ROWS["machine"] if kpi.detail is not None}
+    return Columns(history.asset, due, history.finals(ends), figures, details)
+
+
+def _details(kpi: Kpi, history: MachineHistory, due: Sequence[Window]) -> list[str]:
+    assert kpi.detail is not None
+    found = [""] * len(due)
+    for kind in kpi.per:
+        of_kind = sorted((n for n, one in enumerate(due) if one.kind == kind), key=lambda n: due[n].start_ns)
+        starts, ends = (np.array([bound(due[n]) for n in of_kind], np.int64) for bound in (_START, _END))
+        if of_kind:
+            for n, detail in zip(of_kind, kpi.detail(history, starts, ends), strict=True):
+                found[n] = detail
+    return found
 
 
 def _value(asset: Asset, kpi: Kpi, window: Window, figure: Figure, final: bool) -> KpiValue:

@@ -28,7 +28,7 @@ from pipeline.kpis.cuts import Cuts
 from pipeline.kpis.numbers import divided
 from pipeline.kpis.oee import NF_E60_182, Oee, performance_findings
 from pipeline.kpis.periods import Periods, summed
-from pipeline.kpis.states import MAY_BE_MICRO, Category, table
+from pipeline.kpis.states import MAY_BE_MICRO, STOPS, Category, table
 from telemetry.calendar import opening, required
 from telemetry.glossary import MachineState
 from telemetry.intervals import Instants, Intervals, elapsed, inside, subtract, union
@@ -48,6 +48,7 @@ UNKNOWN: Final = len(CATEGORIES)
 
 _OUTSIDE: Final = UNKNOWN + 1  # required time
 _KEYS: Final = _OUTSIDE + 1
+_STOPPED: Final = [_NUMBER[one] for one in STOPS]
 _MAY_BE_MICRO: Final = np.isin(np.arange(_KEYS), [_NUMBER[one] for one in MAY_BE_MICRO])
 
 Numbers8 = npt.NDArray[np.int8]
@@ -226,6 +227,27 @@ class MachineHistory:
         )
         lengths = np.where(self._in_required[part], np.diff(edges), 0)
         return Stretches(cuts.edges[part], lengths, self._category[part], reason, product)
+
+    def stopped(self, starts: Instants, ends: Instants) -> list[dict[str, float]]:
+        """Required time [s] that was stopped, by the reason given for it ("" without one), in each of these windows
+        [ns], which are in order and do not overlap."""
+        bounds = np.unique(np.concatenate((starts, ends))).clip(self._cuts.edges[0], self._cuts.edges[-1])
+        cuts = Cuts(int(bounds[0]), int(bounds[-1]), self._cuts.edges, bounds)
+        at = np.searchsorted(self._cuts.edges, cuts.edges[:-1], "right") - 1
+        window = np.searchsorted(starts, cuts.edges[:-1], "right") - 1
+        stops = np.isin(self._category[at], _STOPPED) & self._in_required[at]
+        stops &= (window >= 0) & (cuts.edges[:-1] < np.minimum(ends, self._end_ns)[window])
+        reasons = _held(self._cuts, self._reason.times_ns, _told(self._reason))
+        words = reasons.words
+        keys, row = np.unique(window[stops] * len(words) + reasons.codes[at[stops]], return_inverse=True)
+        lost_ns = np.zeros(len(keys), np.int64)
+        np.add.at(lost_ns, row, np.diff(cuts.edges)[stops])
+        found: list[dict[str, float]] = [{} for _ in starts]
+        for key, nanoseconds in zip(keys.tolist(), lost_ns.tolist(), strict=True):
+            place, code = divmod(key, len(words))
+            # a word may stand under two codes: not told, and told to be ""
+            found[place][words[code]] = found[place].get(words[code], 0.0) + nanoseconds / SECOND_NS
+        return found
 
     def production(self, window: Window) -> dict[str, Production]:
         """What was made in the window, by product."""

@@ -9,8 +9,8 @@ from grafana_foundation_sdk.models.common import StackingMode
 from dashboards.grafana.boards.words import LOSS_WORDS
 from dashboards.grafana.frame import board
 from dashboards.grafana.looks import colour
-from dashboards.grafana.panels import Panel, bars, field, filled, longest_first, ranked, rows, transformed
-from dashboards.grafana.queries import INTERVAL, Expression, at, call, kpis, name, samples
+from dashboards.grafana.panels import Panel, bars, field, filled, longest_first, ranked, transformed
+from dashboards.grafana.queries import INTERVAL, Expression, at, call, kpis, name
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant
 
@@ -41,19 +41,12 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
         by_machine, (6, 12), unit="h",
     ).min(0).decimals(1))  # fmt: skip
     reasons = filled(
-        rows(), texts, "Stops by reason", "How often each reason was given by the machines themselves, in their words: "
-        "a Pareto of counts, the hours stand beside by category.",
-        samples("machine", {"reason": name("reason")}, group=("asset",)), (8, 12), table_rows=True,
+        ranked(), texts, "Hours stopped by reason", "Required time that was stopped (NF E60-182 tR − tF), by what the "
+        "machine or its operator gave as the reason, in their words, over whole hours. Empty: no reason was given.",
+        kpis({"detail": name("detail")}, "stop_time", "hour"), (8, 12), table_rows=True, unit="s",
     )  # fmt: skip
-    count = {"fields": {"reason": {"aggregations": [], "operation": "groupby"},
-                        "Time": {"aggregations": ["count"], "operation": "aggregate"}}}  # fmt: skip
-    transformed(reasons, "filterByValue", {
-        "filters": [{"fieldName": "reason", "config": {"id": "equal", "options": {"value": ""}}}],
-        "type": "exclude", "match": "any",
-    })  # fmt: skip
-    transformed(reasons, "groupBy", count)
-    order = {"fields": {}, "sort": [{"field": "Time (count)", "desc": True}]}
-    yield field(transformed(reasons, "sortBy", order), "Time (count)", displayName=texts("times"))
+    transformed(reasons, "extractFields", {"source": "detail", "format": "json", "replace": True, "keepTime": True})
+    yield longest_first(reasons)
     trend = {texts(word): kpis(_HOURS, kpi, "hour", group=(INTERVAL,)) for kpi, (word, _) in LOSS_WORDS.items()}
     stacked = bars().stacking(StackingConfig().mode(StackingMode.NORMAL).group("A")).interval("1h")
     yield _coloured(filled(

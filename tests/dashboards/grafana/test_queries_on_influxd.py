@@ -90,6 +90,14 @@ def test_a_pareto_begins_with_the_longest(day: Day, english: dict[str, dict[str,
     [frame] = frames(day, panel, EVERYTHING, "1h")
     hours = [float(cell or 0) for cell in frame.columns["Total"]]
     assert hours == sorted(hours, reverse=True)
+    [reasons] = [one for one in panels(english["losses"]) if one["title"] == "Hours stopped by reason"]
+    [stopped] = frames(day, reasons, EVERYTHING, "1h")
+    seconds = [float(cell or 0) for cell in stopped.columns["Total"]]
+    assert seconds == sorted(seconds, reverse=True)
+    assert "production" not in stopped.columns["Field"]  # what a running machine says is no reason of a stop
+    categories = dict(zip(frame.columns["Field"], hours, strict=True))
+    stops = sum(lost for word, lost in categories.items() if word not in ("Slow cycles", "Bad parts"))
+    assert sum(seconds) / 3600 == pytest.approx(stops, rel=1e-4)
     [machines] = [one for one in panels(english["losses"]) if one["title"] == "Hours lost by machine"]
     [by_machine] = frames(day, machines, EVERYTHING, "1h")
     assert sum(hours) == pytest.approx(sum(float(cell or 0) for cell in by_machine.columns["Total"]), rel=1e-6)
