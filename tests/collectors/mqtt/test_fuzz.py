@@ -1,25 +1,35 @@
-"""Whatever bytes come, a decoder answers with samples or MessageErrors; nothing else escapes."""
+"""Whatever bytes come, a decoder answers with samples or MessageErrors; nothing else escapes, nothing is stuck.
+
+Three ways to come by bytes: hypothesis, real payloads damaged, and atheris, which is led by the code that they reach.
+"""
 
 import json
 import random
+import subprocess
+import sys
 from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collectors.mqtt.decoder import Decoder, Message, MessageError
+from collectors.mqtt.framing import Batch
 from collectors.mqtt.json import JsonTopic
 from collectors.mqtt.opcua_pubsub import OpcUaPubSubTopic
 from collectors.mqtt.senml import SenmlTopic
 from collectors.mqtt.sparkplug_topic import SparkplugTopic
 from collectors.mqtt.umati import UmatiTopic
 from collectors.mqtt.value import ValueTopic
+from telemetry.health import Health
 from telemetry.samples import Sample
 from telemetry.validity import Gate
-from tests.collectors.mqtt.bench import PLANT
+from tests.collectors.mqtt.bench import ASSET, PLANT, config
 from tests.collectors.mqtt.sparkplug_wire import metric, payload
 from tests.collectors.mqtt.test_json import FORMAT_A, FORMAT_B, topic
+from tests.contracts.memory import MemorySink
 
 INSIDE: JsonTopic = topic(
     {
@@ -98,18 +108,26 @@ DOCUMENTS = st.recursive(
 )
 
 
-def answers_well(raw: bytes) -> None:
-    """Every decoder answers within its protocol, and the gate has a word on every sample."""
-    gate = Gate(PLANT)
-    for decoder, topics in DECODERS:
-        for name in topics:
-            with suppress(MessageError):
-                for reading in decoder.decode(Message(name, raw, 1_795_320_000_000_000_000, False, raw)):
-                    if isinstance(reading, Sample):
-                        gate.refusal(reading)
-                    else:
-                        assert isinstance(reading, MessageError)
-                        assert str(reading)
+KINDS: list[tuple[Decoder, str]] = [(decoder, name) for decoder, topics in DECODERS for name in topics]
+"""Every decoder on every kind of topic."""
+
+GATE = Gate(PLANT)
+
+
+def answers_well(decoder: Decoder, name: str, raw: bytes) -> None:
+    """The decoder answers within its protocol, and the gate has a word on every sample."""
+    with suppress(MessageError):
+        for reading in decoder.decode(Message(name, raw, 1_795_320_000_000_000_000, False, raw)):
+            if isinstance(reading, Sample):
+                GATE.refusal(reading)
+            else:
+                assert isinstance(reading, MessageError)
+                assert str(reading)
+
+
+def all_answer_well(raw: bytes) -> None:
+    for decoder, name in KINDS:
+        answers_well(decoder, name, raw)
 
 
 def damaged(raw: bytes, chance: random.Random) -> bytes:
@@ -122,15 +140,51 @@ def damaged(raw: bytes, chance: random.Random) -> bytes:
     return bytes(body)
 
 
-@pytest.mark.parametrize("inputs", [2000, pytest.param(1_000_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("inputs", [5000, pytest.param(1_000_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
 def test_damaged_payloads_of_every_dialect(inputs: int) -> None:
-    """Real payloads, damaged, into every decoder on every kind of topic; inputs are counted per decoder call."""
-    chance, done = random.Random(inputs), 0
-    calls = sum(len(topics) for _, topics in DECODERS)
-    while done < inputs:
-        answers_well(damaged(chance.choice(SEEDS), chance))
-        answers_well(chance.choice(SEEDS))  # so that edge nodes are born again
-        done += 2 * calls
+    """So many different damaged payloads, each into a decoder on a kind of topic; edge nodes are born now and then."""
+    chance = random.Random(inputs)
+    for n in range(inputs):
+        answers_well(*chance.choice(KINDS), damaged(chance.choice(SEEDS), chance))
+        if n % 50 == 0:
+            all_answer_well(BORN)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has no wheel for this system")
+def test_a_million_inputs_led_by_the_code_that_they_reach(tmp_path: Path) -> None:
+    """atheris from the seeds on: a million runs, and no exception but MessageError."""
+    for number, seed in enumerate(SEEDS):
+        for kind in range(len(KINDS)):
+            (tmp_path / f"{number}-{kind}").write_bytes(bytes([kind]) + seed)
+    command = [sys.executable, "-m", "tests.collectors.mqtt.fuzz", "-runs=1000000", "-max_len=400", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Done 1000000 runs" in done.stderr
+
+
+async def test_every_refused_message_is_a_dead_letter_and_none_stops_the_others() -> None:
+    """Damaged and good messages through the collector: each one refused is there whole with its reason, in order."""
+    chance, sink, kinds = random.Random(1), MemorySink(), KINDS[:4]
+    topics = [FORMAT_A | {"dialect": "json"}, {"dialect": "value", "topic": "{site}/{asset}/{metric}"}]
+    collector = config(1883, topics=topics).build(PLANT, Health())
+    names = [f"{ASSET}/parts", f"{ASSET}/state", "a/b/parts", "a/b/state"]
+    batch, refused = Batch(), []
+    for _ in range(2000):
+        message = Message(chance.choice(names), damaged(chance.choice(SEEDS), chance), 1_795_320_000_000_000_000)
+        batch.messages.append(message)
+        decoder = kinds[0][0] if message.topic.startswith(ASSET) else BARE.decoder()
+        try:
+            readings = decoder.decode(message)
+        except MessageError as error:
+            readings = [error]
+        if any(isinstance(one, MessageError) or GATE.refusal(one) for one in readings):
+            refused.append((f"mqtt:{message.topic}", message.payload))
+    await collector._keep(batch, sink, None)  # type: ignore[arg-type]  # a session is only asked to forget strangers
+    assert [(letter.source, letter.raw) for letter in sink.dead_letters] == refused
+    assert all(letter.reason for letter in sink.dead_letters)
+    assert 100 < len(refused) < 2000
 
 
 @given(st.binary(max_size=200))
@@ -142,14 +196,14 @@ def test_damaged_payloads_of_every_dialect(inputs: int) -> None:
 @settings(max_examples=300, deadline=None)
 def test_any_bytes(raw: bytes) -> None:
     """Arbitrary bytes."""
-    answers_well(raw)
+    all_answer_well(raw)
 
 
 @given(DOCUMENTS)
 @settings(max_examples=300, deadline=None)
 def test_any_json(document: object) -> None:
     """Arbitrary JSON that has the keys the decoders look for."""
-    answers_well(json.dumps(document).encode("utf-8", "surrogatepass"))
+    all_answer_well(json.dumps(document).encode("utf-8", "surrogatepass"))
 
 
 @given(DOCUMENTS, st.data())
@@ -159,4 +213,4 @@ def test_damaged_json(document: object, data: st.DataObject) -> None:
     raw = bytearray(json.dumps(document).encode())
     place = data.draw(st.integers(0, len(raw)))
     raw[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    answers_well(bytes(raw))
+    all_answer_well(bytes(raw))
