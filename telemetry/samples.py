@@ -150,6 +150,12 @@ class Ratio:
             return math.nan
         return self.numerator / self.denominator
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which values the ratio of the whole lies, wherever in 0…1 it lies over the part that is not known."""
+        known = self.value * self.coverage if self.coverage else 0.0
+        return known, known + 1 - self.coverage
+
 
 class KpiValue(msgspec.Struct, frozen=True, gc=False):
     """One KPI of one asset over one window. `(asset, kpi, kind, start_ns)` is its identity.

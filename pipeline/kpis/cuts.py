@@ -29,11 +29,10 @@ class Cuts:
     def __init__(self, start_ns: int, end_ns: int, *times_ns: Instants) -> None:
         self._base: Final = max(times_ns, key=len)
         self._low, self._high = _inside(self._base, start_ns, end_ns)
+        self._same: Final = [one for one in times_ns if one is self._base or np.array_equal(one, self._base)]
         inner = self._base[self._low : self._high]
         others = [np.array([start_ns, end_ns], np.int64)]
-        others += [
-            one[slice(*_inside(one, start_ns, end_ns))] for one in times_ns if not np.array_equal(one, self._base)
-        ]
+        others += [one[slice(*_inside(one, start_ns, end_ns))] for one in times_ns if not self._is_base(one)]
         extra = np.unique(np.concatenate(others))
         where = np.searchsorted(inner, extra)
         fresh = where == len(inner)
@@ -45,9 +44,9 @@ class Cuts:
         return len(self.edges) - 1
 
     def held(self, times_ns: Instants, column: Column, before: Any) -> Column:
-        """What is in force in each stretch; `before`: what is before the first row. Same type as the column."""
+        """What is in force in each stretch, of a series that was given; `before`: what is before its first row."""
         first = np.array([before], column.dtype)
-        if np.array_equal(times_ns, self._base):
+        if self._is_base(times_ns):
             where = self._where[:-1]  # the last is the end
             rows = self._low + where - 1
             filled = np.where(rows < 0, first, column[rows])
@@ -57,6 +56,9 @@ class Cuts:
             return np.repeat(np.concatenate((first, column)), np.diff(starts, prepend=0, append=len(self)))
         rows = np.searchsorted(times_ns, self.edges[:-1], "right")
         return np.concatenate((first, column))[rows]
+
+    def _is_base(self, times_ns: Instants) -> bool:
+        return any(one is times_ns for one in self._same)
 
     def within(self, intervals: Intervals) -> Flags:
         """Which stretches lie in the intervals, whose bounds are cuts."""

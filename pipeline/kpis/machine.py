@@ -184,6 +184,7 @@ class MachineHistory:
             for times in (self._made.times_ns, self._good.times_ns, self._state_times)
         )
         net = summed(self._net.seconds, *made)
+        made_all, good_all = summed(self._made.grown, *made), summed(self._good.grown, *good)
         times: dict[str, Any] = {
             "total": ends - starts,
             "opening": elapsed(self._opening, ends) - elapsed(self._opening, starts),
@@ -199,10 +200,10 @@ class MachineHistory:
             "net": net,
             "judged_net": net if self._judged is self._net else summed(self._judged.seconds, *made),
             "useful": summed(self._useful.seconds, *good),
-            "made": summed(self._judged.parts, *made),
-            "good": summed(self._useful.parts, *good),
-            "made_all": summed(self._made.grown, *made),
-            "good_all": summed(self._good.grown, *good),
+            "made": made_all if self._judged.parts is self._made.grown else summed(self._judged.parts, *made),
+            "good": good_all if self._useful.parts is self._good.grown else summed(self._useful.parts, *good),
+            "made_all": made_all,
+            "good_all": good_all,
             "made_coverage": _covered(self._made.known, starts, ends),
             "good_coverage": _covered(self._good.known, starts, ends),
             "failures": np.searchsorted(self._failures, ends) - np.searchsorted(self._failures, starts),
@@ -324,8 +325,11 @@ def _held(cuts: Cuts, times_ns: Instants, words: Words) -> Words:
 
 def _categories(asset: Asset, cuts: Cuts, state: Series, reason: Series) -> Numbers8:
     """The category in force in each stretch: an index of CATEGORIES, or UNKNOWN."""
-    told = (state.values >= 0) & (state.values < len(MachineState)) & (state.quality != Quality.BAD)
-    states = (state.values if told.all() else np.where(told, state.values, len(MachineState))).astype(np.int8)
+    states = np.empty(len(state), np.int8)
+    for block in signals.blocks(len(state)):
+        values = state.values[block]
+        told = (values >= 0) & (values < len(MachineState)) & (state.quality[block] != Quality.BAD)
+        states[block] = np.where(told, values, len(MachineState))
     said = _told(reason)
     rows = table([*said.words, ""], asset)
     numbers = np.array([[_NUMBER[one] for one in row] for row in rows] + [[UNKNOWN] * (len(said.words) + 1)], np.int8)
@@ -333,10 +337,10 @@ def _categories(asset: Asset, cuts: Cuts, state: Series, reason: Series) -> Numb
     if not len(reason) or np.all(numbers == numbers[:, -1:]):
         return numbers[:, -1][state_at]
     words_at = cuts.held(reason.times_ns, said.codes, len(said.words))
-    index = state_at.astype(np.int32)
-    index *= numbers.shape[1]
-    index += words_at
-    return numbers.ravel().take(index)
+    flat, found = numbers.ravel(), np.empty(len(cuts), np.int8)
+    for block in signals.blocks(len(cuts)):
+        found[block] = flat[state_at[block] * np.intp(numbers.shape[1]) + words_at[block]]
+    return found
 
 
 def _name_micro_stops(category: Numbers8, edges_ns: Instants, limit_ns: int) -> None:

@@ -5,12 +5,14 @@ difference of two running sums of whole nanoseconds. What is counted is added in
 is the same to the last bit whether its window is computed alone or with thousands.
 """
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.kpis.cuts import spliced
+from pipeline.kpis.signals import blocks
 from telemetry.intervals import Instants
 
 Numbers = npt.NDArray[np.float64]
@@ -53,16 +55,18 @@ class Periods:
     def _by_piece(self, edges: Instants, keys: npt.NDArray[np.int8], at: npt.NDArray[np.intp]) -> Whole:
         count = self._count
         if len(at) <= _FEW:
-            found = [
-                np.bincount(keys[low:high], edges[low + 1 : high + 1] - edges[low:high], count)
-                for low, high in zip(at[:-1].tolist(), at[1:].tolist(), strict=True)
-            ]
-            return np.array(found, np.int64).reshape(-1, count)
+            found = np.zeros((len(at) - 1, count), np.int64)
+            for piece, (low, high) in enumerate(pairwise(at.tolist())):
+                for block in blocks(high - low):
+                    first, last = low + block.start, low + block.stop
+                    lengths = edges[first + 1 : last + 1] - edges[first:last]
+                    found[piece] += np.bincount(keys[first:last], lengths, count).astype(np.int64)
+            return found
         low, high = int(at[0]), int(at[-1])
         lengths = edges[low + 1 : high + 1] - edges[low:high]
-        piece = np.repeat(np.arange(0, (len(at) - 1) * count, count, dtype=np.int64), np.diff(at))
-        piece += keys[low:high]
-        return np.bincount(piece, lengths, (len(at) - 1) * count).astype(np.int64).reshape(-1, count)
+        cell = np.repeat(np.arange(0, (len(at) - 1) * count, count, dtype=np.int64), np.diff(at))
+        cell += keys[low:high]
+        return np.bincount(cell, lengths, (len(at) - 1) * count).astype(np.int64).reshape(-1, count)
 
 
 def summed(values: Numbers, low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]) -> Numbers:
