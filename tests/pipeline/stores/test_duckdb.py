@@ -50,15 +50,15 @@ class TestDuckDbStoreCompacting(StoreContract):
         yield from reopening(tmp_path / "store.duckdb", 1)
 
 
-def killed_writer(path: Path, run: int, seconds: float) -> int:
-    """The number of the last write that returned in a process killed after so long."""
+def killed_writer(path: Path, run: int, writes: int, seconds: float) -> int:
+    """The number of the last write that returned in a process killed so long after so many."""
     command = [sys.executable, "-m", "tests.pipeline.stores.writer", str(path), str(run)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        first = process.stdout.readline()
+        first = [process.stdout.readline() for _ in range(writes)]
         time.sleep(seconds)
         process.kill()
-        lines = [first, *process.stdout.read().splitlines(keepends=True)]
+        lines = [*first, *process.stdout.read().splitlines(keepends=True)]
     return int([line for line in lines if line.endswith("\n")][-1])
 
 
@@ -66,10 +66,8 @@ def test_what_was_written_before_a_kill_is_there_after_it(tmp_path: Path) -> Non
     """Kills -9 at random instants, compactions included: each write whole or absent, KPI and cursor together."""
     path = tmp_path / "store.duckdb"
     rng = random.Random(3)
-    total = 0
     for run in range(4):
-        last = killed_writer(path, run, rng.uniform(0.05, 0.6))
-        total += last
+        last = killed_writer(path, run, rng.randint(6, 15), rng.uniform(0, 0.05))
         store = DuckDbStore(path)
         asset = f"site/run-{run}"
         times = store.read(asset, "parts", EVER).times_ns.tolist()
@@ -84,7 +82,6 @@ def test_what_was_written_before_a_kill_is_there_after_it(tmp_path: Path) -> Non
         assert store.cursor() == run * 10**6 + value.value
         assert max(span.last_ns for span in changes.spans if span.asset == asset) == len(times) - 1
         store.close()
-    assert total > 20
 
 
 def test_a_second_process_is_told_who_has_the_file(tmp_path: Path) -> None:
