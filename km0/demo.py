@@ -206,7 +206,9 @@ def _plant_file(folder: Path, wanted: Wanted, mqtt_port: int, ready: dict[str, A
             "collectors": tuple(c.model_copy(update=addresses[c.kind]) for c in file.collectors),
             "spool": file.spool.model_copy(update={"path": folder / file.spool.path}),
             "store": DuckDbConfig(kind="duckdb", path=folder / "km0.duckdb"),
-            "web": file.web.model_copy(update={"port": wanted.port or _free_port(file.web.port)}),
+            "web": file.web.model_copy(
+                update={"port": wanted.port or _free_port(file.web.port), "folder": folder / "web"}
+            ),
         }
     )
 

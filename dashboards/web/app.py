@@ -1,4 +1,4 @@
-"""The web app, put together. Of the plant it only reads; what it writes are accounts."""
+"""The web app, put together. Of the plant it only reads; what it writes are accounts and diagnoses."""
 
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +27,11 @@ from dashboards.web.accounts import pages as accounts
 from dashboards.web.accounts import walls
 from dashboards.web.accounts.book import Book
 from dashboards.web.context import WebContext
+from dashboards.web.diagnoses import api as diagnoses_api
+from dashboards.web.diagnoses import pages as diagnoses_pages
+from dashboards.web.diagnoses.desk import Desk
+from dashboards.web.diagnoses.shelf import Shelf
+from dashboards.web.diagnoses.work import Work
 from dashboards.web.live import Live
 from dashboards.web.now import PlantReader
 from dashboards.web.problems import Problem
@@ -48,13 +53,14 @@ def create_app(context: WebContext) -> FastAPI:
     """The app over what it is given. `app.state.close()` ends its event streams and lets go of its files
     (`server.serve` calls it); `app.state.welcome`: the path of the first administrator's link, while there is nobody.
 
-    Raises ConfigError when the accounts cannot be kept.
+    Raises ConfigError when accounts or diagnoses cannot be kept.
     """
     reader = PlantReader(context)
     renderer = Renderer(context.plant)
     rendered = pages.Pages(context, reader, renderer)
     live = Live(rendered.view, context.config.refresh_s, context.config.max_streams)
     book = _book(context)
+    desk = _desk(context)
     app = FastAPI(
         title="KM0 Telemetry",
         description=DESCRIPTION,
@@ -79,6 +85,8 @@ def create_app(context: WebContext) -> FastAPI:
         page_network.router(context, page_network.Reader(context), renderer),
         page_data.router(context, lost, reader, renderer),
         page_settings.router(context, renderer),
+        diagnoses_api.router(desk),
+        diagnoses_pages.router(desk, renderer),
         _programs(context),
     ]
     if book is not None and context.config.accounts is not None:
@@ -91,12 +99,15 @@ def create_app(context: WebContext) -> FastAPI:
 
     def close() -> None:
         live.close()
+        desk.work.close()
+        desk.shelf.close()
         if book is not None:
             book.close()
 
     app.state.close = close
     app.state.routers = routers
     app.state.book = book
+    app.state.desk = desk
     return app
 
 
@@ -106,6 +117,12 @@ def _book(context: WebContext) -> Book | None:
         return None
     path = context.config.folder / "accounts.sqlite"
     return Book(path, settings.organisation, session_s=settings.session_hours * 3600, now_ns=context.now_ns)
+
+
+def _desk(context: WebContext) -> Desk:
+    config = context.config
+    shelf = Shelf(config.folder, context.now_ns)
+    return Desk(shelf, Work(shelf, largest=config.max_upload_mb * 1_000_000), config)
 
 
 def _programs(context: WebContext) -> APIRouter:

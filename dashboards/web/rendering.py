@@ -26,6 +26,7 @@ ROOMS: Final = (
     ("/losses", mark("Losses"), True),
     ("/network", mark("5G network"), True),
     ("/data", mark("Data quality"), True),
+    ("/diagnoses", mark("Diagnoses"), False),
     ("/deadletters", mark("Dead letters"), True),
     ("/definitions", mark("Definitions"), False),
     ("/settings", mark("Settings"), True),

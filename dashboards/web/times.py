@@ -54,10 +54,11 @@ def _read(value: Any) -> Any:
 
 Instant = Annotated[
     int,
+    BeforeValidator(_read),
     PlainSerializer(iso, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": [EXAMPLE]}),
 ]
-"""An instant [ns] that is written as ISO 8601."""
+"""An instant [ns] that is written as ISO 8601, and read back from it."""
 
 QueryTime = Annotated[
     int,

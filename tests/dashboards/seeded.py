@@ -5,6 +5,9 @@
 
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 from dashboards.web.config import WebConfig
 from dashboards.web.context import WebContext
@@ -105,6 +108,10 @@ class Letters:
         return [letter for letter in reversed(self.kept) if before is None or letter.id < before][:limit]
 
 
+_FOLDERS = TemporaryDirectory(prefix="km0-web-")
+"""What the app writes in tests; gone with the process."""
+
+
 @dataclass
 class Clock:
     """A clock that tests set."""
@@ -130,7 +137,10 @@ def empty(plant: Plant = PLANT, config: WebConfig | None = None) -> Seeded:
     """A plant of which nothing was ever heard."""
     clock, store, letters = Clock(), MemoryStore(), Letters()
     health = Health(clock)
-    context = WebContext(plant, store, health, letters, ROWS, config or WebConfig(port=0), clock)
+    config = config or WebConfig(port=0)
+    if "folder" not in config.model_fields_set:
+        config = config.model_copy(update={"folder": Path(_FOLDERS.name) / uuid4().hex})
+    context = WebContext(plant, store, health, letters, ROWS, config, clock)
     return Seeded(context, store, health, letters, clock)
 
 

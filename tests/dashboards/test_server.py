@@ -158,6 +158,6 @@ async def test_a_port_in_use_is_said_before_anything_runs() -> None:
 
 async def test_an_address_of_another_machine_is_said(tmp_path: Path) -> None:
     """An address that is not ours is a ConfigError, not a crash."""
+    config = WebConfig(host="192.0.2.1", port=0, folder=tmp_path, accounts=AccountsConfig())
     with pytest.raises(ConfigError, match="is `host` of"):
-        config = WebConfig(host="192.0.2.1", port=0, folder=tmp_path, accounts=AccountsConfig())
         await serve(create_app(empty().context), config)

@@ -11,6 +11,8 @@ PEOPLE = ("nobody", "viewer", "engineer", "administrator", "guest", "token read"
 HOST = {"viewer", "engineer", "administrator"}
 PLANT = HOST | {"token read"}
 ANYBODY_INSIDE = HOST | {"guest"}
+OWN = PLANT | {"guest"}
+MAKERS = {"engineer", "administrator", "guest", "token write"}
 ALL = set(PEOPLE)
 
 ROUTES: dict[tuple[str, str], set[str]] = {
@@ -22,7 +24,7 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/deadletters"): PLANT,
     ("GET", "/deadletters/{number}"): PLANT,
     ("GET", "/settings"): PLANT,
-    ("GET", "/definitions"): PLANT | {"guest"},
+    ("GET", "/definitions"): OWN,
     ("GET", "/live"): PLANT,
     ("GET", "/metrics"): PLANT,
     ("GET", "/charts/losses/{name}"): PLANT,
@@ -42,8 +44,26 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/losses"): PLANT,
     ("GET", "/api/v1/rollup"): PLANT,
     ("GET", "/api/v1/orders"): PLANT,
-    ("GET", "/api/v1/metrics"): PLANT | {"guest"},
-    ("GET", "/api/v1/kpis"): PLANT | {"guest"},
+    ("GET", "/api/v1/metrics"): OWN,
+    ("GET", "/api/v1/kpis"): OWN,
+    ("GET", "/diagnoses"): OWN,
+    ("GET", "/diagnoses/{number}"): OWN,
+    ("GET", "/charts/diagnoses/{number}/{name}"): OWN,
+    ("GET", "/api/v1/diagnoses"): OWN,
+    ("GET", "/api/v1/diagnoses/{number}"): OWN,
+    ("GET", "/api/v1/diagnoses/{number}/proposal"): OWN,
+    ("GET", "/api/v1/diagnoses/{number}/result"): OWN,
+    ("GET", "/api/v1/diagnoses/{number}/losses.csv"): OWN,
+    ("GET", "/api/v1/diagnoses/{number}/bad-rows.csv"): OWN,
+    ("GET", "/api/v1/mappings"): OWN,
+    ("POST", "/diagnoses/{number}"): MAKERS,
+    ("POST", "/diagnoses/{number}/remove"): MAKERS,
+    ("POST", "/mappings/{name}/drop"): MAKERS,
+    ("POST", "/api/v1/diagnoses"): MAKERS,
+    ("DELETE", "/api/v1/diagnoses/{number}"): MAKERS,
+    ("POST", "/api/v1/diagnoses/{number}/run"): MAKERS,
+    ("PUT", "/api/v1/mappings/{name}"): MAKERS,
+    ("DELETE", "/api/v1/mappings/{name}"): MAKERS,
     ("GET", "/login"): ALL,
     ("POST", "/login"): ALL,
     ("GET", "/welcome/{secret}"): ALL,
@@ -68,6 +88,8 @@ LOGGED_OUT = {"/logout"}
 def address(path: str) -> str:
     """An address of the route; what is asked there need not exist: whoever may pass gets no refusal of the wall."""
     chosen = {"{path:path}": MILL, "{number}": "999999", "{user}": "999999", "{secret}": "none"}
+    if path.startswith(("/diagnoses", "/api/v1/diagnoses", "/charts/diagnoses")):
+        chosen["{number}"] = "0f" * 16
     for name, value in {**chosen, "{name}": "pareto"}.items():
         path = path.replace(name, value)
     return path

@@ -1,0 +1,238 @@
+"""/api/v1/diagnoses and /api/v1/mappings: bring a file, say what it means, run, fetch what came out."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
+
+from dashboards.web import problems
+from dashboards.web.accounts.walls import Who
+from dashboards.web.diagnoses import desk as making
+from dashboards.web.diagnoses.desk import Desk
+from dashboards.web.diagnoses.result import ResultOut, SaidOut
+from dashboards.web.diagnoses.shelf import ID, MAPPING_NAME, Diagnosis, State
+from dashboards.web.diagnoses.upload import bring
+from dashboards.web.models import Model
+from dashboards.web.times import Instant
+from pipeline.files.mapping import EventLogConfig
+
+MOST: Final = 200
+
+Number = Annotated[str, Path(pattern=ID, description="of a diagnosis", examples=["0f" * 16])]
+MappingName = Annotated[str, Path(pattern=MAPPING_NAME, max_length=100)]
+Lang = Annotated[Literal["fr", "en"], Query(description="language of sentences")]
+
+CSV: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = problems.RESPONSES | {
+    status: {
+        "description": text,
+        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, text in (
+        (401, "Log in, or send a token"),
+        (403, "Not with this role, scope or organisation"),
+        (404, "No such diagnosis or mapping in this organisation"),
+        (409, "Not now: it is running, or has no result yet"),
+        (413, "The file is too large"),
+        (507, "No room is left for it"),
+    )
+}
+
+
+class DiagnosisOut(Model):
+    """A file that was brought, and how far its diagnosis is."""
+
+    id: str
+    file: str
+    bytes: int
+    by: str = Field(description='who brought it; "" without accounts')
+    made: Instant
+    state: State = Field(description="mapping: waits for `run`")
+    share_read: float = Field(description="of a running one [0…1]")
+    fault: str = Field(description="why it failed, in words for its owner")
+
+
+class DiagnosesOut(Model):
+    """The newest first; `next` is the address that continues."""
+
+    diagnoses: list[DiagnosisOut]
+    next: str | None
+
+
+class GuessOut(Model):
+    field: str
+    value: str
+    confidence: float
+    sure: bool
+    why: SaidOut
+
+
+class WordOut(Model):
+    word: str
+    times: int
+    state: str | None = Field(description="null: nobody knows; say it in `states` of the mapping")
+    confidence: float
+
+
+class ProposalOut(Model):
+    """What was recognised of a file, to be confirmed."""
+
+    mapping: EventLogConfig = Field(description="to be sent back, corrected, to `run`; what it leaves out is usual")
+    columns: list[str]
+    guesses: list[GuessOut]
+    words: list[WordOut]
+    notes: list[SaidOut]
+
+
+class MappingOut(Model):
+    name: str
+    mapping: EventLogConfig
+
+
+def shown(desk: Desk, one: Diagnosis) -> DiagnosisOut:
+    return DiagnosisOut(
+        id=one.id, file=one.name, bytes=one.bytes, by=one.who, made=one.made_ns, state=one.state,
+        share_read=desk.work.share(one.id) if one.state == "running" else 0.0, fault=one.fault,
+    )  # fmt: skip
+
+
+def router(desk: Desk) -> APIRouter:
+    """The routes."""
+    api = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["diagnoses"])
+    _diagnoses(api, desk)
+    _results(api, desk)
+    _mappings(api, desk)
+    return api
+
+
+def _diagnoses(api: APIRouter, desk: Desk) -> None:
+    @api.get("/diagnoses")
+    async def diagnoses(
+        who: Who,
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+        before: Annotated[int | None, Query(ge=0, le=2**63 - 1, description="made before this [ns]")] = None,
+    ) -> DiagnosesOut:
+        """The diagnoses of your organisation, the newest first."""
+        found = await asyncio.to_thread(desk.shelf.list, who.organisation, limit + 1, before)
+        last = found[limit - 1].made_ns if len(found) > limit else None
+        return DiagnosesOut(
+            diagnoses=[shown(desk, one) for one in found[:limit]],
+            next=None if last is None else f"/api/v1/diagnoses?limit={limit}&before={last}",
+        )
+
+    @api.post(
+        "/diagnoses",
+        status_code=HTTPStatus.CREATED,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+    )
+    async def upload(
+        request: Request,
+        who: Who,
+        name: Annotated[str, Query(min_length=1, max_length=200, examples=["presse.csv"])],
+        lang: Lang = "en",
+    ) -> DiagnosisOut:
+        """Bring a file: the body is the file itself (CSV, XLSX, Parquet, MTConnect SHDR), `name` its name."""
+        said = request.headers.get("content-length", "")
+        size = int(said) if said.isdecimal() else None
+        return shown(desk, await bring(desk.shelf, desk.config, who, name, request.stream(), size, lang))
+
+    @api.get("/diagnoses/{number}")
+    async def diagnosis(who: Who, number: Number) -> DiagnosisOut:
+        """One diagnosis: its state, and how much of a running one is read."""
+        return shown(desk, await asyncio.to_thread(desk.find, who, number))
+
+    @api.delete("/diagnoses/{number}", status_code=HTTPStatus.NO_CONTENT)
+    async def remove(who: Who, number: Number) -> None:
+        """Take it away, with its file and result."""
+        await asyncio.to_thread(lambda: desk.remove(desk.find(who, number)))
+
+    @api.get("/diagnoses/{number}/proposal", response_model_exclude_unset=True)
+    async def proposal(
+        who: Who,
+        number: Number,
+        timezone: Annotated[str, Query(pattern=r"^[A-Za-z0-9+_/-]{1,64}$")] = "Europe/Paris",
+        lang: Lang = "en",
+    ) -> ProposalOut:
+        """What the columns and words of the file probably mean, how sure that is, and why."""
+        found = await asyncio.to_thread(lambda: desk.propose(desk.find(who, number), timezone, lang))
+        return ProposalOut(
+            mapping=found.mapping,
+            columns=[column.name for column in found.columns],
+            guesses=[
+                GuessOut(
+                    field=guess.field, value=guess.value, confidence=guess.confidence, sure=guess.sure,
+                    why=SaidOut(en=guess.why.en, fr=guess.why.fr),
+                )
+                for guess in found.guesses
+            ],
+            words=[
+                WordOut(word=one.word, times=one.times, state=one.state, confidence=one.confidence)
+                for one in found.words
+            ],
+            notes=[SaidOut(en=note.en, fr=note.fr) for note in found.notes],
+        )  # fmt: skip
+
+    @api.post("/diagnoses/{number}/run", status_code=HTTPStatus.ACCEPTED)
+    async def run(who: Who, number: Number, mapping: EventLogConfig) -> DiagnosisOut:
+        """Read the file by a mapping (that of the proposal, corrected) and compute; ask for its state until done."""
+
+        def started() -> DiagnosisOut:
+            desk.run(desk.find(who, number), mapping)
+            return shown(desk, desk.find(who, number))
+
+        return await asyncio.to_thread(started)
+
+
+def _results(api: APIRouter, desk: Desk) -> None:
+    @api.get("/diagnoses/{number}/result")
+    async def result(who: Who, number: Number) -> ResultOut:
+        """Times, figures, losses, and what of the file was not used."""
+        return await asyncio.to_thread(lambda: desk.result(desk.find(who, number)))
+
+    @api.get("/diagnoses/{number}/losses.csv", response_class=Response, responses=CSV)
+    async def losses(who: Who, number: Number) -> Response:
+        """Lost time by category, reason and product."""
+        found = await asyncio.to_thread(lambda: making.losses_table(desk.result(desk.find(who, number))))
+        return _file(found, "losses.csv")
+
+    @api.get("/diagnoses/{number}/bad-rows.csv", response_class=Response, responses=CSV)
+    async def bad_rows(who: Who, number: Number, lang: Lang = "en") -> Response:
+        """The rows of the file that were not used, with line numbers and reasons."""
+        found = await asyncio.to_thread(lambda: making.bad_rows_table(desk.result(desk.find(who, number)), lang))
+        return _file(found, "bad-rows.csv")
+
+
+def _mappings(api: APIRouter, desk: Desk) -> None:
+    def kept(who: Who) -> list[MappingOut]:
+        found = ((name, desk.kept(text)) for name, text in desk.shelf.mappings(who.organisation).items())
+        return [MappingOut(name=name, mapping=mapping) for name, mapping in found if mapping is not None]
+
+    @api.get("/mappings", response_model_exclude_unset=True)
+    async def mappings(who: Who) -> list[MappingOut]:
+        """The mappings that your organisation saved."""
+        return await asyncio.to_thread(kept, who)
+
+    @api.put("/mappings/{name}", response_model_exclude_unset=True)
+    async def keep(who: Who, name: MappingName, mapping: EventLogConfig) -> MappingOut:
+        """Save one under a name, in place of an earlier one of that name."""
+        text = mapping.model_dump_json(exclude_defaults=True)
+        await asyncio.to_thread(desk.shelf.keep_mapping, who.organisation, name, text)
+        return MappingOut(name=name, mapping=mapping)
+
+    @api.delete("/mappings/{name}", status_code=HTTPStatus.NO_CONTENT)
+    async def drop(who: Who, name: MappingName) -> None:
+        """Forget one."""
+        if not await asyncio.to_thread(desk.shelf.drop_mapping, who.organisation, name):
+            raise problems.ProblemError(HTTPStatus.NOT_FOUND, "unknown-mapping", "There is no such mapping here.")
+
+
+def _file(content: bytes, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type="text/csv; charset=utf-8", headers=headers)

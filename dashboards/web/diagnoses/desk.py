@@ -1,0 +1,113 @@
+"""What pages and API of diagnoses do alike: find, propose, run, hand out. Synchronous; raises ProblemError."""
+
+import csv
+import io
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+from pydantic import ValidationError
+
+from dashboards.web.accounts.identity import Identity
+from dashboards.web.config import WebConfig
+from dashboards.web.diagnoses import upload
+from dashboards.web.diagnoses.result import ResultOut
+from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
+from dashboards.web.diagnoses.work import RESULT, Work
+from dashboards.web.problems import ProblemError
+from dashboards.web.texts import Language
+from pipeline.files import propose as proposing
+from pipeline.files.mapping import EventLogConfig
+from telemetry.errors import DecodeError
+
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+class Desk:
+    """Over a shelf and the work on it."""
+
+    def __init__(self, shelf: Shelf, work: Work, config: WebConfig) -> None:
+        self.shelf = shelf
+        self.work = work
+        self.config = config
+
+    def find(self, who: Identity, number: str) -> Diagnosis:
+        """A diagnosis of the asker's organisation; another's is as if it were not there."""
+        found = self.shelf.get(who.organisation, number)
+        if found is None:
+            raise ProblemError(HTTPStatus.NOT_FOUND, "unknown-diagnosis", "There is no such diagnosis here.")
+        return found
+
+    def propose(self, found: Diagnosis, timezone: str, language: Language) -> proposing.Proposal:
+        """What the file probably says."""
+        try:
+            return proposing.propose(
+                self.shelf.file(found), timezone=timezone, largest=self.config.max_upload_mb * 1_000_000
+            )
+        except DecodeError as error:
+            raise upload.refused(error, language) from None
+
+    def mapping(self, found: Diagnosis, proposal: proposing.Proposal) -> EventLogConfig:
+        """The one that was last run, else what is proposed."""
+        return self.kept(found.mapping) or proposal.mapping
+
+    def kept(self, text: str | None) -> EventLogConfig | None:
+        """A mapping that was kept, where it still is one."""
+        if text is None:
+            return None
+        try:
+            return EventLogConfig.model_validate_json(text)
+        except ValidationError:  # kept by an earlier version
+            return None
+
+    def run(self, found: Diagnosis, mapping: EventLogConfig) -> None:
+        if not self.work.start(found, mapping):
+            raise ProblemError(HTTPStatus.CONFLICT, "running", "This diagnosis is running: wait for its end.")
+
+    def result(self, found: Diagnosis) -> ResultOut:
+        if found.state != "done":
+            raise ProblemError(HTTPStatus.CONFLICT, "no-result", f"There is no result yet: it is {found.state}.")
+        return ResultOut.model_validate_json((self.shelf.folder(found.id) / RESULT).read_bytes(), strict=False)
+
+    def remove(self, found: Diagnosis) -> None:
+        if not self.shelf.remove(found):
+            raise ProblemError(HTTPStatus.CONFLICT, "running", "This diagnosis is running: wait for its end.")
+
+
+def harmless(cell: object) -> object:
+    """A cell of a CSV that no spreadsheet takes for a formula (OWASP: a quote before = + - @, tab and line breaks)."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+    """A CSV as spreadsheets open it: UTF-8 with its mark, CRLF, and nothing that they would run."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow([harmless(cell) for cell in row])
+    return b"\xef\xbb\xbf" + text.getvalue().encode()
+
+
+def losses_table(found: ResultOut) -> bytes:
+    """Lost time by category, reason and product."""
+    return table(
+        ("by", "name", "seconds", "share", "times", "cost"),
+        [
+            (by, bar.name, bar.seconds, bar.share, bar.times, bar.cost)
+            for by, bars in (
+                ("category", found.by_category),
+                ("reason", found.by_reason),
+                ("product", found.by_product),
+            )
+            for bar in bars
+        ],
+    )
+
+
+def bad_rows_table(found: ResultOut, language: Language) -> bytes:
+    """The rows that were not used, with why."""
+    return table(
+        ("line", "column", "reason"),
+        [(bad.line, bad.column, getattr(bad.reason, language)) for bad in found.bad_rows_listed],
+    )

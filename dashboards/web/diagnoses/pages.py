@@ -1,0 +1,230 @@
+"""The pages of diagnoses: bring a file, confirm what it says, see what came out."""
+
+import asyncio
+import math
+import re
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData
+
+from dashboards.web import charts
+from dashboards.web.accounts.identity import Role
+from dashboards.web.accounts.walls import Who
+from dashboards.web.definitions import LOSSES
+from dashboards.web.diagnoses import form
+from dashboards.web.diagnoses.api import MappingName, Number
+from dashboards.web.diagnoses.desk import Desk
+from dashboards.web.diagnoses.result import BarOut, ResultOut
+from dashboards.web.diagnoses.shelf import MAPPING_NAME, Diagnosis
+from dashboards.web.rendering import Page, Renderer
+from dashboards.web.texts import Language, mark, translations
+from pipeline.files.mapping import EventLogConfig
+from pipeline.kpis.losses import REJECTS, SPEED, Bar
+from pipeline.said import Said
+from telemetry.plant import DAYS
+
+LISTED: Final = 50
+ZONES: Final = ("Europe/Paris", "Europe/Zurich", "Europe/Berlin", "UTC")
+ChartName = Literal["waterfall", "pareto", "reasons"]
+
+
+def router(desk: Desk, renderer: Renderer) -> APIRouter:
+    """The pages and their charts."""
+    routes = APIRouter(include_in_schema=False)
+    _listing(routes, desk, renderer)
+    _one(routes, desk, renderer)
+    _changes(routes, desk, renderer)
+    return routes
+
+
+def _listing(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
+    def listed(page: Page, who: Who, before: int | None) -> Response:
+        found = desk.shelf.list(who.organisation, LISTED + 1, before)
+        return renderer.page(
+            page,
+            "diagnoses.html",
+            found=found[:LISTED],
+            older=found[LISTED - 1].made_ns if len(found) > LISTED else None,
+            mappings=desk.shelf.mappings(who.organisation),
+            most=desk.config.max_upload_mb,
+            may=who.role >= Role.ENGINEER,
+            states=STATES,
+        )
+
+    @routes.get("/diagnoses")
+    async def diagnoses(
+        page: Page, who: Who, before: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None
+    ) -> Response:
+        return await asyncio.to_thread(listed, page, who, before)
+
+    @routes.post("/mappings/{name}/drop")
+    async def drop(who: Who, name: MappingName) -> Response:
+        await asyncio.to_thread(desk.shelf.drop_mapping, who.organisation, name)
+        return RedirectResponse("/diagnoses", HTTPStatus.SEE_OTHER)
+
+
+STATES: Final = {
+    "mapping": mark("to be confirmed"),
+    "running": mark("running"),
+    "done": mark("done"),
+    "failed": mark("failed"),
+}
+
+
+def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
+    def opened(page: Page, who: Who, number: str, again: bool, saved: str | None) -> Response:
+        found = desk.find(who, number)
+        if found.state == "done" and not again:
+            return result_page(page, who, found)
+        if found.state == "running":
+            share = desk.work.share(found.id)
+            return renderer.page(page, "running.html", found=found, share=share)
+        before = desk.kept(desk.shelf.mappings(who.organisation).get(saved)) if saved else None
+        return mapping_page(desk, renderer, page, who, found, before, None)
+
+    def result_page(page: Page, who: Who, found: Diagnosis) -> Response:
+        result = desk.result(found)
+        figures = {figure.kpi: figure for figure in result.figures}
+        return renderer.page(
+            page,
+            "result.html",
+            found=found,
+            result=result,
+            figures=figures,
+            names=LOSSES,
+            charted=charts.AVAILABLE,
+            may=who.role >= Role.ENGINEER,
+            nan=math.nan,
+        )
+
+    @routes.get("/diagnoses/{number}")
+    async def diagnosis(
+        page: Page, who: Who, number: Number, again: bool = False,
+        saved: Annotated[str | None, Query(max_length=100)] = None,
+    ) -> Response:  # fmt: skip
+        return await asyncio.to_thread(opened, page, who, number, again, saved)
+
+    @routes.get("/charts/diagnoses/{number}/{name}")
+    async def chart(page: Page, who: Who, number: Number, name: ChartName, dark: charts.Dark = False) -> dict[str, Any]:
+        charts.require()
+        return await asyncio.to_thread(lambda: _spec(desk.result(desk.find(who, number)), name, page.language, dark))
+
+
+def mapping_page(
+    desk: Desk, renderer: Renderer, page: Page, who: Who, found: Diagnosis, before: EventLogConfig | None,
+    fault: Said | None, code: int = 200,
+) -> Response:  # fmt: skip
+    """The proposal as a form: what was recognised, how sure that is, the first rows of the file."""
+    zone = before.timezone if before is not None and before.timezone else ZONES[0]
+    proposal = desk.propose(found, zone, page.language)
+    mapping = before or desk.mapping(found, proposal)
+    states = {word.word: mapping.states.get(word.word, word.state) for word in proposal.words}
+    calendar = mapping.calendar
+    return renderer.page(
+        page,
+        "mapping.html",
+        code,
+        found=found,
+        proposal=proposal,
+        mapping=mapping,
+        guesses={guess.field: guess for guess in proposal.guesses},
+        words=proposal.words,
+        word_states=states,
+        columns=[column.name for column in proposal.columns],
+        fields=form.COLUMNS,
+        metrics_of_form=form.METRICS,
+        state_names=form.STATES,
+        zones=dict.fromkeys((zone, *ZONES)),
+        shifts=form.turns(calendar.shifts) if calendar else "",
+        breaks=form.turns(calendar.breaks) if calendar else "",
+        days=calendar.shifts[0].days if calendar and calendar.shifts else DAYS[:5],
+        all_days=DAY_NAMES,
+        saved=desk.shelf.mappings(who.organisation),
+        fault=fault.in_(page.language) if fault else found.fault or None,
+        may=who.role >= Role.ENGINEER,
+    )
+
+
+DAY_NAMES: Final = {
+    "mon": mark("Mon"), "tue": mark("Tue"), "wed": mark("Wed"), "thu": mark("Thu"), "fri": mark("Fri"),
+    "sat": mark("Sat"), "sun": mark("Sun"),
+}  # fmt: skip
+
+
+def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
+    def confirmed(page: Page, who: Who, number: str, fields: FormData) -> Response:
+        found = desk.find(who, number)
+        said = {key: value for key, value in fields.multi_items() if isinstance(value, str)}
+        days = [value for value in fields.getlist("day") if isinstance(value, str)]
+        base = desk.propose(found, said.get("timezone") or ZONES[0], page.language).mapping
+        try:
+            mapping = form.read(said, days, base)
+        except form.FormError as error:
+            return mapping_page(desk, renderer, page, who, found, None, error.said, 422)
+        if said.get("save_as"):
+            name = said["save_as"].strip()
+            if not _is_name(name):
+                fault = Said("a mapping's name has no / \\ < > in it", "le nom ne contient ni / \\ < >")
+                return mapping_page(desk, renderer, page, who, found, mapping, fault, 422)
+            desk.shelf.keep_mapping(who.organisation, name, mapping.model_dump_json(exclude_defaults=True))
+        desk.run(found, mapping)
+        return RedirectResponse(f"/diagnoses/{found.id}", HTTPStatus.SEE_OTHER)
+
+    @routes.post("/diagnoses/{number}")
+    async def run(request: Request, page: Page, who: Who, number: Number) -> Response:
+        fields = await request.form(max_fields=2000, max_files=0)
+        return await asyncio.to_thread(confirmed, page, who, number, fields)
+
+    @routes.post("/diagnoses/{number}/remove")
+    async def remove(who: Who, number: Number) -> Response:
+        await asyncio.to_thread(lambda: desk.remove(desk.find(who, number)))
+        return RedirectResponse("/diagnoses", HTTPStatus.SEE_OTHER)
+
+
+def _is_name(name: str) -> bool:
+    return len(name) <= 100 and re.fullmatch(MAPPING_NAME, name) is not None
+
+
+def _spec(result: ResultOut, name: str, language: Language, dark: bool) -> dict[str, Any]:
+    from dashboards.charts import DARK, LIGHT, Step, locale, pareto, waterfall
+
+    words, look = translations(language).gettext, DARK if dark else LIGHT
+    names = {key: words(word) for key, (_, word) in LOSSES.items()} | {"": words("no reason given")}
+    if name == "waterfall":
+        steps = [Step(code, words(word), seconds, lost) for code, word, seconds, lost in _steps(result)]
+        spec = waterfall(steps, language, look=look, width="container")
+    else:
+        bars = result.by_category if name == "pareto" else result.by_reason
+        spec = pareto([_bar(bar) for bar in bars], language, names=names, look=look, width="container")
+    return {"spec": spec, "locale": locale(language)}
+
+
+def _steps(result: ResultOut) -> list[tuple[str, str, float, bool]]:
+    times = result.times
+    lost = {bar.name: bar.seconds for bar in result.by_category}
+    rows: list[tuple[str, str, float, bool]] = [
+        ("tO", mark("Opening time"), times["tO"], False),
+        ("", mark("Planned stops"), times["planned"], True),
+        ("tR", mark("Required time"), times["tR"], False),
+    ]
+    if times["unknown"]:
+        rows.append(("", mark("State not known"), times["unknown"], True))
+    rows += [(LOSSES[name][0], LOSSES[name][1], lost[name], True) for name in LOSSES
+             if name in lost and name not in (SPEED, REJECTS)]  # fmt: skip
+    rows.append(("tF", mark("Running time"), times["tF"], False))
+    if math.isfinite(times["tN"]) and math.isfinite(times["tU"]):
+        rows += [
+            (LOSSES[SPEED][0], LOSSES[SPEED][1], lost.get(SPEED, 0.0), True),
+            ("tN", mark("Net time"), times["tF"] - lost.get(SPEED, 0.0), False),
+            (LOSSES[REJECTS][0], LOSSES[REJECTS][1], lost.get(REJECTS, 0.0), True),
+            ("tU", mark("Useful time"), times["tF"] - lost.get(SPEED, 0.0) - lost.get(REJECTS, 0.0), False),
+        ]
+    return rows
+
+
+def _bar(bar: BarOut) -> Bar:
+    share, cumulative, cost = (math.nan if one is None else one for one in (bar.share, bar.cumulative, bar.cost))
+    return Bar(bar.name, bar.seconds, share, cumulative, bar.times, cost)

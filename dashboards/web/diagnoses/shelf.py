@@ -1,0 +1,185 @@
+"""Where diagnoses are kept: a SQLite file of what they are, and a folder per diagnosis with what it was given and gave.
+
+Invariants
+- Everything is asked for with an organisation, and found only where it is that organisation's.
+- A file is on the shelf when it is whole; what an interrupted upload left is swept away at the next start.
+- A diagnosis that was running when the process ended is one to be run again, and says so.
+- The folder of a diagnosis is named by chance (128 bits), never by a user.
+"""
+
+import re
+import secrets
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import time_ns
+from typing import Any, Final, Literal
+
+from telemetry.errors import ConfigError
+
+State = Literal["mapping", "running", "done", "failed"]
+ID: Final = r"^[0-9a-f]{32}$"
+MAPPING_NAME: Final = r"^[^\s/\\<>\x00-\x1f](?:[^/\\<>\x00-\x1f]*[^\s/\\<>\x00-\x1f])?$"
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS diagnoses (
+    id TEXT PRIMARY KEY, organisation INTEGER NOT NULL, who TEXT NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL,
+    made_ns INTEGER NOT NULL, state TEXT NOT NULL, mapping TEXT, fault TEXT NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS newest ON diagnoses (organisation, made_ns DESC);
+CREATE TABLE IF NOT EXISTS mappings (
+    organisation INTEGER NOT NULL, name TEXT NOT NULL, mapping TEXT NOT NULL, PRIMARY KEY (organisation, name));
+"""
+_COLUMNS: Final = "id, organisation, who, name, bytes, made_ns, state, mapping, fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """`mapping` is JSON of an EventLogConfig, as it was last run; `fault` says why it failed."""
+
+    id: str
+    organisation: int
+    who: str
+    name: str
+    bytes: int
+    made_ns: int
+    state: State
+    mapping: str | None
+    fault: str
+
+
+class Shelf:
+    """Synchronous and thread-safe: call it from threads."""
+
+    def __init__(self, folder: Path, now_ns: Callable[[], int] = time_ns) -> None:
+        """Raises ConfigError when nothing can be kept there."""
+        self._folder = folder / "diagnoses"
+        self._now_ns = now_ns
+        self._lock = threading.Lock()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = sqlite3.connect(folder / "diagnoses.sqlite", check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.executescript(_SCHEMA)
+            self._sweep()
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"diagnoses cannot be kept in {folder}: {error}; see `folder` of [web]") from error
+
+    def _sweep(self) -> None:
+        self._db.execute(
+            "UPDATE diagnoses SET state = 'failed', fault = 'interrupted: run it again' WHERE state = 'running'"
+        )
+        known = {row[0] for row in self._db.execute("SELECT id FROM diagnoses")}
+        for left in self._folder.iterdir():
+            if left.name not in known and re.fullmatch(ID, left.name):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _used(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            yield self._db
+
+    def room(self) -> str:
+        """A new diagnosis' number; its folder is there, and empty."""
+        number = secrets.token_hex(16)
+        (self._folder / number).mkdir(mode=0o700)
+        return number
+
+    def folder(self, number: str) -> Path:
+        return self._folder / number
+
+    def clear(self, number: str) -> None:
+        """Take away the folder of a diagnosis that was not added."""
+        shutil.rmtree(self._folder / number, ignore_errors=True)
+
+    def add(self, number: str, organisation: int, who: str, name: str, size: int) -> Diagnosis:
+        """Put a file that is whole on the shelf: it lies in the folder under its name."""
+        with self._used() as db:
+            db.execute(
+                "INSERT INTO diagnoses (id, organisation, who, name, bytes, made_ns, state) "
+                "VALUES (?, ?, ?, ?, ?, ?, 'mapping')",
+                (number, organisation, who, name, size, self._now_ns()),
+            )
+        found = self.get(organisation, number)
+        assert found is not None
+        return found
+
+    def file(self, diagnosis: Diagnosis) -> Path:
+        """What was brought."""
+        return self._folder / diagnosis.id / "brought" / diagnosis.name
+
+    def get(self, organisation: int, number: str) -> Diagnosis | None:
+        with self._used() as db:
+            row = db.execute(
+                f"SELECT {_COLUMNS} FROM diagnoses WHERE id = ? AND organisation = ?",  # noqa: S608  # a constant
+                (number, organisation),
+            ).fetchone()
+        return None if row is None else Diagnosis(*row)
+
+    def list(self, organisation: int, limit: int, before_ns: int | None = None) -> list[Diagnosis]:
+        """The newest first; only those made before an instant [ns]."""
+        with self._used() as db:
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM diagnoses WHERE organisation = ? AND made_ns < ? "  # noqa: S608  # a constant
+                "ORDER BY made_ns DESC LIMIT ?",
+                (organisation, 2**63 - 1 if before_ns is None else before_ns, limit),
+            ).fetchall()
+        return [Diagnosis(*row) for row in rows]
+
+    def kept_bytes(self, organisation: int) -> int:
+        with self._used() as db:
+            [size] = db.execute(
+                "SELECT coalesce(sum(bytes), 0) FROM diagnoses WHERE organisation = ?", (organisation,)
+            ).fetchone()
+        return int(size)
+
+    def begin(self, diagnosis: Diagnosis, mapping: str) -> bool:
+        """Mark it as running with a mapping; False when it runs already."""
+        return self._set(diagnosis, "state = 'running', mapping = ?, fault = ''", (mapping,), "AND state != 'running'")
+
+    def end(self, diagnosis: Diagnosis, fault: str = "") -> None:
+        """It ran to its end, or failed for a reason."""
+        self._set(diagnosis, "state = ?, fault = ?", ("failed" if fault else "done", fault))
+
+    def remove(self, diagnosis: Diagnosis) -> bool:
+        """Take it away with its files; False while it runs."""
+        with self._used() as db:
+            gone = db.execute(
+                "DELETE FROM diagnoses WHERE id = ? AND organisation = ? AND state != 'running'",
+                (diagnosis.id, diagnosis.organisation),
+            ).rowcount
+        if gone:
+            shutil.rmtree(self._folder / diagnosis.id, ignore_errors=True)
+        return bool(gone)
+
+    def _set(self, diagnosis: Diagnosis, change: str, values: tuple[Any, ...], only: str = "") -> bool:
+        with self._used() as db:
+            sql = f"UPDATE diagnoses SET {change} WHERE id = ? AND organisation = ? {only}"  # noqa: S608  # constants
+            return bool(db.execute(sql, (*values, diagnosis.id, diagnosis.organisation)).rowcount)
+
+    # saved mappings
+
+    def keep_mapping(self, organisation: int, name: str, mapping: str) -> None:
+        """Keep it under a name, in place of an earlier one of that name."""
+        with self._used() as db:
+            db.execute("INSERT OR REPLACE INTO mappings VALUES (?, ?, ?)", (organisation, name, mapping))
+
+    def mappings(self, organisation: int) -> dict[str, str]:
+        with self._used() as db:
+            rows = db.execute(
+                "SELECT name, mapping FROM mappings WHERE organisation = ? ORDER BY name", (organisation,)
+            ).fetchall()
+        return dict(rows)
+
+    def drop_mapping(self, organisation: int, name: str) -> bool:
+        with self._used() as db:
+            return bool(
+                db.execute("DELETE FROM mappings WHERE organisation = ? AND name = ?", (organisation, name)).rowcount
+            )

@@ -1,0 +1,80 @@
+"""Diagnoses at work: a few at once, each in its thread, told how far they are; the result lies in the folder as JSON.
+
+Invariants: at most AT_ONCE run, others wait in line; what is asked for twice runs once; a fault of the file is a
+sentence for its owner, a bug of ours is one in the log, and neither leaves a diagnosis running.
+"""
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from dashboards.web.diagnoses import result
+from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
+from pipeline.files import eventlog, guard
+from pipeline.files.mapping import EventLogConfig
+from telemetry.errors import DecodeError
+
+AT_ONCE: Final = 2
+RESULT: Final = "result.json"
+log = logging.getLogger(__name__)
+
+
+class Work:
+    """Call `close` at the end: what runs is given up and said to be interrupted at the next start."""
+
+    def __init__(self, shelf: Shelf, *, largest: int) -> None:
+        self._shelf = shelf
+        self._largest = largest
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="diagnosis")
+        self._lock = threading.Lock()
+        self._shares: dict[str, float] = {}
+        self._closing = False
+
+    def close(self) -> None:
+        self._closing = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def share(self, number: str) -> float:
+        """How much [0…1] of a running diagnosis is read."""
+        with self._lock:
+            return self._shares.get(number, 0.0)
+
+    def start(self, diagnosis: Diagnosis, mapping: EventLogConfig) -> bool:
+        """Run it; False when it runs already."""
+        if not self._shelf.begin(diagnosis, mapping.model_dump_json(exclude_defaults=True)):
+            return False
+        self._pool.submit(self._run, diagnosis, mapping)
+        return True
+
+    def _run(self, diagnosis: Diagnosis, mapping: EventLogConfig) -> None:
+        fault = "a fault of ours: the log of the server has it"
+        try:
+            found = eventlog.load(
+                self._shelf.file(diagnosis), mapping, largest=self._largest,
+                progress=lambda share: self._told(diagnosis.id, share),
+            )  # fmt: skip
+            made = result.of(found, diagnosis.name)
+            (self._shelf.folder(diagnosis.id) / RESULT).write_text(made.model_dump_json(), encoding="utf-8")
+            fault = ""
+        except DecodeError as error:
+            fault = error.said.en if isinstance(error, guard.RefusedFileError) else str(error)
+        except _Interrupted:
+            return  # the next start says so
+        finally:
+            with self._lock:
+                self._shares.pop(diagnosis.id, None)
+            if not self._closing:
+                if fault.startswith("a fault of ours"):
+                    log.exception("diagnosis %s failed", diagnosis.id)
+                self._shelf.end(diagnosis, fault)
+
+    def _told(self, number: str, share: float) -> None:
+        if self._closing:
+            raise _Interrupted
+        with self._lock:
+            self._shares[number] = share
+
+
+class _Interrupted(Exception):  # noqa: N818  # no error: the process ends
+    pass

@@ -1,0 +1,286 @@
+"""From a strange spreadsheet to its figures: brought, confirmed, computed, by pages and by the API."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx2 import Client
+from starlette.testclient import TestClient
+
+from dashboards.web.app import create_app
+from dashboards.web.config import WebConfig
+from dashboards.web.diagnoses import desk, form
+from dashboards.web.diagnoses.shelf import Shelf
+from pipeline.files.mapping import EventLogConfig
+from telemetry.plant import DAYS
+from tests.dashboards.accounts.companies import Companies, companies
+from tests.dashboards.seeded import Clock, empty
+from tests.dashboards.test_pages import text
+
+FRENCH = (
+    "Date;État;Quantité;Bonnes;Motif\r\n"
+    "02/11/2026 08:00:00;Marche;0;0;\r\n"
+    "02/11/2026 10:00:00;Arrêt;100;90;bourrage\r\n"
+    "02/11/2026 11:00:00;Marche;100;90;\r\n"
+    "02/11/2026 11:30:00;Marche;pas un nombre;90;\r\n"
+    "02/11/2026 12:00:00;Marche;150;140;\r\n"
+).encode("cp1252")
+"""Four hours of a machine: three running, one stopped; 150 parts of which 140 are good."""
+WAIT_S = 60.0
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Client]:
+    seeded = empty(config=WebConfig(port=0, folder=tmp_path, max_upload_mb=1, keep_mb=2))
+    with TestClient(create_app(seeded.context), base_url="http://127.0.0.1") as client:
+        yield client
+        client.app.state.close()  # type: ignore[attr-defined]  # Starlette's client, seen as httpx's
+
+
+def bring(client: Client, content: bytes = FRENCH, name: str = "presse.csv", **query: str) -> Any:
+    answer = client.post("/api/v1/diagnoses", params={"name": name, **query}, content=content)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end, "waited for too long"
+        time.sleep(0.02)
+
+
+def finished(client: Client, number: str) -> str:
+    """The state a diagnosis ends in."""
+    until(lambda: client.get(f"/api/v1/diagnoses/{number}").json()["state"] != "running")
+    return str(client.get(f"/api/v1/diagnoses/{number}").json()["state"])
+
+
+def computed(client: Client, number: str, **machine: object) -> Any:
+    """Run as proposed, with the machine as it is; the result."""
+    mapping = client.get(f"/api/v1/diagnoses/{number}/proposal").json()["mapping"]
+    mapping["machine"] |= machine
+    answer = client.post(f"/api/v1/diagnoses/{number}/run", json=mapping)
+    assert answer.status_code == 202, answer.text
+    assert finished(client, number) == "done"
+    return client.get(f"/api/v1/diagnoses/{number}/result").json()
+
+
+def test_a_french_spreadsheet_becomes_figures(app: Client) -> None:
+    """cp1252, semicolons, French dates: 3 h of 4 running, 150 parts at 60 s are 2.5 h, 140 good are 140/240 of tR."""
+    result = computed(app, bring(app), cycle_s={"*": 60.0}, hourly_cost=50.0)
+    figures = {figure["kpi"]: figure["value"] for figure in result["figures"]}
+    assert result["times"]["tR"] == pytest.approx(4 * 3600, abs=1)
+    assert figures["do"] == pytest.approx(0.75, abs=1e-4)
+    assert figures["tp"] == pytest.approx(150 / 180, abs=1e-3)
+    assert figures["trs"] == pytest.approx(140 / 240, abs=1e-3)
+    [stop] = [bar for bar in result["by_reason"] if bar["name"] == "bourrage"]
+    assert (stop["seconds"], stop["cost"]) == (3600, 50)
+    assert result["start"] == "2026-11-02T07:00:00.000000000Z"
+
+
+def test_bad_rows_are_listed_with_line_and_reason(app: Client) -> None:
+    """Line 5 says "pas un nombre" where a count should be: listed in both languages, and downloadable."""
+    number = bring(app)
+    result = computed(app, number)
+    assert [(bad["line"], bad["column"]) for bad in result["bad_rows_listed"]] == [(5, "Quantité")]
+    rows = app.get(f"/api/v1/diagnoses/{number}/bad-rows.csv?lang=fr").content.decode("utf-8-sig")
+    assert rows.splitlines()[1].startswith("5,Quantité,")
+
+
+def test_the_pages_lead_from_file_to_figures(app: Client) -> None:
+    """Proposal with its doubts, confirmation, result; then the mapping can be corrected and the file deleted."""
+    number = bring(app)
+    page = app.get(f"/diagnoses/{number}?lang=fr").text
+    assert "<option selected>Date</option>" in page
+    assert '<option value="EXECUTING" selected>' in page
+    fields = dict(re.findall(r'<input name="(\w+)" [^>]*value="([^"]*)"', page)) | {
+        "timezone": "Europe/Paris", "time": "Date", "metric:state": "État", "metric:parts": "Quantité",
+        "metric:parts_good": "Bonnes", "metric:reason": "Motif", "word:Marche": "EXECUTING",
+        "word:Arrêt": "NOT_EXECUTING",
+        "cycle_s": "60,0", "machine": "Presse <1>", "save_as": "Presse 1",
+    }  # fmt: skip
+    answer = app.post(f"/diagnoses/{number}", data=fields, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/diagnoses/{number}")
+    assert finished(app, number) == "done"
+    html = app.get(f"/diagnoses/{number}?lang=fr").text
+    assert "<1>" not in html
+    assert "58,3 %" in text(html)
+    assert "bourrage" in html
+    assert "Presse 1" in app.get("/diagnoses").text
+    other = bring(app, FRENCH.replace(b"Marche", b"Tourne"))
+    assert 'value="60,00"' in app.get(f"/diagnoses/{other}?saved=Presse 1&again=true&lang=fr").text
+    assert app.post(f"/diagnoses/{number}/remove", follow_redirects=False).status_code == 303
+    assert app.get(f"/api/v1/diagnoses/{number}").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["waterfall", "pareto", "reasons"])
+def test_the_result_has_its_charts(app: Client, name: str) -> None:
+    """Specs for the page, with the figures of the result."""
+    number = bring(app)
+    computed(app, number)
+    spec = app.get(f"/charts/diagnoses/{number}/{name}?lang=fr").json()["spec"]
+    assert "vega-lite" in spec["$schema"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("../../etc/passwd", FRENCH, "chemin"),
+        ("a\\b.csv", FRENCH, "chemin"),
+        ("..", FRENCH, "chemin"),
+        ("<img src=x>.csv", FRENCH, "chemin"),
+        ("vide.csv", b"", "vide"),
+        ("photo.csv", b"\x89PNG\r\n\x1a\n0000", "image"),
+        ("classeur.xlsx", FRENCH, "extension"),
+        ("macros.xlsm", b"PK\x03\x04" + bytes(100), ""),
+    ],
+)
+def test_what_is_no_table_is_refused_in_a_sentence_and_nothing_is_kept(
+    app: Client, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    """Path tricks, empty files, pictures, wrong endings and macros, in the language of whoever brings them."""
+    answer = app.post("/api/v1/diagnoses", params={"name": name, "lang": "fr"}, content=content)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert says in answer.json()["detail"]
+    assert list((tmp_path / "diagnoses").iterdir()) == []
+
+
+def test_a_file_too_large_is_refused_as_soon_as_it_is(app: Client, tmp_path: Path) -> None:
+    """By its announced length before a byte is read; by its bytes when it announces none. Nothing stays on disk."""
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(30):
+            yield b"a;b\n" * 10_000
+
+    for content in (b"a;b\n" * 300_000, endless()):
+        answer = app.post("/api/v1/diagnoses", params={"name": "grand.csv"}, content=content)
+        assert answer.status_code == 413
+    assert list((tmp_path / "diagnoses").iterdir()) == []
+
+
+def test_what_an_organisation_keeps_is_bounded(app: Client) -> None:
+    """Three files of 0.9 MB into 2 MB: the third has no room until one is deleted."""
+    content = FRENCH + b";;;;\r\n" * 130_000
+    numbers = [bring(app, content) for _ in range(2)]
+    query = {"name": "c.csv"}
+    assert app.post("/api/v1/diagnoses", params=query, content=content).status_code == 507
+    assert app.delete(f"/api/v1/diagnoses/{numbers[0]}").status_code == 204
+    bring(app, content)
+
+
+def test_diagnoses_are_paged_newest_first(app: Client) -> None:
+    """Following `next` gives each once."""
+    shelf: Shelf = app.app.state.desk.shelf  # type: ignore[attr-defined]  # as above
+    clock = Clock()
+    shelf._now_ns = clock  # the files come a second apart
+    brought = []
+    for _ in range(5):
+        brought.append(bring(app))
+        clock.now_ns += 10**9
+    found, address = [], "/api/v1/diagnoses?limit=2"
+    while address:
+        page = app.get(address).json()
+        found += [one["id"] for one in page["diagnoses"]]
+        address = page["next"]
+    assert found == brought[::-1]
+
+
+def test_a_file_that_says_nothing_of_states_fails_with_a_sentence(app: Client) -> None:
+    """The diagnosis says what is missing, and can be run again with another mapping."""
+    number = bring(app, b"time;colour\n2026-11-02T08:00:00Z;red\n2026-11-02T09:00:00Z;blue\n")
+    answer = app.post(f"/api/v1/diagnoses/{number}/run", json={"timezone": "UTC", "time": "time"})
+    assert answer.status_code == 202
+    assert finished(app, number) == "failed"
+    assert "state" in app.get(f"/api/v1/diagnoses/{number}").json()["fault"]
+    assert app.get(f"/api/v1/diagnoses/{number}/result").status_code == 409
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+33", "-2", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_downloaded_table_holds_a_formula(cell: str) -> None:
+    """What a machine or a visitor wrote is text to a spreadsheet, whatever it begins with; numbers stay numbers."""
+    rows = desk.table(("a", "b"), [(cell, -2.5)]).decode("utf-8-sig")
+    assert f"'{cell}" in rows
+    assert ",-2.5" in rows
+
+
+def test_mappings_are_saved_listed_and_forgotten(app: Client) -> None:
+    """Under their name, the later in place of the earlier; a name that is a path is none."""
+    for column in ("date", "heure"):
+        assert app.put("/api/v1/mappings/Presse 1", json={"time": column}).status_code == 200
+    [kept] = app.get("/api/v1/mappings").json()
+    assert (kept["name"], kept["mapping"]["time"]) == ("Presse 1", "heure")
+    assert app.put("/api/v1/mappings/a%5Cb", json={}).status_code == 422
+    assert app.delete("/api/v1/mappings/Presse 1").status_code == 204
+    assert app.delete("/api/v1/mappings/'; DROP TABLE mappings --").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("cycle_s", "douze"), ("shifts", "5h-13h"), ("hourly_cost", "-3"), ("target", "1e9")]
+)
+def test_a_form_that_makes_no_sense_is_shown_again_with_why(app: Client, field: str, value: str) -> None:
+    """422, the sentence, and the form; nothing runs."""
+    number = bring(app)
+    answer = app.post(f"/diagnoses/{number}?lang=fr", data={"timezone": "Europe/Paris", field: value})
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    assert app.get(f"/api/v1/diagnoses/{number}").json()["state"] == "mapping"
+
+
+def test_a_form_says_numbers_and_hours_as_people_write_them() -> None:
+    """ "1 250,5 €" an hour, two shifts from Monday to Friday with a break."""
+    said = {
+        "hourly_cost": "1\u202f250,5", "cycle_s": "12,5", "target": "80", "shifts": "5:00-13:00, 13:00–21:00",
+        "breaks": "09:00-09:20",
+    }  # fmt: skip
+    found = form.read(said, DAYS[:5], EventLogConfig())
+    assert (found.machine.hourly_cost, found.machine.cycle_s, found.machine.target_trs) == (1250.5, {"*": 12.5}, 0.8)
+    assert found.calendar is not None
+    assert [(turn.start, turn.end, turn.days) for turn in found.calendar.shifts] == [
+        (300, 780, DAYS[:5]), (780, 1260, DAYS[:5]),
+    ]  # fmt: skip
+    assert form.turns(found.calendar.breaks) == "09:00-09:20"
+
+
+def test_an_interrupted_diagnosis_says_so_at_the_next_start(tmp_path: Path) -> None:
+    """What was running when the process ended is one to be run again; what was half brought is gone."""
+    shelf = Shelf(tmp_path)
+    number = shelf.room()
+    found = shelf.add(number, 1, "", "a.csv", 10)
+    assert shelf.begin(found, "{}")
+    half = shelf.room()
+    shelf.close()
+    again = Shelf(tmp_path)
+    found_again = again.get(1, number)
+    assert found_again is not None
+    assert (found_again.state, "again" in found_again.fault) == ("failed", True)
+    assert not again.folder(half).exists()
+    assert again.folder(number).exists()
+    again.close()
+
+
+def test_one_company_never_sees_anothers_diagnoses(tmp_path: Path) -> None:
+    """Neither page, file, result nor mapping, as if they were not there; a viewer of the own changes nothing."""
+    both: Companies = companies(tmp_path)
+    ours, theirs = both.client("engineer"), both.client("guest")
+    number = bring(ours)
+    computed(ours, number)
+    ours.put("/api/v1/mappings/ours", json={})
+    for path in ("", "/proposal", "/result", "/losses.csv", "/bad-rows.csv"):
+        assert theirs.get(f"/api/v1/diagnoses/{number}{path}").status_code == 404
+    assert theirs.get(f"/diagnoses/{number}").status_code == 404
+    assert theirs.get(f"/charts/diagnoses/{number}/pareto").status_code == 404
+    assert theirs.delete(f"/api/v1/diagnoses/{number}").status_code == 404
+    assert theirs.post(f"/api/v1/diagnoses/{number}/run", json={}).status_code == 404
+    assert theirs.get("/api/v1/diagnoses").json()["diagnoses"] == []
+    assert theirs.get("/api/v1/mappings").json() == []
+    assert theirs.delete("/api/v1/mappings/ours").status_code == 404
+    viewer = both.client("viewer")
+    assert viewer.get(f"/api/v1/diagnoses/{number}/result").status_code == 200
+    assert viewer.delete(f"/api/v1/diagnoses/{number}").status_code == 403
+    assert 'id="upload"' not in viewer.get("/diagnoses").text
+    both.app.state.close()
