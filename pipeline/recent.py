@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.kpis import signals
 from telemetry.glossary import holds
 from telemetry.protocols import Store
-from telemetry.samples import Series, Span, Window
+from telemetry.samples import KpiValue, Series, Span, Window
 
 FOR_EVER_NS: Final = 2**62
 
@@ -60,6 +60,10 @@ class Recent:
         elif kept.touched is not None:
             self._renew(asset, metric, kept, *kept.touched)
         return signals.cut(kept.series, window, holding=holds(metric))
+
+    def read_kpis(self, asset: str, kpi: str, window: Window) -> list[KpiValue]:
+        """As Store.read_kpis. Raises StoreError."""
+        return self._store.read_kpis(asset, kpi, window)
 
     def clear(self) -> None:
         """Forget everything."""

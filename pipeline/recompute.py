@@ -92,7 +92,7 @@ class Recompute:
         done: list[tuple[str, Window]] = []
         for asset, windows in self._ready(now, began, all_open):
             metrics = self._metrics.get(asset.path, ())
-            values += kpis.evaluate(self._recent, self._plant, asset, windows, now, metrics)
+            values += kpis.evaluate(self._recent, self._plant, asset, windows, now, metrics, self._settled(asset))
             done += [(asset.path, window) for window in windows]
         evaluated = set(done)
         left = [
@@ -223,6 +223,11 @@ class Recompute:
             if start <= end:
                 before = self._unseen.get((path, window), (start, end))
                 self._unseen[path, window] = min(start, before[0]), max(end, before[1])
+
+    def _settled(self, asset: Asset) -> Callable[[Window], bool]:
+        """Which windows have their last word in the store: what is due, or computed in this step, is not there yet."""
+        due, opened = self._due.get(asset.path, set()), self._open.get(asset.path, {})
+        return lambda window: window not in due and window not in opened
 
     def _resting(self, path: str, window: Window, now: int) -> bool:
         """Whether a long window was evaluated only just."""

@@ -20,7 +20,8 @@ from dashboards.web.times import Instant
 from pipeline.kpis import radio
 from pipeline.kpis.histogram import Histogram
 from pipeline.kpis.latency import packets
-from pipeline.kpis.link_rows import AVAILABILITY, FAILURES, HISTOGRAM, PERIODS
+from pipeline.kpis.link_hours import AVAILABILITY, FAILURES, PERIODS
+from pipeline.kpis.link_rows import HISTOGRAM
 from pipeline.kpis.service import Periods, decide
 from pipeline.kpis.use_cases import USE_CASES
 from telemetry.plant import AssetPath

@@ -1,6 +1,6 @@
 """The catalogue applied: which windows an asset has, what a sample in one of them can change, and their KPI values."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import nan
@@ -10,13 +10,11 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kpis import machine
+from pipeline.kpis import link_days, machine
 from pipeline.kpis.catalogue import CATALOGUE, Kpi
 from pipeline.kpis.counting import COUNTERS
-from pipeline.kpis.figure import Amount, Figure
-from pipeline.kpis.link import LinkHistory
+from pipeline.kpis.figure import Amount
 from pipeline.kpis.machine import MachineHistory
-from pipeline.kpis.use_cases import USE_CASES
 from telemetry import calendar
 from telemetry.plant import Asset, Plant
 from telemetry.samples import SECOND_NS, KpiValue, Series, Window
@@ -39,6 +37,13 @@ class Reads(Protocol):
 
     def read(self, asset: str, metric: str, window: Window) -> Series:
         """As Store.read."""
+
+
+class Remembers(Reads, Protocol):
+    """One that also has the figures that were computed before."""
+
+    def read_kpis(self, asset: str, kpi: str, window: Window) -> list[KpiValue]:
+        """As Store.read_kpis."""
 
 
 def marker(asset: Asset) -> str | None:
@@ -92,11 +97,18 @@ def windows(plant: Plant, asset: Asset, span: Window) -> list[Window]:
 
 
 def evaluate(
-    store: Reads, plant: Plant, asset: Asset, due: Sequence[Window], now_ns: int, metrics: Collection[str]
+    store: Remembers,
+    plant: Plant,
+    asset: Asset,
+    due: Sequence[Window],
+    now_ns: int,
+    metrics: Collection[str],
+    settled: Callable[[Window], bool] = lambda _: False,
 ) -> list[KpiValue]:
-    """All KPIs of the asset over these windows, as known at `now_ns`, from one read of its inputs.
+    """All KPIs of the asset over these windows, as known at `now_ns`.
 
-    `metrics`: all that the store holds of the asset; any sample shows that a machine was heard of.
+    `metrics`: all that the store holds of the asset; any sample shows that a machine was heard of. `settled`: whether
+    the stored figures of a window are what its samples say, so that they need not be computed to add up a day.
     """
     rows = _ROWS[asset.kind]
     if not due or not rows:
@@ -104,12 +116,7 @@ def evaluate(
     span = Window(min(window.start_ns for window in due), max(window.end_ns for window in due))
     if asset.kind == "machine":
         return columns(history_of(store, plant, asset, span, now_ns, metrics), due).values()
-    history = LinkHistory(span, now_ns, partial(store.read, asset.path), USE_CASES.get(asset.use_case or ""))
-    values: list[KpiValue] = []
-    for window in due:
-        model, final = history.over(window), history.final(window)
-        values += [_value(asset, kpi, window, kpi.compute(model), final) for kpi in rows if window.kind in kpi.per]
-    return values
+    return link_days.evaluate(store, asset, due, now_ns, settled)
 
 
 def history_of(
@@ -190,11 +197,3 @@ def _details(kpi: Kpi, history: MachineHistory, due: Sequence[Window]) -> list[s
             for n, detail in zip(of_kind, kpi.detail(history, starts, ends), strict=True):
                 found[n] = detail
     return found
-
-
-def _value(asset: Asset, kpi: Kpi, window: Window, figure: Figure, final: bool) -> KpiValue:
-    return KpiValue(
-        asset.path, kpi.name, window.kind, window.start_ns, window.end_ns,
-        float(figure.value), float(figure.numerator), float(figure.denominator), float(figure.coverage),
-        figure.samples, final, figure.detail if isinstance(figure, Amount) else "",
-    )  # fmt: skip

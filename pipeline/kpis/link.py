@@ -104,11 +104,11 @@ class Probes:
             return nan
         return latency.jitter_rfc3550(self.times_ns[answered], self.delay_ms[answered])
 
-    def variation_mean(self) -> float:
-        """Mean |IPDV| [ms] of consecutive packets that both arrived (RFC 5481 4.1)."""
+    def variation_mean(self) -> Ratio:
+        """Sum of |IPDV| [ms] ÷ pairs of consecutive packets that both arrived (RFC 5481 4.1)."""
         steps = np.abs(latency.ipdv(self.delay_ms))
         known = steps[~np.isnan(steps)]
-        return float(known.mean()) if known.size else nan
+        return Ratio(float(known.sum()), float(known.size), self.coverage, self.sent)
 
     def loss(self) -> Ratio:
         """Packets without an answer in time ÷ packets sent."""

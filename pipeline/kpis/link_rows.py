@@ -1,7 +1,8 @@
 """The figures of a network link: rows of the catalogue, taken from the Probes of a window.
 
 To add one, add a row. Those of a minute are few, because every minute of every link has them; what only a longer
-stretch can carry (runs of losses, service availability, histograms) is kept per hour and day.
+stretch can carry (runs of losses, service availability, histograms) is kept per hour and day. Each row says twice what
+it is: of the packets of a minute or an hour, and of the hours of a day.
 """
 
 from collections.abc import Callable
@@ -10,28 +11,30 @@ from math import isnan, nan
 from typing import Final
 
 from pipeline.kpis.figure import Amount, Figure
+from pipeline.kpis.histogram import Histogram
 from pipeline.kpis.latency import deadline_misses as missed
 from pipeline.kpis.link import LOST_DOWN, LOST_UP, Delays, Probes
+from pipeline.kpis.link_hours import AVAILABILITY, FAILURES, NOTHING, PERIODS, RTT, Hours
 from pipeline.kpis.service import Decision, Periods, Verdict, decide, periods
 from telemetry.samples import Ratio
 
 MINUTES: Final = ("minute", "hour", "day")
 HOURS: Final = ("hour", "day")
 
-HISTOGRAM: Final = "rtt_histogram"
-PERIODS: Final = "service_failed_periods"
-AVAILABILITY: Final = "service_availability"
-FAILURES: Final = "service_failures"
+HISTOGRAM: Final = RTT
+UP: Final = "delay_up_histogram"
+DOWN: Final = "delay_down_histogram"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """As a row of the catalogue."""
+    """As a row of the catalogue. `of_day`: the same figure from the hours of a day."""
 
     name: str
     unit: str
     per: tuple[str, ...]
     compute: Callable[[Probes], Figure]
+    of_day: Callable[[Hours], Figure]
     reference: str
     meaning: str
     meaning_fr: str
@@ -106,14 +109,46 @@ def _verdict(part: Callable[[Decision], float]) -> Callable[[Probes], Figure]:
     return compute
 
 
+def _verdict_of_day(part: Callable[[Decision], float]) -> Callable[[Hours], Figure]:
+    return lambda hours: NOTHING if hours.decision is None else hours.decided(part(hours.decision))
+
+
+def _sums(name: str) -> Callable[[Hours], Figure]:
+    return lambda hours: hours.ratio(name)
+
+
+def _counts(name: str) -> Callable[[Hours], Figure]:
+    return lambda hours: hours.count(name)
+
+
+def _largest(name: str) -> Callable[[Hours], Figure]:
+    return lambda hours: hours.largest(name)
+
+
 def _histogram(probes: Probes) -> Figure:
     found = probes.histogram()
     return Amount(float(found.size), probes.coverage, probes.sent, float(found.size), detail=found.encode())
 
 
+def _histogram_of(way: str) -> Row:
+    name = UP if way == "up" else DOWN
+
+    def compute(probes: Probes) -> Figure:
+        delays, known = (probes.up, probes.up_ms) if way == "up" else (probes.down, probes.down_ms)
+        found, coverage = Histogram.of(delays.values), probes.one_way_coverage(known)
+        return Amount(float(found.size), coverage, known.size, float(found.size), detail=found.encode())
+
+    return Row(
+        name, "packet", HOURS, compute, lambda hours: hours.histogram(name), "pipeline/kpis/histogram.py",
+        f"packets with a delay {'away from us' if way == 'up' else 'towards us'}; the detail is their histogram",
+        f"histogramme du délai {'aller' if way == 'up' else 'retour'}",
+    )  # fmt: skip
+
+
 def _rtt(name: str, q: float, share: str, per: tuple[str, ...] = MINUTES) -> Row:
     return Row(
-        f"rtt_{name}", "ms", per, _amount(lambda probes: probes.rtt.percentile(q)), "RFC 2681, RFC 7679 4.2",
+        f"rtt_{name}", "ms", per, _amount(lambda probes: probes.rtt.percentile(q)),
+        lambda hours: hours.percentile(RTT, q), "RFC 2681, RFC 7679 4.2",
         "median round-trip time" if q == 0.5 else f"{share} % of the packets came back faster",
         "RTT médian" if q == 0.5 else f"RTT, {share.replace('.', ',')}e centile",
     )  # fmt: skip
@@ -122,7 +157,8 @@ def _rtt(name: str, q: float, share: str, per: tuple[str, ...] = MINUTES) -> Row
 def _delay(way: str, name: str, q: float, share: str, per: tuple[str, ...] = MINUTES) -> Row:
     towards, vers = ("away from us", "aller") if way == "up" else ("towards us", "retour")
     return Row(
-        f"delay_{way}_{name}", "ms", per, _one_way(way, lambda delays: delays.percentile(q)), "RFC 7679 4.2",
+        f"delay_{way}_{name}", "ms", per, _one_way(way, lambda delays: delays.percentile(q)),
+        lambda hours: hours.percentile(UP if way == "up" else DOWN, q), "RFC 7679 4.2",
         f"one-way delay {towards}, {share} %; only with clocks that are good enough, ± clock_error",
         f"délai {vers}, {share.replace('.', ',')} % ; seulement si les horloges le permettent",
     )  # fmt: skip
@@ -135,55 +171,64 @@ LINK_ROWS: Final[tuple[Row, ...]] = (
     _rtt("p999", 0.999, "99.9"),
     _rtt("p9999", 0.9999, "99.99", HOURS),
     _rtt("p99999", 0.99999, "99.999", HOURS),
-    Row("jitter", "ms", MINUTES, _amount(Probes.jitter), "RFC 3550 6.4.1, of the round trip",
-        "how much successive round-trip times differ", "gigue"),
-    Row("loss", "", MINUTES, Probes.loss, "RFC 7680", "packets that got no answer in time", "perte"),
-    Row("loss_up", "", MINUTES, lambda probes: probes.loss_of(LOST_UP), "RFC 7680; RFC 8762 stateful reflector",
-        "packets lost away from us ÷ sent", "perte aller"),
-    Row("loss_down", "", MINUTES, lambda probes: probes.loss_of(LOST_DOWN), "RFC 7680; RFC 8762 stateful reflector",
-        "packets lost towards us ÷ those that arrived there", "perte retour"),
+    Row("jitter", "ms", MINUTES, _amount(Probes.jitter), lambda hours: hours.last("jitter"),
+        "RFC 3550 6.4.1, of the round trip", "how much successive round-trip times differ", "gigue"),
+    Row("loss", "", MINUTES, Probes.loss, _sums("loss"), "RFC 7680", "packets that got no answer in time", "perte"),
+    Row("loss_up", "", MINUTES, lambda probes: probes.loss_of(LOST_UP), _sums("loss_up"),
+        "RFC 7680; RFC 8762 stateful reflector", "packets lost away from us ÷ sent", "perte aller"),
+    Row("loss_down", "", MINUTES, lambda probes: probes.loss_of(LOST_DOWN), _sums("loss_down"),
+        "RFC 7680; RFC 8762 stateful reflector", "packets lost towards us ÷ those that arrived there", "perte retour"),
     _delay("up", "p50", 0.5, "50"),
     _delay("up", "p99", 0.99, "99"),
     _delay("up", "p999", 0.999, "99.9", HOURS),
     _delay("down", "p50", 0.5, "50"),
     _delay("down", "p99", 0.99, "99"),
     _delay("down", "p999", 0.999, "99.9", HOURS),
-    Row("clock_error", "ms", MINUTES, _clock_error, "RFC 7679 3.7.1: Esync",
+    Row("clock_error", "ms", MINUTES, _clock_error, _largest("clock_error"), "RFC 7679 3.7.1: Esync",
         "largest error of both clocks together: the uncertainty of one-way delays", "incertitude des horloges"),
-    Row("ipdv", "ms", HOURS, _amount(Probes.variation_mean), "RFC 3393; RFC 5481 4.1",
+    Row("ipdv", "ms", HOURS, Probes.variation_mean, _sums("ipdv"), "RFC 3393; RFC 5481 4.1",
         "mean difference of the round trips of consecutive packets", "variation entre paquets"),
-    Row("pdv_p99", "ms", MINUTES, _amount(lambda probes: probes.rtt.variation(0.99)), "RFC 5481 4.2",
+    Row("pdv_p99", "ms", MINUTES, _amount(lambda probes: probes.rtt.variation(0.99)),
+        lambda hours: hours.variation(0.99), "RFC 5481 4.2",
         "99 % of the packets were no more than this slower than the fastest", "variation du RTT, 99e centile"),
-    Row("pdv_p999", "ms", HOURS, _amount(lambda probes: probes.rtt.variation(0.999)), "RFC 5481 4.2",
+    Row("pdv_p999", "ms", HOURS, _amount(lambda probes: probes.rtt.variation(0.999)),
+        lambda hours: hours.variation(0.999), "RFC 5481 4.2",
         "99.9 % of the packets were no more than this slower than the fastest", "variation du RTT, 99,9e centile"),
-    Row("loss_runs", "", HOURS, _count(lambda probes: float(probes.loss_runs.lengths.size)), "RFC 3357",
+    Row("loss_runs", "", HOURS, _count(lambda probes: float(probes.loss_runs.lengths.size)),
+        _counts("loss_runs"), "RFC 3357",
         "runs of consecutive losses", "séries de pertes"),
-    Row("loss_run_longest", "packet", HOURS, _amount(lambda probes: float(probes.loss_runs.longest)), "RFC 3357",
+    Row("loss_run_longest", "packet", HOURS, _amount(lambda probes: float(probes.loss_runs.longest)),
+        _largest("loss_run_longest"), "RFC 3357",
         "losses in the longest run", "plus longue série de pertes"),
-    Row("duplicates", "", HOURS, lambda probes: probes.share(probes.duplicates), "RFC 5560",
+    Row("duplicates", "", HOURS, lambda probes: probes.share(probes.duplicates), _sums("duplicates"), "RFC 5560",
         "answers that came again ÷ packets sent", "doublons"),
-    Row("reordering", "", HOURS, lambda probes: probes.share(probes.reordered), "RFC 4737 3.3",
+    Row("reordering", "", HOURS, lambda probes: probes.share(probes.reordered), _sums("reordering"), "RFC 4737 3.3",
         "answers that came after one to a later packet ÷ packets sent", "désordre"),
-    Row("deadline_misses", "", MINUTES, _deadline_misses, "TS 22.261 reliability = 1 − this",
+    Row("deadline_misses", "", MINUTES, _deadline_misses, _sums("deadline_misses"), "TS 22.261 reliability = 1 − this",
         "packets lost, or slower than the use case of the link allows", "échéances manquées"),
-    Row(AVAILABILITY, "", HOURS, _availability, "TS 22.104 annex C",
+    Row(AVAILABILITY, "", HOURS, _availability, _sums(AVAILABILITY), "TS 22.104 annex C",
         "up time ÷ observed time, by the latency and survival time of the link's use case", "disponibilité du service"),
     Row(FAILURES, "", HOURS, _count(lambda probes: float(probes.service.failures) if probes.service else nan),
-        "TS 22.104 annex C", "how often the service went down; observed time ÷ this is its MTBF",
+        _counts(FAILURES), "TS 22.104 annex C", "how often the service went down; observed time ÷ this is its MTBF",
         "défaillances du service"),
-    Row(PERIODS, "", HOURS, _failed, "TS 22.104 annex C; Clopper and Pearson 1934",
+    Row(PERIODS, "", HOURS, _failed, _sums(PERIODS), "TS 22.104 annex C; Clopper and Pearson 1934",
         "periods touched by a time down ÷ periods observed: what a verdict over any stretch is added up from",
         "périodes touchées par une coupure"),
     Row("service_verdict", "", HOURS, _verdict(lambda decision: SHOWN[decision.verdict]),
+        _verdict_of_day(lambda decision: SHOWN[decision.verdict]),
         "TS 22.104; Clopper and Pearson, 95 %", "1 met, 0 not shown yet, −1 not met, by this window alone",
         "1 tenu, 0 pas encore démontré, −1 non tenu"),
     Row("service_unavailability_bound", "", HOURS, _verdict(lambda decision: decision.unavailability),
+        _verdict_of_day(lambda decision: decision.unavailability),
         "Clopper and Pearson, 95 %", "what decides the verdict: an upper bound, a lower one when not met",
         "borne de l'indisponibilité"),
     Row("service_hours_to_go", "h", HOURS, _verdict(lambda decision: decision.hours_more),
+        _verdict_of_day(lambda decision: decision.hours_more),
         "Clopper and Pearson, 95 %", "so much longer without a failure and it could be claimed",
         "heures de mesure restantes"),
-    Row(HISTOGRAM, "packet", HOURS, _histogram, "pipeline/kpis/histogram.py",
+    Row(HISTOGRAM, "packet", HOURS, _histogram, lambda hours: hours.histogram(HISTOGRAM), "pipeline/kpis/histogram.py",
         "packets answered; the detail is their histogram, which adds up over windows to 0.4 %", "histogramme du RTT"),
+    _histogram_of("up"),
+    _histogram_of("down"),
 )  # fmt: skip
 """Every figure of a link. The first is one that every window has."""
