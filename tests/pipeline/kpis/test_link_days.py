@@ -9,7 +9,9 @@ import pytest
 
 from pipeline.kpis.evaluate import evaluate, windows
 from pipeline.kpis.histogram import Histogram
+from pipeline.recompute import Recompute
 from telemetry.calendar import days
+from telemetry.health import Component
 from telemetry.plant import Asset, Plant
 from telemetry.samples import SECOND_NS, KpiValue, Sample, Series, Window
 from tests.contracts.memory import MemoryStore
@@ -107,6 +109,24 @@ def test_settled_hours_are_not_read_again() -> None:
     late = {hours[2], hours[-1]}
     assert evaluate(store, PARIS, LINK, [day], now_ns, {"rtt"}, lambda window: window not in late) == whole
     assert [one.start_ns for one in store.stretches] == [hours[2].start_ns, hours[-1].start_ns]
+
+
+def test_a_late_packet_of_an_hour_that_is_still_to_be_computed() -> None:
+    """A packet comes late into the first hour of a day long past, and one window is computed at a time, the day before
+    its hour: the day counts it all the same, though the store still has the hour's old figures."""
+    day, store = day_of(PARIS), MemoryStore()
+    store.write(list(packets(day.start_ns, 300, 4.0)))
+    recompute = Recompute(
+        store, PARIS, Component("recompute"), now_ns=lambda: day.end_ns + 2 * HOUR, windows_per_step=1
+    )
+    while recompute.step().waiting:
+        pass
+    store.write(list(packets(day.start_ns + HOUR // 2, 1, 9.0)))
+    while recompute.step().waiting:
+        pass
+    for kind in ("hour", "day"):
+        (loss,) = store.read_kpis(LINK.path, "loss", Window(day.start_ns, day.start_ns + 1, kind))
+        assert (loss.denominator, loss.final) == (301, True)
 
 
 def test_an_hour_without_all_its_figures_is_read() -> None:
