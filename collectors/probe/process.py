@@ -32,7 +32,7 @@ class SenderProcess:
         """Raises SourceError when the system starts no process."""
         try:
             self._child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "collectors.probe.child",
+                sys.executable, "-P", "-m", "collectors.probe.child",  # -P: never a folder of that name where we stand
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 start_new_session=True,  # a Ctrl-C is for us, who tell it to end when the time has come
             )  # fmt: skip
