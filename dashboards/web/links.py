@@ -113,6 +113,7 @@ class LinkRadio(Model):
     start: Instant = Field(description="later than asked for when that was more than 6 h before the end")
     end: Instant
     by_cell: list[Circumstance] = Field(description="the slowest p99 first")
+    by_handover: list[Circumstance] = Field(description='"handover": sent within 5 s of a change of cell; "steady"')
     by_rsrp: list[Circumstance]
     by_sinr: list[Circumstance]
     slowest: list[Slow] = Field(description="the ten slowest packets, the slowest first")
@@ -211,6 +212,7 @@ def radio_over(store: Store, asset: str, window: Window) -> LinkRadio:
         start=window.start_ns,
         end=window.end_ns,
         by_cell=[_circumstance(group) for group in radio.by_cell(times, delay, cell)],
+        by_handover=[_circumstance(group) for group in radio.by_handover(times, delay, cell)],
         by_rsrp=[_circumstance(group) for group in radio.by_band(times, delay, rsrp, "rsrp")],
         by_sinr=[_circumstance(group) for group in radio.by_band(times, delay, sinr, "sinr")],
         slowest=[

@@ -27,6 +27,9 @@ BANDS: Final[dict[str, tuple[tuple[float, str], ...]]] = {
 
 UNKNOWN: Final = ""
 
+FELT_NS: Final = 5 * SECOND_NS
+"""How long [ns] a packet counts as sent around a handover, before and after it: routers tell of it late."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -63,6 +66,22 @@ def by_band(times_ns: npt.ArrayLike, delay_ms: npt.ArrayLike, signal: Series, me
     row = in_force(times_ns, signal, LONGEST_NS)
     bands = np.array([band(metric, value) for value in signal.values.tolist()] or [UNKNOWN], object)
     return _groups(np.where(row < 0, UNKNOWN, bands[row]), np.asarray(delay_ms, np.float64))
+
+
+def by_handover(times_ns: npt.ArrayLike, delay_ms: npt.ArrayLike, cell: Series) -> list[Group]:
+    """The packets sent within FELT_NS of a change of the serving cell ("handover") and the others ("steady"), the
+    slower p99 first; "" before a cell was known. The first cell, and one after a time not known, is no handover."""
+    times = np.asarray(times_ns, np.int64)
+    row = in_force(times, cell)
+    known = cell.quality < Quality.BAD
+    names = cell.texts
+    changed = known[1:] & known[:-1] & (names[1:] != names[:-1]) if len(cell) > 1 else np.empty(0, bool)
+    handovers = cell.times_ns[1:][changed]
+    place = np.searchsorted(handovers, times)
+    padded = np.concatenate(([np.iinfo(np.int64).min // 2], handovers, [np.iinfo(np.int64).max // 2]))
+    nearest = np.minimum(times - padded[place], padded[place + 1] - times)
+    circumstance = np.where(nearest <= FELT_NS, "handover", "steady").astype(object)
+    return _groups(np.where(row < 0, UNKNOWN, circumstance), np.asarray(delay_ms, np.float64))
 
 
 def band(metric: str, value: float) -> str:

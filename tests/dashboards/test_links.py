@@ -83,5 +83,6 @@ def test_radio_joined_with_packets(fresh: Client, blank: Seeded) -> None:
     cells = {group["name"]: (group["packets"], group["loss_ratio"]) for group in answer["by_cell"]}
     assert cells == {"A": (3, 0.0), "B": (2, 0.5)}
     assert {group["name"]: group["packets"] for group in answer["by_rsrp"]} == {"excellent": 3, "poor": 2}
+    assert {group["name"]: group["packets"] for group in answer["by_handover"]} == {"handover": 5}
     slowest = answer["slowest"][0]
     assert (slowest["rtt_ms"], slowest["cell"], slowest["rsrp_dbm"], slowest["sinr_db"]) == (80.0, "B", -105.0, None)

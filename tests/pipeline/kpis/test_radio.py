@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.kpis import radio
-from telemetry.samples import SECOND_NS, Series
+from telemetry.samples import SECOND_NS, Quality, Series
 
 EVERY_SECOND = np.arange(900) * SECOND_NS
 
@@ -31,6 +31,19 @@ def test_by_signal() -> None:
     signal = Series.of((0, -75.0), (60 * SECOND_NS, -105.0))
     found = {group.name: group.packets for group in radio.by_band(EVERY_SECOND, np.full(900, 1.0), signal, "rsrp")}
     assert found == {"excellent": 60, "poor": 61, "": 779}
+
+
+def test_by_handover() -> None:
+    """Packets a second apart. A is named at 100 s, again at 200 s, B from 300 s: five seconds on both sides of that, 11
+    packets, are around a handover; the first cell is none, nor is C, which follows a time of which nobody knows."""
+    told = ((100, "A"), (200, "A"), (300, "B"), (400, "B"), (500, "C"))
+    cell = Series.of(*((at * SECOND_NS, 0.0, name) for at, name in told))
+    cell.quality[3] = Quality.BAD
+    found = {group.name: group.packets for group in radio.by_handover(EVERY_SECOND, np.full(900, 1.0), cell)}
+    assert found == {"": 200, "handover": 11, "steady": 689}
+    assert radio.by_handover([0, 1], [1.0, 2.0], Series.empty())[0].name == ""
+    (one,) = radio.by_handover([5], [1.0], Series.of((0, 0.0, "A")))
+    assert one.name == "steady"
 
 
 @pytest.mark.parametrize(
