@@ -31,7 +31,7 @@ class Tally:
 NO_TALLY: Final = Tally(np.empty(0, np.int64), np.empty(0), np.empty(0, np.bool_), none())
 
 
-def tally(series: Series, seen: Window, lost: Intervals, reach_ns: int) -> Tally:
+def tally(series: Series, seen: Window, lost: Intervals, reach_ns: int, rollover: float | None = None) -> Tally:
     """The tally of one counter. What was counted across a lost silence that ended less than `reach_ns` before is not
     sure: it may have been made in the silence."""
     if len(series) == 0:
@@ -49,7 +49,7 @@ def tally(series: Series, seen: Window, lost: Intervals, reach_ns: int) -> Tally
         first, last = signals.runs(~told)
         after = np.append(times, seen.end_ns)[last]
         known = subtract(known, union(np.column_stack((times[first], after)), seen))
-    return Tally(times, signals.increments(series), sure, known)
+    return Tally(times, signals.increments(series, rollover), sure, known)
 
 
 def made_and_good(tallies: Mapping[str, Tally], counters: Container[str]) -> tuple[Tally, Tally]:

@@ -110,7 +110,9 @@ class MachineHistory:
         stale = union(np.concatenate((silent + np.array([stale_ns, 0]), broken)), seen)
         gap = np.concatenate((silent, broken))
         lost = union(gap[_runs_at(state, gap[:, 0])], seen)
-        made, good = made_and_good({name: tally(series[name], seen, lost, stale_ns) for name in COUNTERS}, metrics)
+        turn = asset.counter_rollover
+        tallies = {name: tally(series[name], seen, lost, stale_ns, turn) for name in COUNTERS}
+        made, good = made_and_good(tallies, metrics)
         self._opening = opening(Window(start, end), calendar, zone)
         self._required = required(Window(start, end), calendar, zone)
         cycles = _cycles(asset, self._product)

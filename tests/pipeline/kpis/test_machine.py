@@ -309,3 +309,13 @@ def test_the_plant_file_may_say_what_a_state_or_a_reason_counts_as() -> None:
     assert (changed[Category.BREAKDOWN], changed[Category.INDUCED]) == (1200, 1200)
     assert set(get_args(CategoryName)) == {category.value for category in Category}
     assert list(get_args(StateName)) == [state.name for state in MachineState]
+
+
+def test_a_counter_of_16_bits_counts_on_through_zero() -> None:
+    """65,530 → 4 are ten parts when the plant file says where it turns, four when nobody does; 65,530 → 500 → 0 too:
+    a small step through zero is a turn, a long one a reset."""
+    asset = MILL.model_copy(update={"counter_rollover": 65536.0})
+    parts = Series.of((-MINUTE, 65530), (10 * MINUTE, 4), (20 * MINUTE, 500), (30 * MINUTE, 0), (40 * MINUTE, 2))
+    series = {**HOURFUL, "parts": parts}
+    assert over(series, asset=asset).made_all == 10 + 496 + 0 + 2
+    assert over(series).made_all == 4 + 496 + 0 + 2
