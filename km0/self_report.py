@@ -4,10 +4,12 @@ It runs where the plant file has an asset of kind "platform"; the figures are th
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
 from typing import Any, Final
 
+from telemetry.glossary import METRICS
 from telemetry.health import Health
 from telemetry.protocols import Sink
 from telemetry.samples import Sample
@@ -16,6 +18,11 @@ EVERY_S: Final = 15.0
 
 _LOSSES: Final = ("overflows", "missing_messages", "dead_letters_dropped")
 """Counts of components that tell of samples that are gone."""
+
+_OF_BROKERS: Final = tuple(
+    name.removeprefix("mqtt_") for name, metric in METRICS.items() if name.startswith("mqtt_") and metric.holds
+)
+"""Counts of MQTT collectors; the metric is called mqtt_ and then so."""
 
 
 def samples(asset: str, snapshot: Sequence[Mapping[str, Any]], spool_bytes: int, now_ns: int) -> list[Sample]:
@@ -34,6 +41,13 @@ def samples(asset: str, snapshot: Sequence[Mapping[str, Any]], spool_bytes: int,
         "spooled_samples": gauges.get("spooled_samples"),
         "lag": by_name.get("drain", {}).get("gauges", {}).get("lag_ms"),
     }
+    said |= {f"mqtt_{name}": counted(name) for name in _OF_BROKERS if any(name in one["counts"] for one in snapshot)}
+    brokers = [one["gauges"] for one in snapshot if "connected_since_s" in one["gauges"]]
+    if brokers:
+        # One that is not connected has no such time: it is NaN.
+        since = [now_ns / 1e9 - gauges["connected_since_s"] for gauges in brokers]
+        said["mqtt_connected"] = 0.0 if any(map(math.isnan, since)) else max(0.0, min(since))
+        said["mqtt_in_flight"] = sum(gauges.get("in_flight", 0.0) for gauges in brokers)
     return [
         Sample(now_ns, asset, metric, value, received_ns=now_ns) for metric, value in said.items() if value is not None
     ]

@@ -257,6 +257,47 @@ METRICS: Final[dict[str, Metric]] = {
             0,
             subject="source",
         ),
+        Metric(
+            "mqtt_connected",
+            "s",
+            "gauge",
+            "how long every broker has been connected; 0 while one is not",
+            "depuis quand tous les brokers sont connectés",
+            0,
+            subject="source",
+        ),
+        Metric(
+            "mqtt_in_flight",
+            "",
+            "gauge",
+            "messages read from brokers and not yet acknowledged",
+            "messages lus, pas encore acquittés",
+            0,
+            subject="source",
+        ),
+        *(
+            Metric(
+                f"mqtt_{name}",
+                unit,
+                "counter",
+                f"{meaning} since the platform started",
+                f"{meaning_fr} depuis le démarrage",
+                0,
+                subject="source",
+            )
+            for name, unit, meaning, meaning_fr in (
+                ("messages", "", "messages received from brokers", "messages reçus des brokers"),
+                ("bytes", "B", "bytes of such messages", "octets de ces messages"),
+                ("acknowledged", "", "messages acknowledged to brokers, once on disk", "messages acquittés"),
+                ("duplicates", "", "messages that brokers sent again", "messages renvoyés par les brokers"),
+                ("refused_syntax", "", "refused: not the format of its dialect", "refus : format"),
+                ("refused_shape", "", "refused: a field missing or of the wrong type", "refus : champ absent ou faux"),
+                ("refused_time", "", "refused: the time is not readable", "refus : heure illisible"),
+                ("refused_value", "", "refused: the value is none of its metric", "refus : valeur"),
+                ("refused_gate", "", "refused by the glossary or the plant model", "refus : glossaire ou modèle"),
+                ("refused_bug", "", "refused by a bug of the decoder", "refus : défaut du décodeur"),
+            )
+        ),
     )
 }
 

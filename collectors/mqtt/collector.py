@@ -9,6 +9,7 @@ Invariants:
 """
 
 import asyncio
+import math
 import ssl
 from collections import Counter
 from contextlib import suppress
@@ -26,7 +27,7 @@ from telemetry.glossary import holds
 from telemetry.health import Component
 from telemetry.plant import Plant
 from telemetry.protocols import Sink
-from telemetry.samples import Sample
+from telemetry.samples import SECOND_NS, Sample
 from telemetry.validity import Gate
 
 _ROUTES: Final = 20_000
@@ -72,17 +73,28 @@ class MqttCollector:
             settings = self._settings()
         except ConfigError as error:  # files may be replaced while we run, and be incomplete for a moment
             raise SourceError(str(error)) from error
-        async with Session(settings, self._component.ok, partial(self._component.gauge, "in_flight")) as session:
-            try:
-                await self._collect(session, sink)
-            except SourceError:
-                await self._put_ended(sink)
-                raise
-            except asyncio.CancelledError:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_FAREWELL_S):
-                        await self._put_ended(sink)
-                raise
+        try:
+            async with Session(settings, self._ready, partial(self._component.gauge, "in_flight")) as session:
+                await self._until_over(session, sink)
+        finally:
+            self._component.gauge("connected_since_s", math.nan)
+
+    def _ready(self, detail: str) -> None:
+        self._component.gauge("connected_since_s", time_ns() / SECOND_NS)
+        self._component.ok(detail)
+
+    async def _until_over(self, session: Session, sink: Sink) -> None:
+        """Collect; at the end, put what a host dialect no longer knows."""
+        try:
+            await self._collect(session, sink)
+        except SourceError:
+            await self._put_ended(sink)
+            raise
+        except asyncio.CancelledError:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL_S):
+                    await self._put_ended(sink)
+            raise
 
     def again(self, topic: str, payload: bytes, received_ns: int) -> tuple[list[Sample], list[str]]:
         """What a message that was set aside says by the configuration of today: samples, and reasons against it.

@@ -63,6 +63,9 @@ class SparkplugHost:
         key = levels[1], levels[3]
         node = self._node(key)
         try:
+            if message.retained:
+                node.wants_rebirth = True
+                raise MessageError(Fault.SHAPE, f"{kind} is retained, which is forbidden: it is old, not what is now")
             try:
                 payload = parse(message.payload)
             except MessageError:

@@ -10,20 +10,12 @@ Invariants:
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from collectors.mqtt.decoder import Fault, MessageError
 from collectors.mqtt.mapping import Reader, is_number
-from collectors.mqtt.sparkplug_codec import (
-    BD_SEQ,
-    INT64,
-    NUMBER_FIELDS,
-    SIGNED_BITS,
-    TYPE_NAMES,
-    quality_of,
-    value_of,
-)
+from collectors.mqtt.sparkplug_codec import NUMBER_FIELDS, SIGNED_BITS, TYPE_NAMES, quality_of, value_of
+from collectors.mqtt.sparkplug_known import Known, bd_seq_of, severity
 from telemetry.glossary import holds
 from telemetry.samples import Quality, Sample
 
@@ -42,24 +34,6 @@ class Item(NamedTuple):
     received_ns: int
 
 
-@dataclass(slots=True)
-class _Known:
-    """A metric that a birth described. `metric` is "" when the plant file asks nothing of it.
-
-    `field` is where its values lie when it is a plain number on both sides, of `bits` if signed; else "".
-    """
-
-    name: str
-    device: str
-    datatype: int
-    asset: str
-    metric: str
-    last_ns: int = 0
-    stale: bool = False
-    field: str = ""
-    bits: int = 0
-
-
 class EdgeNode:
     """State of one edge node. `mapped(device, name)` gives asset and metric; `count` is told what is odd."""
 
@@ -74,8 +48,8 @@ class EdgeNode:
         self._reader: Final = reader
         self._scale, self._offset, self._timeout_ns = rules
         self._count: Final = count
-        self._named: Final[dict[tuple[str, str], _Known]] = {}
-        self._aliases: Final[dict[int, _Known]] = {}
+        self._named: Final[dict[str, dict[str, Known]]] = {}  # by device and name
+        self._aliases: Final[dict[int, Known]] = {}
         self._held: Final[dict[int, Item]] = {}
         self._born: Final[set[str]] = set()
         self._bd_seq: int | None = None
@@ -137,7 +111,7 @@ class EdgeNode:
         """The connection is over: from the last message on nothing is known."""
         answer = self._act_on_held()
         self.online = False
-        return answer + self._stale(self._named.values(), self._heard_ns)
+        return answer + self._stale(self._all(), self._heard_ns)
 
     def _act_on_held(self) -> Answer:
         answer: Answer = []
@@ -165,11 +139,11 @@ class EdgeNode:
         return self._data(item)
 
     def _node_birth(self, item: Item) -> Answer:
-        bd_seq = _bd_seq(item.payload)
+        bd_seq = bd_seq_of(item.payload)
         answer: Answer = []
         if self.online and bd_seq != self._bd_seq:
             # Another session of the node, and the death of the one before never reached us.
-            answer += self._stale(self._named.values(), item.payload.timestamp * MS_NS or item.received_ns)
+            answer += self._stale(self._all(), item.payload.timestamp * MS_NS or item.received_ns)
             self._unborn = set()
         elif self.online:
             self._unborn = set(self._born)
@@ -188,35 +162,50 @@ class EdgeNode:
     def _node_death(self, item: Item) -> Answer:
         if item.payload.HasField("seq"):
             self._count("seq_in_death")  # the specification forbids it; some publishers send one
-        if not self.online or _bd_seq(item.payload) != self._bd_seq:
+        if not self.online or bd_seq_of(item.payload) != self._bd_seq:
             self._count("deaths_ignored")  # the late will of an older session
             return []
         answer = self._act_on_held()
         self.online = False
         self._born.clear()
-        return answer + self._stale(self._named.values(), item.received_ns)
+        return answer + self._stale(self._all(), item.received_ns)
 
     def _births(self, item: Item) -> Iterator[Sample | MessageError]:
+        """What a birth says; it replaces the one before, of the node or of that device."""
+        device = item.device
+        before = self._named.get(device, {})
+        for known in before.values():
+            if known.alias is not None and self._aliases.get(known.alias) is known:
+                del self._aliases[known.alias]
+        born = self._named[device] = {}
+        twice: set[int] = set()
         for metric in item.payload.metrics:
             if not metric.name or not isinstance(metric.name, str):  # bytes, when it is no UTF-8
                 yield MessageError(Fault.SHAPE, f"a metric of {item.kind} has no name that is text")
                 continue
-            before = self._named.get((item.device, metric.name))
-            asset, mapped = self._mapped(item.device, metric.name)
-            known = _Known(metric.name, item.device, metric.datatype, asset, mapped)
+            asset, mapped = self._mapped(device, metric.name)
+            known = Known(metric.name, device, metric.datatype, asset, mapped)
             if is_number(mapped):
                 known.field = NUMBER_FIELDS.get(metric.datatype, "")
                 known.bits = SIGNED_BITS.get(metric.datatype, 0)
-            if before is not None:
-                known.last_ns = before.last_ns
-            self._named[item.device, metric.name] = known
+            if metric.name in before:
+                known.last_ns = before[metric.name].last_ns
+            born[metric.name] = known
             if metric.HasField("alias"):
-                self._aliases[metric.alias] = known
+                known.alias = metric.alias
+                other = self._aliases.setdefault(metric.alias, known)
+                if other is not known:
+                    twice.add(metric.alias)
+                    yield MessageError(Fault.SHAPE, f"alias {metric.alias} is {known.name!r} and {other.name!r}")
             if metric.datatype in (16, 19):
                 kind = TYPE_NAMES[metric.datatype]
                 yield MessageError(Fault.SHAPE, f"{metric.name!r} is a {kind}: it is known by name, and not read")
             elif mapped:
                 yield from self._read(known, metric, item, birth=True)
+        for alias in twice:
+            del self._aliases[alias]
+        gone = [known for name, known in before.items() if name not in born]
+        yield from self._stale(gone, item.payload.timestamp * MS_NS or item.received_ns)
 
     def _data(self, item: Item) -> Answer:
         answer: Answer = []
@@ -224,7 +213,9 @@ class EdgeNode:
         for metric in item.payload.metrics:
             alias = metric.alias
             known = (
-                aliases.get(alias) if alias or metric.HasField("alias") else self._named.get((item.device, metric.name))
+                aliases.get(alias)
+                if alias or metric.HasField("alias")
+                else self._named.get(item.device, {}).get(metric.name)
             )
             if known is None:
                 self.wants_rebirth = True
@@ -236,7 +227,7 @@ class EdgeNode:
                 answer += self._read(known, metric, item, birth=False)
         return answer
 
-    def _number(self, known: _Known, metric: Any, received_ns: int) -> Sample | None:
+    def _number(self, known: Known, metric: Any, received_ns: int) -> Sample | None:
         """The commonest value, a number that came with its time, short and quick; None where `_read` must look.
 
         `_read` says the same of it: here is speed, there is meaning.
@@ -258,8 +249,8 @@ class EdgeNode:
         number = value * self._scale + self._offset
         return Sample(time_ns, known.asset, known.metric, number, "", Quality.GOOD, received_ns)
 
-    def _read(self, known: _Known, metric: Any, item: Item, *, birth: bool) -> Iterator[Sample | MessageError]:
-        quality = _severity(quality_of(metric))
+    def _read(self, known: Known, metric: Any, item: Item, *, birth: bool) -> Iterator[Sample | MessageError]:
+        quality = severity(quality_of(metric))
         try:
             raw = value_of(metric, known.datatype)
             number, text, own = self._reader.value(known.metric, raw, self._scale, self._offset)
@@ -281,10 +272,13 @@ class EdgeNode:
             yield Sample(time_ns, known.asset, known.metric, number, text, quality, item.received_ns)
         known.last_ns, known.stale = max(known.last_ns, time_ns), False
 
-    def _of(self, device: str) -> list[_Known]:
-        return [known for known in self._named.values() if known.device == device]
+    def _of(self, device: str) -> list[Known]:
+        return list(self._named.get(device, {}).values())
 
-    def _stale(self, metrics: Iterable[_Known], time_ns: int) -> Answer:
+    def _all(self) -> list[Known]:
+        return [known for device in self._named.values() for known in device.values()]
+
+    def _stale(self, metrics: Iterable[Known], time_ns: int) -> Answer:
         """From that time on, and after its last value, none of these is known."""
         answer: Answer = []
         for known in metrics:
@@ -293,21 +287,3 @@ class EdgeNode:
                 at_ns = max(time_ns, known.last_ns + 1)
                 answer.append(Sample(at_ns, known.asset, known.metric, 0.0, "", Quality.BAD, self._heard_ns))
         return answer
-
-
-def _bd_seq(payload: Any) -> int | None:
-    for metric in payload.metrics:
-        if metric.name == BD_SEQ:
-            try:
-                value = value_of(metric, metric.datatype or INT64)
-            except MessageError:
-                return None
-            return value if isinstance(value, int) else None
-    return None
-
-
-def _severity(code: int | None) -> int:
-    """0 BAD, 192 GOOD, 500 STALE; between them the severities of OPC classic, from which these come."""
-    if code is None or 192 <= code < 256:
-        return Quality.GOOD
-    return Quality.UNCERTAIN if 64 <= code < 192 else Quality.BAD

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from time import time_ns
 
 import pytest
 
@@ -153,8 +154,6 @@ async def test_old_values_are_not_taken_for_news(mosquitto: Mosquitto) -> None:
 
 async def test_a_publisher_whose_clock_is_an_hour_off_is_kept_as_it_is(mosquitto: Mosquitto) -> None:
     """An hour ahead or behind: put with the source's own time, and the lag shows it; nothing is guessed."""
-    from time import time_ns
-
     publisher, sink, now = Publisher(mosquitto.port), SizedSink(), time_ns()
     hour = 3600 * 10**9
     async with running(MqttBench(mosquitto), sink) as component:
