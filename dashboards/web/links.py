@@ -21,7 +21,7 @@ from pipeline.kpis import radio
 from pipeline.kpis.histogram import Histogram
 from pipeline.kpis.latency import packets
 from pipeline.kpis.link_hours import AVAILABILITY, FAILURES, PERIODS
-from pipeline.kpis.link_rows import HISTOGRAM
+from pipeline.kpis.link_rows import DOWN, HISTOGRAM, UP
 from pipeline.kpis.service import Periods, decide
 from pipeline.kpis.use_cases import USE_CASES
 from telemetry.plant import AssetPath
@@ -36,8 +36,16 @@ QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99_9": 0.999, "p99_9
 LINK: Final = "km0/network/5g/link-1"
 
 
+Way = Literal["round-trip", "up", "down"]
+HISTOGRAMS: Final[dict[Way, str]] = {"round-trip": HISTOGRAM, "up": UP, "down": DOWN}
+
+
 class LinkQuery(Interval):
     asset: AssetPath = Field(examples=[LINK])
+
+
+class LatencyQuery(LinkQuery):
+    way: Way = Field("round-trip", description='"up": away from us; "down": towards us')
 
 
 class Bucket(Model):
@@ -46,9 +54,10 @@ class Bucket(Model):
 
 
 class LinkLatency(Model):
-    """Round trips over whole hours, added up from stored histograms: a week is not read back packet by packet."""
+    """Delays over whole hours, added up from stored histograms: a week is not read back packet by packet."""
 
     asset: str
+    way: Way
     start: Instant = Field(description="start of the first hour")
     end: Instant
     hours: int = Field(description="hours that have a histogram")
@@ -59,6 +68,9 @@ class LinkLatency(Model):
     max_ms: float | None
     percentiles_ms: dict[str, float | None] = Field(
         description="lost packets are infinitely late; null: too few packets, or too many of them lost"
+    )
+    clock_error_ms: float | None = Field(
+        description="of one way: the figures are ± this, the largest error of both clocks in these hours"
     )
     buckets: list[Bucket]
 
@@ -123,10 +135,10 @@ def add(api: APIRouter, context: WebContext) -> None:
     """The routes of links."""
 
     @api.get("/links/latency", tags=["links"])
-    async def link_latency(query: Annotated[LinkQuery, Query()]) -> LinkLatency:
-        """Percentiles and histogram of a link over any number of hours."""
+    async def link_latency(query: Annotated[LatencyQuery, Query()]) -> LinkLatency:
+        """Percentiles and histogram of a link over any number of hours: of round trips, or of one way."""
         window = _window(context, query, "hour")
-        return await asyncio.to_thread(latency_over, context.store, query.asset, window)
+        return await asyncio.to_thread(latency_over, context.store, query.asset, window, query.way)
 
     @api.get("/links/service", tags=["links"])
     async def link_service(query: Annotated[LinkQuery, Query()]) -> LinkService:
@@ -158,13 +170,15 @@ def _bounds(values: list[KpiValue], window: Window) -> tuple[int, int]:
     return (values[0].start_ns, values[-1].end_ns) if values else (window.start_ns, window.end_ns)
 
 
-def latency_over(store: Store, asset: str, window: Window) -> LinkLatency:
-    """The round trips of a link over the hours of a window."""
-    values = [value for value in store.read_kpis(asset, HISTOGRAM, window) if value.detail]
+def latency_over(store: Store, asset: str, window: Window, way: Way = "round-trip") -> LinkLatency:
+    """The delays of a link over the hours of a window."""
+    values = [value for value in store.read_kpis(asset, HISTOGRAMS[way], window) if value.detail]
     start, end = _bounds(values, window)
     found = reduce(plus, (Histogram.decode(value.detail) for value in values), Histogram.of([]))
+    errors = [] if way == "round-trip" else [value.value for value in store.read_kpis(asset, "clock_error", window)]
     return LinkLatency(
-        asset=asset, start=start, end=end, hours=len(values), answered=found.size, lost=found.lost,
+        asset=asset, way=way, start=start, end=end, hours=len(values), answered=found.size, lost=found.lost,
+        clock_error_ms=max(filter(math.isfinite, errors), default=None),
         min_ms=known(found.minimum), mean_ms=known(found.mean), max_ms=known(found.maximum),
         percentiles_ms={name: known(found.percentile(q, with_lost=True)) for name, q in QUANTILES.items()},
         buckets=[Bucket(ms=ms, packets=count) for ms, count in found.buckets()],

@@ -34,6 +34,21 @@ def test_latency_adds_up_from_hours(fresh: Client, blank: Seeded) -> None:
     assert [bucket["packets"] for bucket in answer["buckets"]] == [60, 60]
 
 
+def test_latency_of_one_way(fresh: Client, blank: Seeded) -> None:
+    """Two hours of delays away from us with their clocks' error: the figures of that way, ± the larger error; the way
+    back, of which nothing is kept, has none, and a third way is refused."""
+    hours = [Histogram.of([2.0] * 60), Histogram.of([3.0] * 80)]
+    rows = [hourly("delay_up_histogram", n, found.size, detail=found.encode()) for n, found in enumerate(hours)]
+    blank.store.write_kpis([*rows, hourly("clock_error", 0, 0.2), hourly("clock_error", 1, 0.5)], 1)
+    up = get(fresh, "/api/v1/links/latency", asset=LINK, way="up")
+    assert (up["way"], up["answered"], up["max_ms"], up["clock_error_ms"]) == ("up", 140, 3.0, 0.5)
+    assert up["percentiles_ms"]["p50"] == pytest.approx(3.0, rel=0.004)
+    down = get(fresh, "/api/v1/links/latency", asset=LINK, way="down")
+    assert (down["answered"], down["percentiles_ms"]["p50"]) == (0, None)
+    assert get(fresh, "/api/v1/links/latency", asset=LINK)["clock_error_ms"] is None
+    assert fresh.get("/api/v1/links/latency", params={"asset": LINK, "way": "sideways"}).status_code == 422
+
+
 def test_no_link_of_that_name(fresh: Client) -> None:
     """A machine is no link, and a link without a use case is not judged: each a sentence."""
     assert fresh.get("/api/v1/links/latency", params={"asset": MILL}).status_code == 404
