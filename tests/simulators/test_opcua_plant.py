@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,6 +63,12 @@ class Witness:
             return
         self.seen.setdefault(self._names[node.nodeid], []).append((source_ns(told), value))
 
+    async def has(self, count: int, assets: Collection[str]) -> None:
+        """Return once that many values of these assets came."""
+        async with asyncio.timeout(20):
+            while sum(len(told) for series, told in self.seen.items() if series[0] in assets) < count:
+                await asyncio.sleep(0.02)
+
 
 async def follow(client: Client, assets: Iterable[str], queue: int = 10_000, period_ms: float = 100) -> Witness:
     index = await client.get_namespace_index(NAMESPACE)
@@ -106,7 +112,7 @@ async def test_a_subscribed_client_sees_every_value_of_the_history(plant: tuple[
         for path, events in days.items():
             await server.write(path, events)
         assert await server.delivered(20)
-        await asyncio.sleep(0.3)
+        await witness.has(sum(len(events) for events in days.values()), days)
     seen = {series: told for series, told in witness.seen.items() if series[0] in days}
     assert seen == expected(days[MILL.path], MILL.path) | expected(days[LATHE.path], LATHE.path)
 
@@ -119,7 +125,7 @@ async def test_a_slow_client_with_a_short_queue_makes_the_machine_wait(plant: tu
         witness = await follow(client, [PRESS.path], queue=200, period_ms=300)
         await server.write(PRESS.path, events)
         assert await server.delivered(20)
-        await asyncio.sleep(0.5)
+        await witness.has(len(events), [PRESS.path])
     assert witness.seen == expected(events, PRESS.path)
 
 
