@@ -66,7 +66,7 @@ class Witness:
     async def has(self, count: int, assets: Collection[str]) -> None:
         """Return once that many values of these assets came."""
         async with asyncio.timeout(20):
-            while sum(len(told) for series, told in self.seen.items() if series[0] in assets) < count:
+            while sum(len(told) for series, told in self.seen.items() if series[0] in assets) < count:  # noqa: ASYNC110  # told by the library
                 await asyncio.sleep(0.02)
 
 
