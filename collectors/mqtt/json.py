@@ -161,7 +161,7 @@ class JsonDecoder:
             raise MessageError(Fault.SYNTAX, f"not JSON: {error}") from None
         asset, metric = self._addressing.of(message.topic)
         if self._flat and type(document) is dict:
-            return [self._flat_sample(document, asset, metric, message)]
+            return [self._flat_sample(document, asset, metric, message, 0)]
         found = _find(document, self._readings)
         if found is _MISSING:
             raise MessageError(Fault.SHAPE, "there is nothing where `readings` points")
@@ -171,7 +171,9 @@ class JsonDecoder:
             # Readings of one array that have no time must not share the instant of arrival: they would be one identity.
             arrival = Arrival(message.received_ns + index, stated, index)
             try:
-                if self._report:
+                if self._flat and type(reading) is dict:
+                    result.append(self._flat_sample(reading, asset, metric, message, index))
+                elif self._report:
                     result += self._reported(reading, asset, arrival)
                 else:
                     result.append(self._sample(reading, asset, metric or self._named(reading), self._single, arrival))
@@ -179,7 +181,7 @@ class JsonDecoder:
                 result.append(refusal)
         return result
 
-    def _flat_sample(self, reading: dict[str, object], asset: str, metric: str, message: Message) -> Sample:
+    def _flat_sample(self, reading: dict[str, object], asset: str, metric: str, message: Message, place: int) -> Sample:
         """The commonest reading, a number with its time and quality beside it, without a way through pointers.
 
         Whatever is unusual in it goes the common way, which gives the same: here is speed, there is meaning.
@@ -191,9 +193,11 @@ class JsonDecoder:
         at = reading.get(time)
         if number is None or known is None or at is None:
             stated = None if self._property is None else user_property(message.properties, self._property)
-            return self._sample(reading, asset, metric, self._single, Arrival(message.received_ns, stated, 0))
+            return self._sample(
+                reading, asset, metric, self._single, Arrival(message.received_ns + place, stated, place)
+            )
         time_ns = instant_ns(at, self._unit, self._zone)
-        return Sample(time_ns, asset, metric, number * scale + offset, "", known, message.received_ns)
+        return Sample(time_ns, asset, metric, number * scale + offset, "", known, message.received_ns + place)
 
     def _reported(self, reading: object, asset: str, arrival: Arrival) -> list[Sample | MessageError]:
         """What a report says; of a metric that it leaves out, nothing."""
