@@ -22,7 +22,13 @@ def none() -> Intervals:
 def union(intervals: Iterable[tuple[int, int]] | Intervals, window: Window) -> Intervals:
     """The intervals cut to the window, overlaps merged, sorted; they may come in any order and touch or overlap."""
     pairs = np.array(intervals if isinstance(intervals, np.ndarray) else list(intervals), np.int64).reshape(-1, 2)
-    pairs = pairs.clip(window.start_ns, window.end_ns)
+    if not len(pairs):
+        return pairs
+    if len(pairs) == 1:  # most sets are one interval, and a call of numpy costs more than all of this
+        [[start, end]] = pairs.tolist()
+        start, end = max(start, window.start_ns), min(end, window.end_ns)
+        return np.array([[start, end]], np.int64) if start < end else none()
+    pairs = np.minimum(np.maximum(pairs, window.start_ns), window.end_ns)
     pairs = pairs[pairs[:, 1] > pairs[:, 0]]
     if len(pairs) < 2:
         return pairs
@@ -51,6 +57,10 @@ def subtract(intervals: Intervals, holes: Intervals) -> Intervals:
     """What remains when the holes are taken out."""
     if not len(intervals) or not len(holes):
         return intervals
+    if len(intervals) == len(holes) == 1:
+        [[start, end]], [[first, last]] = intervals.tolist(), holes.tolist()
+        rest = [(a, b) for a, b in ((start, min(end, first)), (max(start, last), end)) if a < b]
+        return np.array(rest, np.int64).reshape(-1, 2)
     start, end = min(intervals[0, 0], holes[0, 0]), max(intervals[-1, 1], holes[-1, 1])
     edges = np.concatenate(([start], holes.ravel(), [end])).reshape(-1, 2)
     return intersect(intervals, edges[edges[:, 1] > edges[:, 0]])
@@ -61,7 +71,8 @@ def elapsed(intervals: Intervals, at_ns: Instants) -> npt.NDArray[np.int64]:
     if not len(intervals):
         return np.zeros(len(at_ns), np.int64)
     if len(intervals) == 1:  # a search costs ten times as much, and most sets are one interval
-        return np.clip(at_ns, intervals[0, 0], intervals[0, 1]) - intervals[:1, 0]
+        past: npt.NDArray[np.int64] = np.minimum(np.maximum(at_ns, intervals[0, 0]), intervals[0, 1]) - intervals[0, 0]
+        return past
     lengths = intervals[:, 1] - intervals[:, 0]
     before = np.cumsum(lengths) - lengths
     index = np.searchsorted(intervals[:, 0], at_ns, "right") - 1

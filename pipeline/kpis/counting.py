@@ -75,10 +75,21 @@ def _joined(one: Tally, other: Tally, sign: float) -> Tally:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """Per row of a tally: the parts that count for the figures of production, and their reference time [s]."""
+    """The parts of a tally that count for the figures of production: `grown` where `fit` says so, each with its
+    reference cycle time [s]. A column of one cycle stands for all rows; `fit` is None where all fit."""
 
-    parts: signals.Numbers
-    seconds: signals.Numbers
+    grown: signals.Numbers
+    fit: signals.Flags | None
+    cycle: signals.Numbers
+
+    def parts(self, rows: slice) -> signals.Numbers:
+        """Parts that count, of some rows."""
+        return self.grown[rows] if self.fit is None else np.where(self.fit[rows], self.grown[rows], 0.0)
+
+    def seconds(self, rows: slice) -> signals.Numbers:
+        """Their reference time [s]."""
+        found = self.grown[rows] * (self.cycle if len(self.cycle) == 1 else self.cycle[rows])
+        return found if self.fit is None else np.where(self.fit[rows], found, 0.0)
 
 
 def weighed(
@@ -92,7 +103,7 @@ def weighed(
     """
     times = counts.times_ns
     if not len(times):
-        return Weighed(np.empty(0), np.empty(0))
+        return Weighed(np.empty(0), None, cycles[:1])
     first, last = signals.runs(unfit)
     low, high = (np.searchsorted(times, edges_ns[one], "right") for one in (first, last))
     some = low < high
@@ -101,9 +112,8 @@ def weighed(
     low, high = (np.searchsorted(times, required[:, side], "left") for side in (0, 1))
     fit &= marked(len(times), low, high)
     cycle = cycles[:1] if len(cycles) == 1 else at_counts(times, product.times_ns, cycles)
-    if fit.all():
-        return Weighed(counts.grown, counts.grown * cycle)
-    return Weighed(np.where(fit, counts.grown, 0.0), np.where(fit, counts.grown * cycle, 0.0))
+    # a first count is a baseline: it rarely fits, and counts nothing
+    return Weighed(counts.grown, fit if counts.grown[~fit].any() else None, cycle)
 
 
 def at_counts(times_ns: Instants, changes_ns: Instants, column: npt.NDArray[Any]) -> npt.NDArray[Any]:

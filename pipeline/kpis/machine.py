@@ -182,11 +182,13 @@ class MachineHistory:
         used = slice(0, _PLANNED)
         known_ns = by_category[:, used].sum(1)
         made, good, states = (
-            (np.searchsorted(times, starts, "left"), np.searchsorted(times, ends, "left"))
-            for times in (self._made.times_ns, self._good.times_ns, self._state_times)
+            (np.searchsorted(instants, starts, "left"), np.searchsorted(instants, ends, "left"))
+            for instants in (self._made.times_ns, self._good.times_ns, self._state_times)
         )
         net = summed(self._net.seconds, *made)
-        made_all, good_all = summed(self._made.grown, *made), summed(self._good.grown, *good)
+        made_all, good_all = (
+            summed(tally.grown.__getitem__, *rows) for tally, rows in ((self._made, made), (self._good, good))
+        )
         times: dict[str, Any] = {
             "total": ends - starts,
             "opening": elapsed(self._opening, ends) - elapsed(self._opening, starts),
@@ -202,8 +204,8 @@ class MachineHistory:
             "net": net,
             "judged_net": net if self._judged is self._net else summed(self._judged.seconds, *made),
             "useful": summed(self._useful.seconds, *good),
-            "made": made_all if self._judged.parts is self._made.grown else summed(self._judged.parts, *made),
-            "good": good_all if self._useful.parts is self._good.grown else summed(self._useful.parts, *good),
+            "made": made_all if self._judged.fit is None else summed(self._judged.parts, *made),
+            "good": good_all if self._useful.fit is None else summed(self._useful.parts, *good),
             "made_all": made_all,
             "good_all": good_all,
             "made_coverage": _covered(self._made.known, starts, ends),
@@ -270,11 +272,12 @@ class MachineHistory:
         ):
             rows = slice(*(int(row) for row in np.searchsorted(counts.times_ns, [cut.start_ns, cut.end_ns], "left")))
             of = at_counts(counts.times_ns, self._product.times_ns, codes)[rows]
-            for code in np.unique(of[weights.parts[rows] != 0]).tolist():
+            grown, seconds_of = weights.parts(rows), weights.seconds(rows)
+            for code in np.unique(of[grown != 0]).tolist():
                 made = found.setdefault((*told.words, "")[code], Production())
-                setattr(made, times, getattr(made, times) + float(weights.seconds[rows][of == code].sum()))
+                setattr(made, times, getattr(made, times) + float(seconds_of[of == code].sum()))
                 if parts:
-                    setattr(made, parts, getattr(made, parts) + float(weights.parts[rows][of == code].sum()))
+                    setattr(made, parts, getattr(made, parts) + float(grown[of == code].sum()))
         return found
 
     def _running(self, cut: Window) -> tuple[Instants, Words]:
@@ -338,7 +341,8 @@ def _categories(asset: Asset, cuts: Cuts, state: Series, reason: Series) -> Numb
     state_at = cuts.held(state.times_ns, states, len(MachineState))
     if not len(reason) or np.all(numbers == numbers[:, -1:]):
         return numbers[:, -1][state_at]
-    words_at = cuts.held(reason.times_ns, said.codes, len(said.words))
+    small = said.codes.astype(np.int8) if len(said.words) < 127 else said.codes
+    words_at = cuts.held(reason.times_ns, small, len(said.words))
     flat, found = numbers.ravel(), np.empty(len(cuts), np.int8)
     for block in signals.blocks(len(cuts)):
         found[block] = flat[state_at[block] * np.intp(numbers.shape[1]) + words_at[block]]

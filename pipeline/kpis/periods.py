@@ -5,6 +5,7 @@ difference of two running sums of whole nanoseconds. What is counted is added in
 is the same to the last bit whether its window is computed alone or with thousands.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Final
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.kpis.cuts import spliced
-from pipeline.kpis.signals import blocks
+from pipeline.kpis.signals import BLOCK, blocks
 from telemetry.intervals import Instants
 
 Numbers = npt.NDArray[np.float64]
@@ -69,14 +70,21 @@ class Periods:
         return np.bincount(cell, lengths, (len(at) - 1) * count).astype(np.int64).reshape(-1, count)
 
 
-def summed(values: Numbers, low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]) -> Numbers:
-    """The sum of the rows [low, high) of each window; 0 where there are none."""
+def summed(values: Callable[[slice], Numbers], low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]) -> Numbers:
+    """The sum of the rows [low, high) of each window; 0 where there are none. `values` gives the rows of a slice.
+
+    Rows are added in the same order however many windows there are: each piece of a long window by itself.
+    """
     found = np.zeros(len(low))
     some = np.flatnonzero(low < high)
-    if len(some) <= _FEW:
-        for n in some.tolist():
-            found[n] = np.add.reduceat(values[: high[n]], low[n : n + 1])[0]
-        return found
-    pairs = np.column_stack((low[some], high[some])).ravel()
-    found[some] = np.add.reduceat(np.append(values, 0.0), pairs)[::2]
+    one_by_one = some if len(some) <= _FEW else some[high[some] - low[some] > BLOCK]
+    for n in one_by_one.tolist():
+        first = int(low[n])
+        for block in blocks(int(high[n]) - first):
+            found[n] += np.add.reduceat(values(slice(first + block.start, first + block.stop)), [0])[0]
+    if len(one_by_one) < len(some):
+        short = some[high[some] - low[some] <= BLOCK]
+        first, last = int(low[short].min()), int(high[short].max())
+        pairs = np.column_stack((low[short], high[short])).ravel() - first
+        found[short] = np.add.reduceat(np.append(values(slice(first, last)), 0.0), pairs)[::2]
     return found

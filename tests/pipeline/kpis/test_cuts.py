@@ -58,7 +58,7 @@ def test_lengths_and_sums_of_windows(windows: int) -> None:
     assert periods.lengths(starts, ends).tolist() == expected
     times, grown = np.arange(windows) * 10 + 3, np.ones(windows)
     low, high = np.searchsorted(times, starts), np.searchsorted(times, ends)
-    assert summed(grown, low, high).tolist() == [1.0] * windows + [windows, 0]
+    assert summed(grown.__getitem__, low, high).tolist() == [1.0] * windows + [windows, 0]
 
 
 def test_a_year_in_one_piece_is_exact() -> None:
