@@ -117,8 +117,10 @@ def _annotations(texts: Texts) -> Iterable[builders.AnnotationQuery]:
     shift = kpi({"text": name("window"), "known": name("coverage"), "asset": name("asset")}, "required_time", "shift")
     yield one("Shift changes", "soft", shift, "text", shown=False)
     steps = kpi({"step": 'difference("value")'}, "opening_time", "day", ("asset",))
-    changed = Select(Source.KPIS, {"text": name("step"), "asset": name("asset")}, steps, ('"step" != 0',))
-    yield one("Calendar changes", "setup", changed, "text", shown=False)
+    steps = steps.also('"final" = true')  # of a day that is not over, only a part is open yet
+    hours = {"text": f"{name('step')} / 3600", "asset": name("asset")}
+    changed = Select(Source.KPIS, hours, steps, ('"step" != 0',))
+    yield one("Opening time changed [h]", "setup", changed, "text", shown=False)
 
 
 def link_to(key: str, texts: Texts, variables: str) -> dict[str, object]:

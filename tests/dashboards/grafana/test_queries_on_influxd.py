@@ -5,6 +5,7 @@ from dataclasses import replace
 from html import escape
 from itertools import pairwise
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -136,6 +137,24 @@ def test_annotations_are_found(day: Day, english: dict[str, dict[str, Any]]) -> 
     assert texts["Connections lost"] == ["connection reset"]
     assert texts["Reconnections"] == ["connected again after 9.0 s"]
     assert len(texts["Shift changes"]) >= 3 * 4  # three shifts of four machines in a day, and the ones cut by its ends
+
+
+def test_a_day_with_other_hours_is_annotated(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """A day open for 16 h after one of 24 h is marked with -8; a day that is not over yet is not."""
+    first_ns = day.start_ns // (86_400 * SECOND_NS) * 86_400 * SECOND_NS - 20 * 86_400 * SECOND_NS
+    lines = [
+        f"kpi,site=km0,area=a,line=l,asset=m,kpi=opening_time,window=day value={hours * 3600}.0,final={final} "
+        f"{first_ns + n * 86_400 * SECOND_NS}"
+        for n, (hours, final) in enumerate(((24, "true"), (16, "true"), (16, "true"), (2, "false")))
+    ]
+    urlopen(f"{day.server.url}/write?db={day.kpi_database}", "\n".join(lines).encode(), timeout=20).close()  # noqa: S310
+    [target] = [one["target"] for one in english["machine"]["annotations"]["list"] if "Opening" in one["name"]]
+    query = filled(target["query"], EVERYTHING, first_ns, first_ns + 5 * 86_400 * SECOND_NS, "1h")
+    [series], _ = ask(day, target["datasource"]["uid"], query)
+    rows = [dict(zip(series["columns"], row, strict=True)) for row in series["values"]]
+    assert [(row["time"], row["text"], row["asset"]) for row in rows] == [
+        ((first_ns + 86_400 * SECOND_NS) // 1_000_000, -8, "m")
+    ]
 
 
 def test_variables_lead_down_the_path(day: Day, english: dict[str, dict[str, Any]]) -> None:
