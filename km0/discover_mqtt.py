@@ -58,7 +58,7 @@ def mqtt(
     if as_json:
         out.print_json(json.dumps([_row(heard, seconds) for heard in found]))
     else:
-        _show(found, seconds)
+        _show(found, seconds, survey.MOST_TOPICS)
     if write is not None:
         if not section:
             raise ConfigError("nothing was heard that a plant file could name: nothing is written")
@@ -82,7 +82,7 @@ def _row(heard: "Heard", seconds: float) -> dict[str, Any]:
     }
 
 
-def _show(found: "list[Heard]", seconds: float) -> None:
+def _show(found: "list[Heard]", seconds: float, most: int) -> None:
     table = Table("topic", "per s", "dialect", "metric", "sample")
     for heard in found:
         row = _row(heard, seconds)
@@ -93,6 +93,8 @@ def _show(found: "list[Heard]", seconds: float) -> None:
             heard.topic, rate, row["dialect"], metrics or "?", sample[:60] + ("…" if len(sample) > 60 else "")
         )
     out.print(table)
+    if len(found) >= most:
+        out.print(f"Only the first {most} topics were looked at; --topic narrows the look.", markup=False)
     if not found:
         out.print(
             f"Nothing was said in {seconds:g} s. Longer: --for 60; and may this user read? --user, --password-env.",
@@ -115,7 +117,7 @@ def _section(
 
     topics = entries(found, under)
     sparkplug = sorted({heard.topic.split("/")[1] for heard in found if heard.dialect == "sparkplug"} - {"STATE"})
-    assets = list(dict.fromkeys(entry["asset"] for entry in topics))
+    assets = list(dict.fromkeys(path for one in topics for path in one.get("assets", {"": one.get("asset")}).values()))
     if sparkplug:
         assets.append(f"{under}/sparkplug-device")
     here = {asset.get("path") for asset in existing.get("plant", {}).get("assets", [])}

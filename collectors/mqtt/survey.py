@@ -14,6 +14,7 @@ from typing import Any, Final
 from collectors.mqtt.connecting import SessionSettings
 from collectors.mqtt.decoder import Message
 from collectors.mqtt.session import Session
+from collectors.mqtt.umati import decoded_id
 from telemetry.glossary import METRICS
 
 MOST_TOPICS: Final = 2000
@@ -166,7 +167,10 @@ def asset_of(topic_levels: list[str], under: str) -> str:
 
 
 def entries(found: list[Heard], under: str) -> list[dict[str, Any]]:
-    """Entries of `topics` for what has a metric, each for one asset. Sparkplug is not among them: it stands alone."""
+    """Entries of `topics` for what has a metric, each for one asset, and for umati gateways, with their `assets`.
+
+    Sparkplug is not among them: it stands alone.
+    """
     made: dict[tuple[str, ...], dict[str, Any]] = {}
     for heard in found:
         levels = heard.topic.split("/")
@@ -192,10 +196,23 @@ def entries(found: list[Heard], under: str) -> list[dict[str, Any]]:
         )
         if heard.metrics[""] != levels[-1]:
             entry["names"][levels[-1]] = heard.metrics[""]
-    filters: dict[str, dict[str, Any]] = {}
+    filters: dict[str, dict[str, Any]] = _gateways(found, under)
     for entry in made.values():
         filters.setdefault(entry["topic"], entry)  # two shapes on one prefix: the first is written, a human sees both
     return list(filters.values())
+
+
+def _gateways(found: list[Heard], under: str) -> dict[str, dict[str, Any]]:
+    """An entry per umati gateway, by its filter, with the machines that it tells of."""
+    gateways: dict[str, dict[str, Any]] = {}
+    for heard in found:
+        *above, kind, machine = ["", *heard.topic.split("/")]
+        if heard.dialect == "umati" and kind.endswith("Type") and not re.search(r"[{}]", heard.topic):
+            topic = "/".join((*above[1:], "#"))
+            entry = gateways.setdefault(topic, {"dialect": "umati", "topic": topic, "assets": {}})
+            name = decoded_id(machine)
+            entry["assets"][name] = asset_of([re.split("[=/;:]", name)[-1] or name], under)
+    return gateways
 
 
 def _own_entry(heard: Heard, asset: str) -> dict[str, Any]:

@@ -135,3 +135,23 @@ def test_what_goes_wrong_is_a_sentence(options: list[str], code: int, capsys: py
         patch.setattr(sys, "argv", command)
         assert main() == code
     assert "error" in capsys.readouterr().err
+
+
+def test_machines_behind_a_umati_gateway_are_named(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """Retained trees of two machines: one entry for the gateway, with an asset for each; `km0 check` accepts it."""
+    publisher, plant = Publisher(mosquitto.port), tmp_path / "plant.toml"
+    tree = b'{"Identification": {}, "Monitoring": {}, "Production": {"Statistics": {"PartsProducedInLifetime": 7}}}'
+    prefix = "umati/v2/Org/Client"
+    machines = [f"{prefix}/MachineToolType/nsu=http:_2F_2Fexample.org_2F;s=Mill_20{n}" for n in (1, 2)]
+    publisher.publish([(topic, tree) for topic in machines], retain=True)
+    publisher.publish([(f"{prefix}/list/MachineToolType", b"[]"), (f"{prefix}/clientOnline", b"1")], retain=True)
+    publisher.close()
+    discover(mosquitto.port, "--topic", "umati/#", "--under", "km0/hall/mills", "--write", str(plant))
+    file = load(plant, PlantFile)
+    (entry,) = file.collectors[0].topics
+    assert entry.topic == f"{prefix}/#"
+    assert entry.assets == {
+        "nsu=http://example.org/;s=Mill 1": "km0/hall/mills/mill-1",
+        "nsu=http://example.org/;s=Mill 2": "km0/hall/mills/mill-2",
+    }
+    assert {asset.path for asset in file.plant.assets} == {"km0/hall/mills/mill-1", "km0/hall/mills/mill-2"}
