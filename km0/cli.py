@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "glossary": "km0.check:glossary",
     "latency": "km0.latency:latency",
     "oee": "km0.oee:command",
+    "diagnose": "km0.diagnose:diagnose",
     "probe": "km0.probe:probe",
     "reflect": "km0.probe:reflect",
     "discover": "km0.discover:app",

@@ -129,6 +129,12 @@ def wall_ms(time_ns: int, zone: ZoneInfo) -> int:
     return time_ns // 1_000_000 + (0 if offset is None else round(offset.total_seconds() * 1000))
 
 
+def wall(time_ns: int, zone: ZoneInfo, language: Language) -> str:
+    """An instant on the wall clock, for tooltips: Vega would show it in the zone of the browser."""
+    shape = "%d/%m/%Y %H:%M:%S" if language == "fr" else "%Y-%m-%d %H:%M:%S"
+    return f"{datetime.fromtimestamp(time_ns // SECOND_NS, zone):{shape}}"
+
+
 def time_axis(seconds: float, language: Language) -> alt.Axis:
     """A time axis labelled as a period of that length [s] asks for: hours of a day, days, months."""
     day, month = ("%d/%m", "%b %Y") if language == "fr" else ("%d %b", "%b %Y")

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import altair as alt
 
-from dashboards.charts.look import LIGHT, Look, Spec, Width, dressed, time_axis, wall_ms
+from dashboards.charts.look import LIGHT, Look, Spec, Width, dressed, time_axis, wall, wall_ms
 from dashboards.web.looks import LOOKS
 from dashboards.web.states import StateInterval
 from dashboards.web.texts import Language, translations
@@ -36,6 +36,7 @@ def timeline(
             "lane": lane.name, "state": label[one.state], "reason": one.reason,
             "from": wall_ms(max(one.start_ns, window.start_ns), zone),
             "to": wall_ms(min(one.end_ns, window.end_ns), zone),
+            "when": f"{wall(one.start_ns, zone, language)} – {wall(one.end_ns, zone, language)}",
         }
         for lane in lanes
         for one in lane.states
@@ -46,7 +47,7 @@ def timeline(
     domain = [wall_ms(window.start_ns, zone), wall_ms(window.end_ns, zone)]
     bars = (
         alt.Chart(alt.InlineData(values=rows))
-        .mark_bar(height=_LANE - 8)
+        .mark_bar(height=_LANE - 8, aria=False)  # Vega would tell its end in the zone of whoever looks
         .encode(
             x=alt.X(
                 "from:T", scale=alt.Scale(type="utc", domain=domain, nice=False),
@@ -57,8 +58,7 @@ def timeline(
             color=alt.Color("state:N", scale=colours, title=None),
             tooltip=[
                 alt.Tooltip("state:N", title=" "), alt.Tooltip("reason:N", title=" "),
-                alt.Tooltip("from:T", title=" ", format="%d/%m %H:%M:%S"),
-                alt.Tooltip("to:T", title=" ", format="%d/%m %H:%M:%S"),
+                alt.Tooltip("when:N", title=" "),
             ],
         )
     )  # fmt: skip

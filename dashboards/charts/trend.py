@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import altair as alt
 
-from dashboards.charts.look import LIGHT, Look, Spec, Width, dressed, time_axis, wall_ms
+from dashboards.charts.look import LIGHT, Look, Spec, Width, dressed, time_axis, wall, wall_ms
 from dashboards.web.texts import Language
 from telemetry.samples import SECOND_NS
 
@@ -31,6 +31,7 @@ def trend(
         {
             "from": wall_ms(dot.start_ns, zone), "to": wall_ms(dot.end_ns, zone),
             "value": dot.value if isfinite(dot.value) else None, "coverage": dot.coverage,
+            "when": wall(dot.start_ns, zone, language),
         }
         for dot in dots
     ]  # fmt: skip
@@ -41,7 +42,7 @@ def trend(
     covered = "part connue" if language == "fr" else "known share"
     bars = (
         alt.Chart(alt.InlineData(values=rows))
-        .mark_bar(color=look["bar"])
+        .mark_bar(color=look["bar"], aria=False)  # Vega would tell the end of a bar in the zone of whoever looks
         .encode(
             x=alt.X("from:T", scale=alt.Scale(type="utc"), axis=time_axis(seconds, language)),
             x2="to:T",
@@ -49,7 +50,7 @@ def trend(
             y=alt.Y("value:Q", title=title, scale=alt.Scale(domain=[0, top]), axis=alt.Axis(format=shape, tickCount=5)),
             opacity=alt.Opacity("coverage:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.25, 1], clamp=True)),
             tooltip=[
-                alt.Tooltip("from:T", title=" ", format="%d/%m/%Y %H:%M", formatType="time"),
+                alt.Tooltip("when:N", title=" "),
                 alt.Tooltip("value:Q", title=title, format=".1%" if share else ",.4~g"),
                 alt.Tooltip("coverage:Q", title=covered, format=".0%"),
             ],

@@ -28,10 +28,13 @@ class BadRow:
 
 @dataclass
 class Faults:
-    """The bad rows of one file. `rows` is how many were read in all, blank ones left out."""
+    """The bad rows of one file. `rows` is how many were read in all, blank ones left out; `back` how many are earlier
+    than one before them, which is no fault of theirs; `skipped` how many times the clock never showed."""
 
     rows: int = 0
     count: int = 0
+    back: int = 0
+    skipped: int = 0
     listed: list[BadRow] = field(default_factory=list)
     by_column: dict[str, int] = field(default_factory=dict)
 

@@ -131,6 +131,8 @@ class _Gatherer:
             return
         if self._sparing and (moments[0] < self._last_ns or np.any(moments[1:] < moments[:-1])):
             raise _OutOfOrderError
+        reached = np.maximum.accumulate(np.concatenate(([self._last_ns], moments)))
+        self._faults.back += int((moments < reached[:-1]).sum())
         self._first_ns = min(self._first_ns, int(moments.min()))
         self._last_ns = max(self._last_ns, int(moments.max()))
         ends = self._read_ends(batch, read) if self._config.end or self._config.duration else None
@@ -283,6 +285,7 @@ class _Gatherer:
     def _finish(self) -> Gathered:
         faults = self._faults
         faults.settle()
+        faults.skipped = self._time.skipped
         if self._last_ns < self._first_ns:
             raise DecodeError(faults.listed[0].reason.en if faults.listed else "it has a header and nothing below it")
         for metric, usable in self._usable.items():

@@ -71,6 +71,7 @@ class TimeReader:
     zoned: bool = False
     ambiguous_order: bool = False
     twice: int = 0
+    skipped: int = 0
     _latest_ns: int = -(1 << 62)
 
     @classmethod
@@ -168,6 +169,7 @@ class TimeReader:
             early[turned] = late[turned]
             reached = np.maximum(reached, early.max())
         self._latest_ns = int(reached[-1])
+        self.skipped += int((bad & ~unread).sum())
         return self._checked(column, early, bad, bad & ~unread)
 
     def _checked(self, column: "Cells", times: Instants, bad: Flags, skipped: Flags | None = None) -> Reading:

@@ -1,0 +1,76 @@
+"""Rules on what the figures rest on: how much is known, whether the clocks are right, whether the network is fit."""
+
+from collections.abc import Iterator
+from math import isfinite, nan
+from typing import Final
+
+from pipeline.diagnosis.finding import Confidence, Match
+from pipeline.diagnosis.subject import Subject
+from pipeline.kpis.service import Verdict
+from telemetry.intervals import total_s
+
+_LITTLE: Final = 0.05
+_LATE_S: Final = 300.0
+_AHEAD_S: Final = 2.0
+
+
+def low_coverage(subject: Subject) -> Iterator[Match]:
+    """A twentieth or more of required time in which nobody knows what the machine did, or counts that are not known."""
+    for machine in subject.machines:
+        oee = machine.oee
+        if not oee.required:
+            continue
+        unknown = oee.unknown / oee.required
+        gaps = machine.unknown
+        if unknown >= _LITTLE:
+            longest = (
+                max((total_s(gaps[n : n + 1]) for n in range(len(gaps))), default=0.0) if len(gaps) < 10_000 else nan
+            )
+            figures = {"unknown": oee.unknown, "share": unknown, "gaps": float(len(gaps)), "longest": longest}
+            yield Match(machine.asset.path, machine.shown, figures, Confidence.SURE, variant="state")
+        missing = 1 - oee.trs.coverage
+        if machine.asset.cycle_s and missing - unknown >= _LITTLE:
+            figures = {"share": missing, "made": 1 - oee.made_coverage, "good": 1 - oee.good_coverage}
+            yield Match(machine.asset.path, machine.shown, figures, Confidence.SURE, variant="parts")
+
+
+def clock_problems(subject: Subject) -> Iterator[Match]:
+    """Times that cannot be right: rows that run backwards, times that no clock ever showed, sources ahead or behind."""
+    source = subject.source
+    if source.rows and source.out_of_order >= max(1, 0.001 * source.rows):
+        figures = {"rows": float(source.rows), "back": float(source.out_of_order),
+                   "share": source.out_of_order / source.rows}  # fmt: skip
+        yield Match("", source.name, figures, Confidence.LIKELY, variant="order")
+    if source.skipped_times:
+        figures = {"rows": float(source.rows), "bad": float(source.skipped_times)}
+        yield Match("", source.name, figures, Confidence.SURE, variant="skipped",
+                    words={"zone": subject.plant.timezone})  # fmt: skip
+    elif source.rows and source.bad_times >= max(2, 0.01 * source.rows):
+        figures = {"rows": float(source.rows), "bad": float(source.bad_times)}
+        yield Match("", source.name, figures, Confidence.SURE, variant="unreadable")
+    for machine in subject.machines:
+        lag = subject.lags_s.get(machine.asset.path, nan)
+        if isfinite(lag) and (lag < -_AHEAD_S or lag > _LATE_S):
+            variant = "ahead" if lag < 0 else "behind"
+            yield Match(machine.asset.path, machine.shown, {"lag": abs(lag)}, Confidence.LIKELY, variant=variant)
+
+
+def network_unfit(subject: Subject) -> Iterator[Match]:
+    """A link that was shown not to carry its use case (TS 22.104), or not shown to carry it yet."""
+    for link in subject.links:
+        found = link.judgement
+        if found is None or found.verdict is Verdict.MET:
+            continue
+        case, probes = found.use_case, link.probes
+        figures = {
+            "limit": case.latency_ms, "asked": case.availability, "reached": found.service.availability.value,
+            "p99": probes.rtt.percentile(0.99), "loss": probes.loss().value, "failures": float(found.service.failures),
+            "hours": found.hours_more, "observed": found.service.observed_s,
+        }  # fmt: skip
+        words = {"case": case.name, "case_fr": case.name_fr}
+        if found.verdict is Verdict.NOT_MET:
+            # likely: a round trip too long does not prove that either way was
+            yield Match(link.asset.path, link.asset.name, figures, Confidence.LIKELY, words=words, variant="not_met")
+        else:
+            variant = "not_shown" if isfinite(found.hours_more) else "too_seldom"
+            yield Match(link.asset.path, link.asset.name, figures, Confidence.UNSURE, words=words, variant=variant)

@@ -1,0 +1,243 @@
+"""The report: its figures are those of `km0 oee --events`, in both languages, and the same data give the same bytes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dashboards.reports.phrases import Phrases
+from dashboards.web.formats import Formats
+from km0.cli import app
+from pipeline.diagnosis.finding import Confidence, Match, Words
+from pipeline.diagnosis.table import RULES
+from telemetry.errors import ConfigError
+from telemetry.plant import Plant
+from tests.support import require_program
+
+MAP = """
+timezone = "Europe/Paris"
+time = "Horodatage"
+columns = { state = "Etat", parts = "Compteur", parts_good = "Bonnes", product = "Article", reason = "Cause" }
+states = { "PANNE machine" = "OUT_OF_SERVICE" }
+[machine]
+path = "km0/a/mill"
+name = "Fraiseuse <1>"
+cycle_s = { gear = 60.0 }
+hourly_cost = 120.0
+"""
+HOSTILE = "vérin <script>alert(1)</script> #let x = 1"
+
+
+def workshop(folder: Path) -> tuple[Path, Path]:
+    """Three days of a mill, an hour of each worked by hand in tests/km0/test_oee.py, one bad row, a hostile cause."""
+    rows = ["Horodatage;Etat;Compteur;Bonnes;Article;Cause"]
+    for day in (15, 16, 17):
+        rows += [
+            f"2026-01-{day} 05:00:00;Marche;100;90;gear;", f"2026-01-{day} 05:29:00;;125;114;;",
+            f"2026-01-{day} 05:30:00;PANNE machine;;;;{HOSTILE}", f"2026-01-{day} 05:35:00;Arrêt;;;;",
+            f"2026-01-{day} 05:36:00;Marche;;;;", f"2026-01-{day} 05:50:00;;140;126;;",
+            f"2026-01-{day} 06:00:00;Marche;;;;",
+        ]  # fmt: skip
+    rows.append("Total;;420;;;")
+    events, mapping = folder / "events.csv", folder / "map.toml"
+    events.write_bytes(("\n".join(rows) + "\n").encode("cp1252"))
+    mapping.write_text(MAP, encoding="utf-8")
+    return events, mapping
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def diagnosed(*arguments: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("diagnose", *arguments, "--json"))
+    return found
+
+
+def test_figures_are_those_of_km0_oee(tmp_path: Path) -> None:
+    """Times, stops, parts, every figure, every loss: equal to the last bit."""
+    events, mapping = workshop(tmp_path)
+    oee = json.loads(run("oee", "--events", events, "--map", mapping, "--json"))
+    found = diagnosed(events, "--mapping", mapping)
+    [machine] = found["machines"]
+    assert machine["times"] == oee["times"]
+    assert machine["stops"] == oee["stops"]
+    assert machine["parts"] == oee["parts"]
+    for name, figure in oee["figures"].items():
+        assert machine["figures"][name]["value"] == figure["value"], name
+        assert machine["figures"][name]["coverage"] == figure["coverage"], name
+    assert machine["losses"] == oee["losses"]
+    assert machine["pareto"] == oee["pareto"]
+    assert machine["one_point_of_trs"] == oee["one_point_of_trs"]
+    assert (found["from"], found["to"]) == (oee["from"], oee["to"])
+    assert found["bad_rows"][0]["line"] == oee["bad_rows"]["listed"][0]["line"] == 23
+
+
+def test_by_hand(tmp_path: Path) -> None:
+    """Three days with 5 min down and one idle each; 22 rows, the last of which is a sum."""
+    events, mapping = workshop(tmp_path)
+    found = diagnosed(events, "--mapping", mapping, "--lang", "en")
+    [machine] = found["machines"]
+    assert machine["stops"]["breakdown"] == 900
+    assert machine["stops"]["operation"] == 180
+    assert found["source"]["rows"] == 22
+    assert found["source"]["bad_rows"] == 1
+    assert machine["name"] == "Fraiseuse <1>"
+
+
+def text_of(pdf: Path) -> str:
+    """What pdftotext reads of a PDF."""
+    program = require_program("pdftotext", "poppler-utils")
+    done = subprocess.run([program, "-layout", str(pdf), "-"], capture_output=True, check=True, timeout=60)
+    return done.stdout.decode()
+
+
+def test_pdf_in_french(tmp_path: Path) -> None:
+    """Read back: headings, the TRS with its decimal comma and narrow space, the hostile cause as a word, the norms."""
+    events, mapping = workshop(tmp_path)
+    run("diagnose", events, "--mapping", mapping, "--out", tmp_path / "r.pdf")
+    [machine] = diagnosed(events, "--mapping", mapping)["machines"]
+    said = text_of(tmp_path / "r.pdf")
+    for word in ("Diagnostic", "Synthèse pour la direction", "Où passe le temps", "Peut-on se fier aux données",
+                 "NF E60-182", "ISO 22400-2", "TS 22.104", "Fraiseuse <1>", "<script>", "SHA-256"):  # fmt: skip
+        assert word in said, word
+    trs = f"{100 * machine['figures']['trs']['value']:.1f}".replace(".", ",")
+    assert f"TRS {trs} %" in said  # pdftotext makes one kind of space of all
+    assert "(s)" not in said
+    assert re.search(r"23\s+Horodatage", said)
+
+
+def test_pdf_in_english(tmp_path: Path) -> None:
+    """The same, in the other language."""
+    events, mapping = workshop(tmp_path)
+    run("diagnose", events, "--mapping", mapping, "--lang", "en", "--out", tmp_path / "r.pdf")
+    said = text_of(tmp_path / "r.pdf")
+    for word in ("Diagnosis", "Summary for the management", "Where the time goes", "Method and definitions"):
+        assert word in said, word
+    assert "temps" not in said
+
+
+def test_same_data_same_bytes(tmp_path: Path) -> None:
+    """PDF, HTML and JSON, in separate processes of which each has its own hashes."""
+    events, mapping = workshop(tmp_path)
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom typer.testing import CliRunner\nfrom km0.cli import app\n"
+        "for ending in ('pdf', 'html', 'json'):\n"
+        "    given = ['diagnose', sys.argv[1], '--mapping', sys.argv[2], '--out', f'{sys.argv[3]}.{ending}']\n"
+        "    assert CliRunner().invoke(app, given).exit_code == 0\n"
+    )
+    for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo")):
+        subprocess.run(
+            [sys.executable, "-c", program, events, mapping, tmp_path / seed], check=True, timeout=100,
+            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone},
+        )  # fmt: skip
+    for ending in ("pdf", "html", "json"):
+        assert (tmp_path / f"1.{ending}").read_bytes() == (tmp_path / f"2.{ending}").read_bytes(), ending
+
+
+def test_html_runs_and_fetches_nothing(tmp_path: Path) -> None:
+    """What comes from the file is escaped; no script, no address of another host; the same words as the PDF."""
+    events, mapping = workshop(tmp_path)
+    run("diagnose", events, "--mapping", mapping, "--out", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "Fraiseuse &lt;1&gt;" in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert "TRS 3,7\u202f%" in page
+    assert "Synthèse pour la direction" in page
+    assert "Méthode et définitions" in page
+
+
+def test_a_proposal_is_used_where_no_mapping_is_given_and_can_be_saved(tmp_path: Path) -> None:
+    """What was proposed, saved and used again gives the same figures."""
+    events, _ = workshop(tmp_path)
+    saved = tmp_path / "saved.toml"
+    first = diagnosed(events, "--cycle", 60, "--save-mapping", saved)
+    again = diagnosed(events, "--mapping", saved)
+    assert first["machines"] == again["machines"]
+    oee = json.loads(run("oee", "--events", events, "--map", saved, "--json"))
+    assert first["machines"][0]["times"] == oee["times"]
+
+
+def test_a_link_beside_the_machine(tmp_path: Path) -> None:
+    """What ping -D recorded is judged; without times of sending it is refused with what to do."""
+    events, mapping = workshop(tmp_path)
+    lines = [f"[{1768449600 + n * 0.04:.6f}] 64 bytes from 10.0.0.1: icmp_seq={n + 1} ttl=64 time={9 + n % 7} ms"
+             for n in range(3000)]  # fmt: skip
+    ping = tmp_path / "ping.txt"
+    ping.write_text("PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.\n" + "\n".join(lines) + "\n")
+    arguments = [events, "--mapping", mapping, "--link", ping, "--use-case", "mobile-robots"]
+    found = diagnosed(*arguments)
+    [link] = found["links"]
+    assert (link["sent"], link["loss"], link["rtt_ms"]["p99"], link["verdict"]) == (3000, 0, 15, "not met")
+    assert [one["rule"] for one in found["findings"]].count("network_unfit") == 1
+    run("diagnose", *arguments, "--out", tmp_path / "r.pdf")
+    assert "robots mobiles, conduite précise" in text_of(tmp_path / "r.pdf")
+    ping.write_text("\n".join(line.partition("] ")[2] for line in lines))
+    with pytest.raises(ConfigError, match="ping -D"):
+        CliRunner().invoke(app, ["diagnose", *map(str, arguments), "--json"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--lang", "de"], "fr and en"), (["--out", "r.docx"], "end it in .pdf"),
+        (["--out", "/nowhere/at/all/r.pdf"], "no folder"), (["--mapping", "none.toml"], "none.toml"),
+        (["--link", "none.txt"], "none.txt"), (["--timezone", "Mars/Olympus"], "not an IANA time zone"),
+    ],
+)  # fmt: skip
+def test_what_a_user_gets_wrong_is_said(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    """Language, ending, folder, missing files, zone."""
+    events, _ = workshop(tmp_path)
+    with pytest.raises(ConfigError, match=sentence):
+        CliRunner().invoke(app, ["diagnose", str(events), *arguments], catch_exceptions=False)
+
+
+def test_no_file_and_no_table(tmp_path: Path) -> None:
+    """Refused with a sentence that names the file."""
+    for name, content in (("none.csv", None), ("empty.csv", b""), ("x.pdf", b"%PDF-1.7")):
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ConfigError, match=name):
+            CliRunner().invoke(app, ["diagnose", str(path)], catch_exceptions=False)
+
+
+class _Any(dict[str, Any]):
+    """Holds every key."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self._value = value
+
+    def __missing__(self, key: str) -> Any:
+        return self._value
+
+
+_WORDS = ("category", "cause", "other", "product", "zone", "case", "case_fr")
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_every_sentence_of_every_rule_can_be_said(language: Any) -> None:
+    """No unknown kind, no brace left, French spaces before : ; ? ! %."""
+    phrases = Phrases(Formats(language, Plant().zone))
+    for rule in RULES:
+        for variant, words in rule.words.items():
+            match = Match(
+                "a", "Tour", _Any(0.1234), Confidence.SURE, words=dict.fromkeys(_WORDS, "breakdown"), variant=variant
+            )
+            assert isinstance(words, Words)
+            for said in (words.title, words.evidence, words.check):
+                told = phrases.tell(said, match)
+                assert not set("{}") & set(told)
+                assert language == "en" or not re.search(
+                    r"[a-zé0-9] ?[;?!%]|\w:|« | »", told.replace("\u00a0", "#").replace("\u202f", "#")
+                ), told
