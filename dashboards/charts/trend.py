@@ -35,7 +35,7 @@ def trend(
         }
         for dot in dots
     ]  # fmt: skip
-    known = [row["value"] for row in rows if row["value"] is not None]
+    known = [dot.value for dot in dots if isfinite(dot.value)]
     top = max([1.0, *known]) if share else max([0.0, *known]) * 1.08 or 1.0
     seconds = (dots[-1].end_ns - dots[0].start_ns) / SECOND_NS if dots else 0.0
     shape = ".0%" if share else ",.4~g"
