@@ -9,10 +9,13 @@ from typing import Any, Final
 
 from km0.plantfile import PlantFile
 from simulators import Printer, SparkplugMachine
+from simulators.machine import Loss, Turn, waits_for
 from simulators.packml import NUMBERS
 from simulators.scenario import Scenario
 from simulators.sections import OpcUaMachine
 from simulators.sparkplug_edge import name_of
+from simulators.speeches import VENDOR, vendor_node
+from telemetry.glossary import MachineState
 from telemetry.plant import Asset, Plant
 
 SPARKPLUG_HOST: Final = "km0-{group}"
@@ -40,6 +43,7 @@ def plant_of(scenario: Scenario) -> Plant:
             calendar=machine.calendar,
             cycle_s={made.name: made.cycle_s for made in machine.products},
             micro_stop_s=machine.micro_stop_s,
+            reason_categories=dict(_causes(scenario, machine.path)),
         )
         for machine in scenario.machines
     ]
@@ -50,6 +54,18 @@ def plant_of(scenario: Scenario) -> Plant:
         calendars=scenario.calendars,
         assets=(*machines, *links),
     )
+
+
+def _causes(scenario: Scenario, path: str) -> dict[str, Loss]:
+    """What an owner must state: causes of stops whose state the machine's wire has no word for."""
+    model = scenario.models[path]
+    if not model.tells_reasons:
+        return {}
+    found = {h.reason: model.loss(Turn(0, h.state, h.reason)) for h in model.hazards if model.told(h.state) != h.state}
+    neighbours = [model.takes_from] + [other.path for other in scenario.models.values() if other.takes_from == path]
+    if model.told(MachineState.STARVED) not in (MachineState.STARVED, MachineState.BLOCKED):
+        found |= {waits_for(neighbour): "induced" for neighbour in neighbours if neighbour is not None}
+    return found
 
 
 def file_of(
@@ -99,13 +115,20 @@ def file_of(
                 "metric": metric,
             }
             for machine in scenario.machines
-            if isinstance(machine, OpcUaMachine)
-            for metric in ("state", "reason", "product", "parts", "parts_good", machine.meter.metric)
+            if isinstance(machine, OpcUaMachine) and machine.speaks == "plain"
+            for metric in machine.metrics
         ]
+        spoken = [m for m in scenario.machines if isinstance(m, OpcUaMachine) and m.speaks != "plain"]
+        nodes += [
+            {"node": f"nsu={VENDOR};s={vendor_node(machine.path, metric)}", "asset": machine.path, "metric": metric}
+            for machine in spoken
+            for metric in ("reason", "product", machine.meter.metric)
+        ]
+        machines = [{"asset": machine.path, "machine": machine.path.rpartition("/")[2]} for machine in spoken]
         collectors.append(
             {"kind": "opcua", "name": "server", "url": opcua_url, "security": "None", "publishing_ms": 100.0,
              "keepalive_ms": 1000.0, "lifetime_ms": 60000.0, "online_s": 0.0, "timeout_ms": 3000.0,
-             "certificates": str(folder / "certificates"), "nodes": nodes}
+             "certificates": str(folder / "certificates"), "nodes": nodes, "machines": machines}
         )  # fmt: skip
     data = {
         "plant": plant_of(scenario).model_dump(mode="json"),

@@ -253,13 +253,11 @@ class _Life:
         if self._after is not None:
             room_ms = self._after.leaves_ms()
             if room_ms is not None and room_ms > self._now:
-                yield from self._spend(MachineState.BLOCKED, f"waits for {_name(self._after.taker)}", until_ms=room_ms)
+                yield from self._spend(MachineState.BLOCKED, waits_for(self._after.taker), until_ms=room_ms)
         if self._before is not None:
             comes_ms = self._before.comes_ms()
             if comes_ms > self._now:
-                yield from self._spend(
-                    MachineState.STARVED, f"waits for {_name(self._before.maker)}", until_ms=comes_ms
-                )
+                yield from self._spend(MachineState.STARVED, waits_for(self._before.maker), until_ms=comes_ms)
             self._before.taken_ms.append(self._now)
 
     def _strike(self, number: int) -> Generator[Fact, None, bool]:
@@ -288,5 +286,6 @@ class _Life:
             ms -= step
 
 
-def _name(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
+def waits_for(path: str) -> str:
+    """The reason of a machine that stands still for a neighbour."""
+    return f"waits for {path.rsplit('/', 1)[-1]}"

@@ -4,6 +4,7 @@ Invariants. Every value has the source time of its event and its status code. Be
 its value in force, or says BadWaitingForInitialData. A value is written only while every client that asked for queues
 has room for it, so that the server never drops one for us. Namespace `urn:km0:simulators:machine`; node ids are
 strings `<asset path>/<metric>`; folders follow the path: Objects / Plant / km0 / fabrication / cell-1 / mill-1.
+Machines that speak a companion specification are in Objects / Machines, see simulators.companion_space.
 """
 
 import asyncio
@@ -20,7 +21,10 @@ from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
+from simulators.companion import TYPES, Speech, spell
+from simulators.companion_space import CompanionSpace
 from simulators.ports import free_port
+from simulators.speeches import TELLS, vendor_node
 from simulators.timeline import Event, Timeline, Value
 from telemetry.glossary import METRICS
 
@@ -37,22 +41,19 @@ _MOST_WAITING: Final = 4000
 _PATIENCE_S: Final = 30.0
 """A client that takes nothing for so long [s] is gone; its subscription ends by itself, later."""
 
+_FOR_PEOPLE: Final = ("/CurrentState", "/CurrentState/Number")
+"""Nodes that say again what the Id beside them says; a client need not follow them."""
+
 _YIELD_EVERY: Final = 50
 _POLL_S: Final = 0.01
-_TYPES: Final = {
-    "state": ua.VariantType.Int32,
-    "counter": ua.VariantType.UInt32,
-    "gauge": ua.VariantType.Double,
-    "word": ua.VariantType.String,
-    "event": ua.VariantType.Double,
-}
 
 
 class OpcUaPlant:
     """One server for some machines. `retell` gives a fresh stream of an asset's events from its birth, for HistoryRead.
 
     `metrics` are the variables of each asset; port 0 takes a free one. `lived`: its present is ours; else its past is
-    played, and its history ends with what was played.
+    played, and its history ends with what was played. `speeches`: assets that show themselves as a companion
+    specification asks.
     """
 
     def __init__(
@@ -62,15 +63,18 @@ class OpcUaPlant:
         retell: Callable[[str], Iterator[Event]],
         *,
         lived: bool = True,
+        speeches: Mapping[str, Speech] | None = None,
     ) -> None:
         self.port: Final = port or free_port()
         self._metrics = metrics
+        self._speeches = dict(speeches or {})
+        self._index: dict[str, int] = {}
         self._retell = retell
         self._lived = lived
         self._nodes: dict[tuple[str, str], ua.NodeId] = {}
         self._written: dict[tuple[str, str], tuple[int, Value]] = {}
         self._reached: dict[str, int] = {}
-        self._history = _ProcessHistory(retell, self._present_ns)
+        self._history = _ProcessHistory(retell, self._present_ns, self._spelled)
         self._server = Server()
         self._foreign_namespaces = 0
 
@@ -99,7 +103,7 @@ class OpcUaPlant:
         history is not. `renumbered`: namespaces registered before ours move its index."""
         await self._server.stop()
         self._nodes.clear()
-        self._history = _ProcessHistory(self._retell, self._present_ns)
+        self._history = _ProcessHistory(self._retell, self._present_ns, self._spelled)
         self._server = Server()
         self._foreign_namespaces += renumbered
         await self.start()
@@ -135,7 +139,12 @@ class OpcUaPlant:
         folders: dict[str, Node] = {
             "": await self._server.nodes.objects.add_folder(_id("", index), _name("Plant", index))
         }
+        companions = CompanionSpace(self._server)
+        for asset, speech in self._speeches.items():
+            await self._add_companion(companions, asset, speech)
         for asset, metrics in self._metrics.items():
+            if asset in self._speeches:
+                continue
             *areas, machine = asset.split("/")
             path = ""
             for area in areas:
@@ -146,8 +155,25 @@ class OpcUaPlant:
             for metric in metrics:
                 await self._add_variable(device, asset, metric, index)
 
+    async def _add_companion(self, companions: CompanionSpace, asset: str, speech: Speech) -> None:
+        own = [metric for metric in self._metrics[asset] if metric not in TELLS[speech]]
+        nodes = {metric: (vendor_node(asset, metric), TYPES[METRICS[metric].kind]) for metric in own}
+        for key, node in (await companions.add(asset, speech, nodes)).items():
+            self._nodes[asset, key] = node
+            self._history.add(node, asset, key)
+            waiting = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadWaitingForInitialData)))
+            await self._server.write_attribute_value(node, waiting)
+        self._index = companions.index
+
+    def _spelled(self, asset: str, metric: str, value: Value) -> Iterable[tuple[str, Any]]:
+        """The nodes of an asset that a metric writes, and the variants."""
+        speech = self._speeches.get(asset)
+        if speech is not None:
+            return spell(speech, metric, value, self._index)
+        return ((metric, ua.Variant(value, TYPES[METRICS[metric].kind])),)
+
     async def _add_variable(self, device: Node, asset: str, metric: str, index: int) -> None:
-        kind = _TYPES[METRICS[metric].kind]
+        kind = TYPES[METRICS[metric].kind]
         empty = ua.Variant("" if kind is ua.VariantType.String else 0, kind)
         variable = await device.add_variable(_id(f"{asset}/{metric}", index), _name(metric, index), empty)
         for attribute in (AttributeIds.AccessLevel, AttributeIds.UserAccessLevel):
@@ -165,7 +191,8 @@ class OpcUaPlant:
     async def _set(self, asset: str, metric: str, time_ns: int, value: Value) -> None:
         self._written[asset, metric] = time_ns, value
         self._reached[asset] = max(time_ns, self._reached.get(asset, 0))
-        await self._server.write_attribute_value(self._nodes[asset, metric], _data_value(metric, time_ns, value))
+        for key, variant in self._spelled(asset, metric, value):
+            await self._server.write_attribute_value(self._nodes[asset, key], _data_value(time_ns, variant))
 
     # asyncua has no public view of the values waiting for its clients; these are its own tables, read only.
 
@@ -196,21 +223,28 @@ class OpcUaPlant:
             for subscription in self._subscriptions()
             for item in subscription.monitored_item_srv._monitored_items.values()
         }
-        return followed >= set(self._nodes.values())
+        wanted = (node for (_, key), node in self._nodes.items() if not key.endswith(_FOR_PEOPLE))
+        return followed.issuperset(wanted)
 
 
 class _ProcessHistory(HistoryDict):
     """HistoryRead answered by living the machine's life again: nothing is stored, so nothing can be missing."""
 
-    def __init__(self, retell: Callable[[str], Iterator[Event]], present_ns: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        retell: Callable[[str], Iterator[Event]],
+        present_ns: Callable[[str], int],
+        spelled: Callable[[str, str, Value], Iterable[tuple[str, Any]]],
+    ) -> None:
         super().__init__()
+        self._spelled = spelled
         self._present_ns = present_ns
         self._retell = retell
         self._series: dict[ua.NodeId, tuple[str, str]] = {}
         self._told: dict[str, tuple[Timeline, dict[str, list[ua.DataValue]]]] = {}
 
-    def add(self, node: ua.NodeId, asset: str, metric: str) -> None:
-        self._series[node] = asset, metric
+    def add(self, node: ua.NodeId, asset: str, key: str) -> None:
+        self._series[node] = asset, key
 
     async def read_node_history(
         self, node_id: ua.NodeId, start: datetime | None, end: datetime | None, nb_values: int
@@ -218,8 +252,8 @@ class _ProcessHistory(HistoryDict):
         """Raw values of a variable between two instants, both included, at most now: Part 11, 6.4.3."""
         if node_id not in self._series:
             return [], None
-        asset, metric = self._series[node_id]
-        self._datachanges[node_id] = self._until_now(asset).setdefault(metric, [])
+        asset, key = self._series[node_id]
+        self._datachanges[node_id] = self._until_now(asset).setdefault(key, [])
         if end is not None:
             end = min(end, datetime.now(UTC).replace(tzinfo=end.tzinfo))
         return await super().read_node_history(node_id, start, end, nb_values)
@@ -229,13 +263,14 @@ class _ProcessHistory(HistoryDict):
             self._told[asset] = Timeline(self._retell(asset)), {}
         timeline, values = self._told[asset]
         for time_ns, metric, value in timeline.until(self._present_ns(asset) + 1):
-            values.setdefault(metric, []).append(_data_value(metric, time_ns, value))
+            for key, variant in self._spelled(asset, metric, value):
+                values.setdefault(key, []).append(_data_value(time_ns, variant))
         return values
 
 
-def _data_value(metric: str, time_ns: int, value: Value) -> ua.DataValue:
+def _data_value(time_ns: int, variant: Any) -> ua.DataValue:
     return ua.DataValue(
-        ua.Variant(value, _TYPES[METRICS[metric].kind]),
+        variant,
         StatusCode=_GOOD,
         SourceTimestamp=cast("ua.DateTime", _EPOCH + timedelta(milliseconds=time_ns // 1_000_000)),
         ServerTimestamp=cast("ua.DateTime", datetime.now(UTC)),

@@ -24,7 +24,7 @@ from simulators.mqtt_plant import MqttPublisher
 from simulators.payloads import Message, report_messages, value_messages
 from simulators.radio_path import LinkConfig
 from simulators.replay import replay
-from simulators.sections import SparkplugMachine
+from simulators.sections import OpcUaMachine, SparkplugMachine
 from simulators.sparkplug_edge import SparkplugEdge
 from simulators.spec import Spec
 from simulators.timeline import Event, Timeline, told
@@ -33,6 +33,7 @@ from simulators.udp_link import UdpLink
 from telemetry.errors import SourceError
 
 if TYPE_CHECKING:
+    from simulators.companion import Speech
     from simulators.opcua_plant import OpcUaPlant
 
 CHUNK_NS: Final = 600 * 10**9
@@ -74,6 +75,11 @@ class Plant:
         self._played = played
         self._machines = {path: model for path, model in scenario.models.items() if path in played}
         self._links = {path: model for path, model in scenario.link_models.items() if path in played}
+        self._speeches: dict[str, Speech] = {
+            path: asset.speaks
+            for path, asset in played.items()
+            if isinstance(asset, OpcUaMachine) and asset.speaks != "plain"
+        }
         self._disturbed: dict[str, Disturbance] = {}
         self._asked: set[int] = set()
         self._edges: dict[str, SparkplugEdge] = {}
@@ -98,12 +104,9 @@ class Plant:
         if self._spec.opcua:
             from simulators.opcua_plant import OpcUaPlant  # asyncua takes a second to import: only where it is used
 
-            machines = {
-                path: (*_VARIABLES, model.gauge.metric)
-                for path, model in self._machines.items()
-                if self._played[path].kind == "opcua"
-            }
-            self._opcua = OpcUaPlant(self._spec.opcua.port, machines, self._life, lived=self._spec.until_ns is None)
+            machines = {path: one.metrics for path, one in self._played.items() if isinstance(one, OpcUaMachine)}
+            lived = self._spec.until_ns is None
+            self._opcua = OpcUaPlant(self._spec.opcua.port, machines, self._life, lived=lived, speeches=self._speeches)
             await self._opcua.start()
             ports |= {"opcua_url": self._opcua.url, "opcua_port": self._opcua.port}
         await self._open_edges()
@@ -211,7 +214,12 @@ class Plant:
         seed, born_ns = self._spec.seed, self._spec.epoch_ns
         if path in self._links:
             return link_events(self._links[path], seed, born_ns)
-        return told(lives(self._machines, path, seed, born_ns), self._machines[path], seed, born_ns)
+        life = told(lives(self._machines, path, seed, born_ns), self._machines[path], seed, born_ns)
+        if path in self._speeches:
+            from simulators.companion import events
+
+            return events(self._speeches[path], life)
+        return life
 
     async def _open(self, path: str) -> None:
         timeline = Timeline(self._life(path))
@@ -305,6 +313,3 @@ def _concerning(faults: tuple[Fault, ...], kind: str) -> list[Fault]:
         for fault in faults
         if fault.kind not in (*WIRE_FAULTS, *unable) and (counts or fault.kind not in ("counter-reset", "leftovers"))
     ]
-
-
-_VARIABLES: Final = ("state", "reason", "product", "parts", "parts_good")

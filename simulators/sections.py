@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from simulators import packml
 from simulators.link import LinkModel
 from simulators.machine import Duration, Gauge, Hazard, Loss, MachineModel, Product
+from simulators.speeches import NO_WORD, TELLS
 from simulators.work_calendar import WorkCalendar
 from telemetry.config import Section
 from telemetry.glossary import METRICS, MachineState
@@ -144,7 +145,7 @@ class _Machine(Section):
             buffer=self.buffer,
             tells_reasons=not isinstance(self, Printer),
             merges=self._merges,
-            counts_scrap=isinstance(self, SparkplugMachine),
+            counts_scrap=isinstance(self, SparkplugMachine) or getattr(self, "speaks", "") == "packml",
         )
 
     @property
@@ -153,9 +154,23 @@ class _Machine(Section):
 
 
 class OpcUaMachine(_Machine):
-    """A machine behind the scenario's OPC UA server: nodes `nsu=urn:km0:simulators:machine;s=<path>/<metric>`."""
+    """A machine behind the scenario's OPC UA server: nodes `nsu=urn:km0:simulators:machine;s=<path>/<metric>`, or a
+    companion specification's address space."""
 
     kind: Literal["opcua"]
+    speaks: Literal["plain", "machine-tool", "packml"] = Field(
+        "plain", description="how it shows itself: a folder of variables, OPC 40501-1 (machine tool), or PackML"
+    )
+
+    @property
+    def _merges(self) -> Mapping[MachineState, MachineState]:
+        return NO_WORD.get(self.speaks, {})
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What it tells, by name in the glossary."""
+        told = TELLS.get(self.speaks, ("state", "parts", "parts_good"))
+        return (*told, "reason", "product", self.meter.metric)
 
 
 class MqttMachine(_Machine):

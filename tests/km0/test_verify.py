@@ -138,7 +138,7 @@ def test_a_sparkplug_gateway_stores_and_forwards() -> None:
 @pytest.mark.parametrize(
     "scenario",
     ["demonstrator", "good-week", "dying-spindle", "starved-line", "handover-storm", "wrong-reference-cycle",
-     "two-products", "dst-night", "packaging-line"],
+     "two-products", "dst-night", "packaging-line", "machining-cell"],
 )  # fmt: skip
 def test_every_scenario_of_the_library_is_true(scenario: str) -> None:
     """The whole library, whole."""
