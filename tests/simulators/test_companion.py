@@ -78,7 +78,9 @@ async def test_node_opcua_sees_the_specifications_types_and_the_values_in_force(
     )  # fmt: skip
     answer, complaint = await asyncio.wait_for(process.communicate(), 100)
     assert process.returncode == 0, complaint.decode()
-    seen = {one["path"]: one for one in json.loads(answer.splitlines()[-1])}
+    # node-opcua writes its own remarks to standard output, too
+    told_of_machines = next(line for line in answer.splitlines() if line.startswith(b"[{"))
+    seen = {one["path"]: one for one in json.loads(told_of_machines)}
     assert seen["centre-3"]["type"] == f"{MACHINE_TOOL}MachineToolType"
     assert seen["centre-3/Identification"]["type"] == f"{MACHINE_TOOL}MachineToolIdentificationType"
     assert seen["lathe-3/Production/ActiveProgram"]["type"] == f"{MACHINE_TOOL}ProductionActiveProgramType"
