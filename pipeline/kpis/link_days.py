@@ -17,7 +17,7 @@ from telemetry import calendar
 from telemetry.plant import Asset
 from telemetry.samples import KpiValue, Series, Window
 
-_HOURLY: Final = frozenset(row.name for row in LINK_ROWS if "hour" in row.per)
+_ADDED: Final = frozenset(row.name for row in LINK_ROWS if row.adds)
 
 
 class _Reads(Protocol):
@@ -62,16 +62,16 @@ def _hours(day: Window, now_ns: int) -> list[Window]:
 
 
 def _stored(store: _Reads, asset: Asset, day: Window, hours: Sequence[Window]) -> dict[Window, list[KpiValue]]:
-    """The hours whose figures the store has, all of them and final."""
+    """The hours of which the store has all figures that a day is made of, and final."""
     if not hours:
         return {}
     found: dict[Window, list[KpiValue]] = {hour: [] for hour in hours}
     span = Window(day.start_ns, day.end_ns, "hour")
-    for kpi in _HOURLY:
+    for kpi in _ADDED:
         for value in store.read_kpis(asset.path, kpi, span):
             if value.final and value.window in found:
                 found[value.window].append(value)
-    return {hour: values for hour, values in found.items() if len(values) == len(_HOURLY)}
+    return {hour: values for hour, values in found.items() if len(values) == len(_ADDED)}
 
 
 def _together(windows: Sequence[Window]) -> Iterator[list[Window]]:

@@ -28,7 +28,8 @@ DOWN: Final = "delay_down_histogram"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """As a row of the catalogue. `of_day`: the same figure from the hours of a day."""
+    """As a row of the catalogue. `of_day`: the same figure from the hours of a day. `adds`: days are made of the hours'
+    values of this row; False where they are made of others', of histograms or periods."""
 
     name: str
     unit: str
@@ -38,6 +39,7 @@ class Row:
     reference: str
     meaning: str
     meaning_fr: str
+    adds: bool = True
 
 
 def _amount(figure: Callable[[Probes], float]) -> Callable[[Probes], Figure]:
@@ -150,7 +152,7 @@ def _rtt(name: str, q: float, share: str, per: tuple[str, ...] = MINUTES) -> Row
         f"rtt_{name}", "ms", per, _amount(lambda probes: probes.rtt.percentile(q)),
         lambda hours: hours.percentile(RTT, q), "RFC 2681, RFC 7679 4.2",
         "median round-trip time" if q == 0.5 else f"{share} % of the packets came back faster",
-        "RTT médian" if q == 0.5 else f"RTT, {share.replace('.', ',')}e centile",
+        "RTT médian" if q == 0.5 else f"RTT, {share.replace('.', ',')}e centile", adds=False,
     )  # fmt: skip
 
 
@@ -160,7 +162,7 @@ def _delay(way: str, name: str, q: float, share: str, per: tuple[str, ...] = MIN
         f"delay_{way}_{name}", "ms", per, _one_way(way, lambda delays: delays.percentile(q)),
         lambda hours: hours.percentile(UP if way == "up" else DOWN, q), "RFC 7679 4.2",
         f"one-way delay {towards}, {share} %; only with clocks that are good enough, ± clock_error",
-        f"délai {vers}, {share.replace('.', ',')} % ; seulement si les horloges le permettent",
+        f"délai {vers}, {share.replace('.', ',')} % ; seulement si les horloges le permettent", adds=False,
     )  # fmt: skip
 
 
@@ -190,10 +192,12 @@ LINK_ROWS: Final[tuple[Row, ...]] = (
         "mean difference of the round trips of consecutive packets", "variation entre paquets"),
     Row("pdv_p99", "ms", MINUTES, _amount(lambda probes: probes.rtt.variation(0.99)),
         lambda hours: hours.variation(0.99), "RFC 5481 4.2",
-        "99 % of the packets were no more than this slower than the fastest", "variation du RTT, 99e centile"),
+        "99 % of the packets were no more than this slower than the fastest", "variation du RTT, 99e centile",
+        adds=False),
     Row("pdv_p999", "ms", HOURS, _amount(lambda probes: probes.rtt.variation(0.999)),
         lambda hours: hours.variation(0.999), "RFC 5481 4.2",
-        "99.9 % of the packets were no more than this slower than the fastest", "variation du RTT, 99,9e centile"),
+        "99.9 % of the packets were no more than this slower than the fastest", "variation du RTT, 99,9e centile",
+        adds=False),
     Row("loss_runs", "", HOURS, _count(lambda probes: float(probes.loss_runs.lengths.size)),
         _counts("loss_runs"), "RFC 3357",
         "runs of consecutive losses", "séries de pertes"),
@@ -217,15 +221,15 @@ LINK_ROWS: Final[tuple[Row, ...]] = (
     Row("service_verdict", "", HOURS, _verdict(lambda decision: SHOWN[decision.verdict]),
         _verdict_of_day(lambda decision: SHOWN[decision.verdict]),
         "TS 22.104; Clopper and Pearson, 95 %", "1 met, 0 not shown yet, −1 not met, by this window alone",
-        "1 tenu, 0 pas encore démontré, −1 non tenu"),
+        "1 tenu, 0 pas encore démontré, −1 non tenu", adds=False),
     Row("service_unavailability_bound", "", HOURS, _verdict(lambda decision: decision.unavailability),
         _verdict_of_day(lambda decision: decision.unavailability),
         "Clopper and Pearson, 95 %", "what decides the verdict: an upper bound, a lower one when not met",
-        "borne de l'indisponibilité"),
+        "borne de l'indisponibilité", adds=False),
     Row("service_hours_to_go", "h", HOURS, _verdict(lambda decision: decision.hours_more),
         _verdict_of_day(lambda decision: decision.hours_more),
         "Clopper and Pearson, 95 %", "so much longer without a failure and it could be claimed",
-        "heures de mesure restantes"),
+        "heures de mesure restantes", adds=False),
     Row(HISTOGRAM, "packet", HOURS, _histogram, lambda hours: hours.histogram(HISTOGRAM), "pipeline/kpis/histogram.py",
         "packets answered; the detail is their histogram, which adds up over windows to 0.4 %", "histogramme du RTT"),
     _histogram_of("up"),
