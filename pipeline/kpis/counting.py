@@ -112,8 +112,9 @@ def weighed(
     low, high = (np.searchsorted(times, required[:, side], "left") for side in (0, 1))
     fit &= marked(len(times), low, high)
     cycle = cycles[:1] if len(cycles) == 1 else at_counts(times, product.times_ns, cycles)
-    # a first count is a baseline: it rarely fits, and counts nothing
-    return Weighed(counts.grown, fit if counts.grown[~fit].any() else None, cycle)
+    # a first count is a baseline: it rarely fits, and counts nothing; but nothing times no cycle would be no number
+    harmless = not counts.grown[~fit].any() and not np.isnan(cycle).any()
+    return Weighed(counts.grown, None if harmless else fit, cycle)
 
 
 def at_counts(times_ns: Instants, changes_ns: Instants, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
