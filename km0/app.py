@@ -1,32 +1,34 @@
 """The composition root: wires what the plant file names, and nothing else does.
 
 Invariants:
-- Sources (collectors) end before keepers (drain, recompute, web): the nesting of the task groups is the shutdown order.
+- Sources (collectors) end before keepers (drain, recompute, web): the nesting of the contexts is the shutdown order.
 - A collector that fails is run again; a keeper that fails is a bug and ends the process, which a supervisor restarts.
+- The parts meet in the store and nowhere else, so each may run in a process of its own (`km0 run --only`).
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
-
 from collectors.retry import keep_running
+from km0.parts import Part, SaidElsewhere, say
 from km0.plantfile import PlantFile
 from km0.self_report import report
 from pipeline.ingest.data_path import DataPath
+from pipeline.ingest.dead_letters import DeadLetters
 from pipeline.ingest.drain import Drain
 from pipeline.ingest.spool import Spool
 from pipeline.recompute import Recompute
-from telemetry.errors import SourceError
+from pipeline.stores.duckdb_config import DuckDbConfig
+from telemetry.errors import ConfigError, SourceError
 from telemetry.health import Component, Condition, Health
 from telemetry.protocols import Store
 from telemetry.samples import Sample
 
-log = structlog.get_logger("km0")
+OnStored = Callable[[Sequence[Sample], int], None]
 
 CONNECT_S: Final = 30.0
 """How long [s] whoever starts the platform waits for its sources before giving up."""
@@ -61,87 +63,147 @@ class Platform:
 
 @asynccontextmanager
 async def running(
-    file: PlantFile,
-    *,
-    on_stored: Callable[[Sequence[Sample], int], None] | None = None,
-    count_held: bool = False,
+    file: PlantFile, *, on_stored: OnStored | None = None, count_held: bool = False
 ) -> AsyncIterator[Platform]:
     """Run the platform while the context is open. Raises ConfigError when a file, port or folder cannot be had.
 
     `count_held`: count first what the store holds; else nothing is asked of it, for it may be down, and samples wait.
     """
     health = Health()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(_opened(file))
+        held = sum(series.samples for series in await asyncio.to_thread(store.inventory)) if count_held else 0
+        spool = await stack.enter_async_context(_spool(file, health))
+        await stack.enter_async_context(_computing(file, store, health))
+        address = welcome = None
+        if file.web is not None:
+            address, welcome = await stack.enter_async_context(_showing(file, store, health, spool.dead_letters))
+        components = await stack.enter_async_context(_collecting(file, store, health, spool, on_stored))
+        yield Platform(health, spool, store, components, held, address, welcome)
+
+
+@asynccontextmanager
+async def running_only(file: PlantFile, part: Part) -> AsyncIterator[tuple[str | None, str | None]]:
+    """Run one part while the context is open; gives `address` and `welcome` of the web app, if that is the part.
+
+    Raises ConfigError, as `running`, and when the store or the plant file is not one for parts.
+    """
+    if isinstance(file.store, DuckDbConfig):
+        raise ConfigError(
+            f"--only {part}: the parts meet in the store, and a DuckDB file belongs to one process. Give [store] "
+            'kind = "influxdb", or run without --only'
+        )
+    health = Health() if file.health is None else SaidElsewhere(file.health.folder, part)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(_opened(file))
+        if file.health is not None:
+            await stack.enter_async_context(_kept(say(file.health.folder, part, health), "health"))
+        match part:
+            case Part.COLLECTORS:
+                spool = await stack.enter_async_context(_spool(file, health))
+                await stack.enter_async_context(_collecting(file, store, health, spool, None))
+                yield None, None
+            case Part.PIPELINE:
+                await stack.enter_async_context(_computing(file, store, health))
+                yield None, None
+            case Part.WEB:
+                if file.web is None:
+                    raise ConfigError("--only web: the plant file has no [web] section; add one")
+                yield await stack.enter_async_context(_showing(file, store, health, DeadLetters(file.spool.path)))
+
+
+@asynccontextmanager
+async def _opened(file: PlantFile) -> AsyncIterator[Store]:
     store = await asyncio.to_thread(file.store.open)
     try:
-        held = sum(series.samples for series in await asyncio.to_thread(store.inventory)) if count_held else 0
-        async with (
-            Spool(
-                file.spool.path,
-                component=health.component("spool"),
-                max_bytes=file.spool.max_bytes,
-                max_dead_bytes=file.spool.max_dead_bytes,
-            ) as spool,
-            asyncio.TaskGroup() as keepers,
-        ):
-            path = DataPath(file.plant.assets, [section.name for section in file.collectors])
-
-            def stored(samples: Sequence[Sample], stored_ns: int) -> None:
-                if path.measures:
-                    path.stored(samples, stored_ns)
-                if on_stored is not None:
-                    on_stored(samples, stored_ns)
-
-            drain = Drain(spool, store, health.component("drain"), on_stored=stored)
-            recompute = Recompute(store, file.plant, health.component("recompute"))
-            kept = [
-                keepers.create_task(drain.run(), name="drain"),
-                keepers.create_task(recompute.run(), name="recompute"),
-            ]
-            if path.measures:
-                kept.append(keepers.create_task(path.run(spool), name="data path"))
-            named = {section.name for section in file.collectors}  # an asset called as a collector is that collector's
-            platforms = [one.path for one in file.plant.assets
-                         if one.kind == "platform" and one.path.rpartition("/")[2] not in named]  # fmt: skip
-            if platforms:
-                told = report(platforms, health, spool, file.spool.max_bytes)
-                kept.append(keepers.create_task(told, name="self report"))
-            address = welcome = None
-            if file.web is not None:
-                serving, address, welcome = await _serve(keepers, file, store, health, spool)
-                kept.append(serving)
-            async with asyncio.TaskGroup() as sources:
-                collecting = [
-                    sources.create_task(
-                        keep_running(collector, path.sink(collector.name, spool), health.component(collector.name)),
-                        name=collector.name,
-                    )
-                    for collector in (section.build(file.plant, health) for section in file.collectors)
-                ]
-                components = [health.component(section.name) for section in file.collectors]
-                yield Platform(health, spool, store, components, held, address, welcome)
-                for task in collecting:
-                    task.cancel()
-            for task in kept:
-                task.cancel()
+        yield store
     finally:
         await asyncio.to_thread(store.close)
 
 
-async def _serve(
-    keepers: asyncio.TaskGroup, file: PlantFile, store: Store, health: Health, spool: Spool
-) -> tuple[asyncio.Task[None], str, str | None]:
+def _spool(file: PlantFile, health: Health) -> Spool:
+    section = file.spool
+    return Spool(
+        section.path,
+        component=health.component("spool"),
+        max_bytes=section.max_bytes,
+        max_dead_bytes=section.max_dead_bytes,
+    )
+
+
+@asynccontextmanager
+async def _kept(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """A keeper that runs while the context is open."""
+    async with asyncio.TaskGroup() as keepers:
+        task = keepers.create_task(work, name=name)
+        yield
+        task.cancel()
+
+
+@asynccontextmanager
+async def _computing(file: PlantFile, store: Store, health: Health) -> AsyncIterator[None]:
+    async with _kept(Recompute(store, file.plant, health.component("recompute")).run(), "recompute"):
+        yield
+
+
+@asynccontextmanager
+async def _collecting(
+    file: PlantFile, store: Store, health: Health, spool: Spool, on_stored: OnStored | None
+) -> AsyncIterator[Sequence[Component]]:
+    """Collectors, and the drain of what they put."""
+    named = [section.name for section in file.collectors]
+    path = DataPath(file.plant.assets, named)
+
+    def stored(samples: Sequence[Sample], stored_ns: int) -> None:
+        if path.measures:
+            path.stored(samples, stored_ns)
+        if on_stored is not None:
+            on_stored(samples, stored_ns)
+
+    async with asyncio.TaskGroup() as keepers:
+        drain = Drain(spool, store, health.component("drain"), on_stored=stored)
+        kept = [keepers.create_task(drain.run(), name="drain")]
+        if path.measures:
+            kept.append(keepers.create_task(path.run(spool), name="data path"))
+        # an asset called as a collector is that collector's
+        platforms = [one.path for one in file.plant.assets
+                     if one.kind == "platform" and one.path.rpartition("/")[2] not in named]  # fmt: skip
+        if platforms:
+            told = report(platforms, health, spool, file.spool.max_bytes)
+            kept.append(keepers.create_task(told, name="self report"))
+        async with asyncio.TaskGroup() as sources:
+            collecting = [
+                sources.create_task(
+                    keep_running(collector, path.sink(collector.name, spool), health.component(collector.name)),
+                    name=collector.name,
+                )
+                for collector in (section.build(file.plant, health) for section in file.collectors)
+            ]
+            yield [health.component(name) for name in named]
+            for task in collecting:
+                task.cancel()
+        for task in kept:
+            task.cancel()
+
+
+@asynccontextmanager
+async def _showing(file: PlantFile, store: Store, health: Health, dead_letters: DeadLetters
+) -> AsyncIterator[tuple[str, str | None]]:
+    """The web app; gives its address, and that of the welcome, see `Platform`."""
     from dashboards.web.app import create_app
     from dashboards.web.context import WebContext
     from dashboards.web.server import serve
     from pipeline.kpis.catalogue import CATALOGUE
 
     assert file.web is not None
-    app = create_app(WebContext(file.plant, store, health, spool.dead_letters, CATALOGUE, file.web))
+    app = create_app(WebContext(file.plant, store, health, dead_letters, CATALOGUE, file.web))
     reached: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = keepers.create_task(serve(app, file.web, ready=reached.set_result), name="web")
-    first: set[asyncio.Future[Any]] = {task, reached}
-    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    if not reached.done():
-        await task  # it could not be served: raises why
-    address = reached.result()
-    return task, address, address + app.state.welcome if app.state.welcome else None
+    async with asyncio.TaskGroup() as keepers:
+        task = keepers.create_task(serve(app, file.web, ready=reached.set_result), name="web")
+        first: set[asyncio.Future[Any]] = {task, reached}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if not reached.done():
+            await task  # it could not be served: raises why
+        address = reached.result()
+        yield address, address + app.state.welcome if app.state.welcome else None
+        task.cancel()

@@ -1,11 +1,11 @@
-"""`km0 init [FILE]` writes a plant file to start from; `km0 init influxdb` prepares its database."""
+"""`km0 init [FILE]` writes a plant file to start from; `influxdb` and `compose` prepare what it runs with."""
 
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from km0 import check, init_influxdb
+from km0 import check, init_compose, init_influxdb
 
 
 class _PlantByDefault(TyperGroup):
@@ -18,7 +18,9 @@ class _PlantByDefault(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_PlantByDefault, help="Write a plant file to start from (`km0 init [FILE]`), or prepare a database."
+    cls=_PlantByDefault,
+    help="Write a plant file to start from (`km0 init [FILE]`), or prepare a database or containers.",
 )
 app.command("plant")(check.init)
 app.command("influxdb")(init_influxdb.init_influxdb)
+app.command("compose")(init_compose.init_compose)

@@ -6,8 +6,9 @@ mapping that lets InfluxQL find them, tokens. On 1.x: databases, retention, user
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,14 +22,24 @@ from telemetry.errors import ConfigError, StoreError
 
 JOURNAL_DAYS: Final = 7
 
-ROLES: Final = {
+
+class Role(StrEnum):
+    """Who has a token."""
+
+    WRITER = "writer"
+    READER = "reader"
+    PIPELINE = "pipeline"
+    PLATFORM = "platform"
+
+
+ROLES: Final[dict[Role, dict[str, str]]] = {
     # A writer reads too: which number the journal has reached, and which fields there are.
-    "writer": {"bucket": "rw", "journal_bucket": "rw"},
-    "reader": {"bucket": "r", "kpi_bucket": "r"},
-    "pipeline": {"bucket": "r", "journal_bucket": "r", "kpi_bucket": "rw"},
-    "platform": {"bucket": "rw", "journal_bucket": "rw", "kpi_bucket": "rw"},
+    Role.WRITER: {"bucket": "rw", "journal_bucket": "rw"},
+    Role.READER: {"bucket": "r", "kpi_bucket": "r"},
+    Role.PIPELINE: {"bucket": "r", "journal_bucket": "r", "kpi_bucket": "rw"},
+    Role.PLATFORM: {"bucket": "rw", "journal_bucket": "rw", "kpi_bucket": "rw"},
 }
-"""Who may do what: collectors elsewhere, Grafana, KPIs elsewhere, and `km0 run`, which does all of it."""
+"""What each may: `--only=collectors`, Grafana and `--only=web`, `--only=pipeline`, and `km0 run`, which does all."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,10 @@ def init_influxdb(
     operator: Annotated[
         str, typer.Option(help='Environment variable with the operator\'s token (on 1.x "user:password"), if any.')
     ] = "KM0_INFLUXDB_OPERATOR_TOKEN",
+    operator_file: Annotated[Path | None, typer.Option(help="File with that token, instead of a variable.")] = None,
+    role: Annotated[
+        list[Role] | None, typer.Option(help="Make the token of this role; several times for several. Else of all.")
+    ] = None,
     tokens: Annotated[Path, typer.Option(help="Folder for the tokens that are made, a file each.")] = Path("secrets"),
     keep_days: Annotated[int, typer.Option(min=0, help="How long samples are kept [days]; 0: for ever.")] = 0,
     keep_kpis_days: Annotated[int, typer.Option(min=0, help="How long KPI values are kept [days]; 0: for ever.")] = 0,
@@ -56,8 +71,11 @@ def init_influxdb(
     if not isinstance(config, InfluxDbConfig):
         raise ConfigError(f'{file}: [store] is not InfluxDB; write: [store] kind = "influxdb", url = "http://…:8086"')
     days = {"bucket": keep_days, "kpi_bucket": keep_kpis_days, "journal_bucket": JOURNAL_DAYS}
+    known = Secret(env=operator) if os.environ.get(operator) else None
+    if operator_file is not None:
+        known = Secret(file=operator_file)
     done = 0
-    for step in steps(config, operator, tokens, days):
+    for step in steps(config, known, tokens, days, role or list(Role)):
         out.print(("would " if dry_run else "") + step.words, markup=False)
         if not dry_run:
             step.do()
@@ -65,25 +83,33 @@ def init_influxdb(
     out.print("nothing to do: all is there" if not done else f"{done} steps {'to do' if dry_run else 'done'}")
 
 
-def steps(config: InfluxDbConfig, operator: str, tokens: Path, days: dict[str, int]) -> Iterator[Step]:
-    """What is missing or different, found out one after the other. Raises ConfigError, StoreError."""
+def steps(
+    config: InfluxDbConfig,
+    operator: Secret | None,
+    tokens: Path,
+    days: dict[str, int],
+    roles: Sequence[Role] = tuple(Role),
+) -> Iterator[Step]:
+    """What is missing or different, found out one after the other, with the operator's token.
+
+    Raises ConfigError, StoreError.
+    """
     from pipeline.stores.influxdb_server import InfluxServer
 
-    given = os.environ.get(operator, "")
-    asking = config.model_copy(update={"token": Secret(env=operator) if given else None})
-    server = InfluxServer(asking)
+    server = InfluxServer(config.model_copy(update={"token": operator}))
     try:
         version = server.version
         if version.major == 1:
-            yield from Databases(server, config, tokens).steps(days)
+            yield from Databases(server, config, tokens, roles).steps(days)
         elif version.major == 2:
-            if not given:
+            if operator is None:
                 raise ConfigError(
-                    f"set {operator} to the operator token that `influx setup` or the first start gave you"
+                    "the operator's token is needed, which `influx setup` or the first start gave: set "
+                    "KM0_INFLUXDB_OPERATOR_TOKEN to it, or name its file with --operator-file"
                 )
             from km0.init_influxdb2 import Buckets
 
-            yield from Buckets(config, given, tokens).steps(days)
+            yield from Buckets(config, operator.read(), tokens, roles).steps(days)
         else:
             raise ConfigError(
                 f"InfluxDB {version.major} makes databases at the first write; make its tokens with "
@@ -98,19 +124,25 @@ def token_file(tokens: Path, role: str) -> Path:
 
 
 def keep_token(tokens: Path, role: str, token: str) -> None:
-    """Write a token where only its owner can read it."""
+    """Write a token where only its owner can read it. A file that waits for it stays that file: it is mounted."""
     tokens.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = token_file(tokens, role)
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
+    descriptor = os.open(token_file(tokens, role), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as target:
+        os.fchmod(descriptor, 0o600)
         target.write(token + "\n")
+
+
+def has_token(tokens: Path, role: str) -> bool:
+    path = token_file(tokens, role)
+    return path.exists() and path.stat().st_size > 0
 
 
 class Databases:
     """1.x: a bucket is a database, or "database/retention policy"; a token is "user:password"."""
 
-    def __init__(self, server: Any, config: InfluxDbConfig, tokens: Path) -> None:
+    def __init__(self, server: Any, config: InfluxDbConfig, tokens: Path, roles: Sequence[Role]) -> None:
         self._server = server
+        self._roles = roles
         self._config = config
         self._tokens = tokens
 
@@ -123,10 +155,10 @@ class Databases:
                 yield self._step(f"make the database {database}", f"CREATE DATABASE {_name(database)}")
             yield from self._retention(database, policy or "autogen", kept)
         users = {row[0] for row in self._rows("SHOW USERS")}
-        for role, rights in ROLES.items():
-            if f"km0_{role}" not in users or not token_file(self._tokens, role).exists():
+        for role in self._roles:
+            if f"km0_{role}" not in users or not has_token(self._tokens, role):
                 yield self._user(role, known=f"km0_{role}" in users)
-            yield from self._grants(role, rights)
+            yield from self._grants(role, ROLES[role])
 
     def _retention(self, database: str, policy: str, days: int) -> Iterator[Step]:
         wanted_h = days * 24

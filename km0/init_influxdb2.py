@@ -1,11 +1,11 @@
 """`km0 init influxdb` on 2.x: organisation, buckets, mappings and tokens, through influxdb-client's administration."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from km0.init_influxdb import ROLES, Step, keep_token, token_file
+from km0.init_influxdb import ROLES, Role, Step, has_token, keep_token, token_file
 from pipeline.stores import InfluxDbConfig
 from telemetry.errors import ConfigError
 
@@ -19,8 +19,9 @@ _DAY_S: Final = 24 * 3600
 class Buckets:
     """What is missing or different in the organisation that the plant file names."""
 
-    def __init__(self, config: InfluxDbConfig, operator: str, tokens: Path) -> None:
+    def __init__(self, config: InfluxDbConfig, operator: str, tokens: Path, roles: Sequence[Role]) -> None:
         self._config = config
+        self._roles = roles
         self._tokens = tokens
         self._client = influxdb_client.InfluxDBClient(url=config.url, token=operator, org=config.org, timeout=10_000)
 
@@ -30,8 +31,8 @@ class Buckets:
                 yield from self._organisation()
                 for bucket, kept in days.items():
                     yield from self._bucket(getattr(self._config, bucket), kept)
-                for role, rights in ROLES.items():
-                    yield from self._token(role, rights)
+                for role in self._roles:
+                    yield from self._token(role, ROLES[role])
         except rest.ApiException as error:
             raise ConfigError(
                 f"InfluxDB answers {error.status} ({error.reason}): is the token that of an operator?"
@@ -91,7 +92,7 @@ class Buckets:
         org_id = self._org_id()
         held = self._client.authorizations_api().find_authorizations(org_id=org_id) if org_id else []
         known = any(one.description == description and one.status == "active" for one in held)
-        if known and token_file(self._tokens, role).exists():
+        if known and has_token(self._tokens, role):
             return
         yield Step(
             f"make the token {description!r} and write {token_file(self._tokens, role)}", self._maker(role, rights)

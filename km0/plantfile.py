@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from collectors import CollectorConfig
 from dashboards.web.config import WebConfig
+from km0.parts import HealthConfig
 from pipeline.ingest import SpoolConfig
 from pipeline.kpis.use_cases import USE_CASES
 from pipeline.stores import StoreConfig
@@ -22,6 +23,9 @@ class PlantFile(Section):
     spool: SpoolConfig = Field(SpoolConfig(), description="where samples wait on disk until the store has them")
     store: StoreConfig = Field(DuckDbConfig(kind="duckdb"), description="where samples and KPI values are kept")
     web: WebConfig | None = Field(None, description="the web app and its API; without this section there is none")
+    health: HealthConfig | None = Field(
+        None, description="where parts that run in processes of their own tell how they are; needed for nothing else"
+    )
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "PlantFile":

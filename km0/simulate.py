@@ -12,6 +12,7 @@ import typer
 
 from km0.console import configure_logs, err, out
 from km0.run import stop_event
+from telemetry.config import Secret
 from telemetry.errors import ConfigError, SourceError
 
 
@@ -20,8 +21,16 @@ def simulate(
     broker: Annotated[
         str | None, typer.Option(help='The MQTT broker, "host" or "host:1883"; without one, an own one is started.')
     ] = None,
+    username: Annotated[str | None, typer.Option(help="User name at that broker.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File that holds that user's password.")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="PEM file of the authority that signed that broker's certificate; with it, TLS.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of an own broker; any free one unless given.")] = None,
     opcua_port: Annotated[int, typer.Option(help="Port of the OPC UA server on 127.0.0.1; 0: any free one.")] = 4840,
+    link_port: Annotated[
+        int | None, typer.Option(help="With --live: UDP port on 127.0.0.1 of a simulated 5G link, for a probe.")
+    ] = None,
     speed: Annotated[
         float | None, typer.Option(help="Plant seconds per second; 0: as fast as the wires take it.")
     ] = None,
@@ -45,10 +54,15 @@ def simulate(
     kept = {key: value for key, value in changes.items() if value is not None or key == "start"}
     wanted = wanted.model_copy(update=kept)
     host, at = _address(broker)
+    if host is None and (username is not None or password_file is not None or ca is not None):
+        raise ConfigError("--username, --password-file and --ca are for the broker that --broker names")
+    login = {"username": username, "password": password_file and Secret(file=password_file), "ca": ca}
     with TemporaryDirectory(prefix="km0-simulate-") as temporary:
         folder = Path(temporary) if data is None else data
         folder.mkdir(parents=True, exist_ok=True)
-        played = asyncio.run(_played(wanted, folder, host, at, port, opcua_port, live, await_client))
+        played = asyncio.run(
+            _played(wanted, folder, host, at, login, port, opcua_port, link_port, live, await_client, data is not None)
+        )
         played["truth"] = None if data is None else str(folder / "truth.json")
     out.print(json.dumps({"scenario": Path(scenario).stem, "seed": wanted.seed} | played), markup=False)
 
@@ -68,14 +82,17 @@ async def _played(
     folder: Path,
     host: str | None,
     at: int,
+    login: dict[str, Any],
     own_port: int | None,
     opcua_port: int,
+    link_port: int | None,
     live: bool,
     await_client_s: float,
+    keep: bool,
 ) -> dict[str, Any]:
     from km0.simulated import SimulatedPlant
     from simulators.broker import broker
-    from simulators.spec import MqttSpec, OpcUaSpec, Spec
+    from simulators.spec import MqttSpec, OpcUaSpec, Spec, UdpSpec
 
     starts_ns = scenario.starts_ns(time.time_ns())
     kinds = {asset.kind for asset in scenario.assets}
@@ -92,10 +109,11 @@ async def _played(
             epoch_ns=starts_ns,
             until_ns=None if live else starts_ns + scenario.length_ns,
             speed=scenario.speed,
-            mqtt=MqttSpec(host=host, port=at) if host is not None else None,
+            mqtt=MqttSpec(host=host, port=at, **login) if host is not None else None,
             opcua=OpcUaSpec(port=opcua_port, await_client_s=await_client_s) if "opcua" in kinds else None,
-            journal=folder / "journal.jsonl",
-            truth=folder / "truth.json",
+            link=UdpSpec(port=link_port) if live and link_port is not None else None,
+            journal=folder / "journal.jsonl" if keep else None,
+            truth=folder / "truth.json" if keep else None,
         )
         plant = await stack.enter_async_context(SimulatedPlant(spec, folder))
         ready = await plant.ready()

@@ -6,8 +6,10 @@ the journal, only with its PUBACK; while the broker is away they wait, and go ou
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
@@ -30,7 +32,20 @@ _KEEPALIVE_S: Final = 10
 class MqttPublisher:
     """Publishes messages with QoS 1. `accepted` is called, on the event loop, with each message the broker took."""
 
-    def __init__(self, host: str, port: int, accepted: Callable[[Message], None], client_id: str = "") -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        accepted: Callable[[Message], None],
+        client_id: str = "",
+        *,
+        login: tuple[str, str] | None = None,
+        ca: Path | None = None,
+    ) -> None:
+        """`login`: user and password at the broker. `ca`: encrypt, to a broker whose certificate this PEM file signed.
+
+        Raises SourceError when that file cannot be used.
+        """
         self._address = host, port
         self._accepted = accepted
         self._under_way: dict[int, Message] = {}
@@ -44,6 +59,13 @@ class MqttPublisher:
             client_id or f"km0-plant-{uuid4().hex[:8]}",
             protocol=MQTTProtocolVersion.MQTTv5,
         )
+        if login is not None:
+            self._client.username_pw_set(*login)
+        if ca is not None:
+            try:
+                self._client.tls_set_context(ssl.create_default_context(cafile=str(ca)))
+            except OSError as error:
+                raise SourceError(f"{ca} is no PEM file of an authority: {error}") from error
         self._client.max_inflight_messages_set(WINDOW)
         self._client.reconnect_delay_set(1, 2)
         self._client.on_connect = self._on_connect

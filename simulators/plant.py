@@ -67,7 +67,9 @@ class Plant:
         self._cursor_ns = spec.starts_at_ns
         self._probed_from_ns = _FAR_NS
         self._assets: dict[str, _Asset] = {}
-        self._mqtt = MqttPublisher(spec.mqtt.host, spec.mqtt.port, self._accepted) if spec.mqtt else None
+        self._mqtt: MqttPublisher | None = None
+        if (broker := spec.mqtt) is not None:
+            self._mqtt = MqttPublisher(broker.host, broker.port, self._accepted, login=broker.login, ca=broker.ca)
         self._opcua: OpcUaPlant | None = None
         self._link: UdpLink | None = None
         self._reflector: EchoReflector | None = None

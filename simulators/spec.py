@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from simulators import SimulatedAsset
 from simulators.demo import DEMONSTRATOR
 from simulators.scenario import Scenario
-from telemetry.config import Section
+from telemetry.config import Secret, Section
 from telemetry.errors import ConfigError
 from telemetry.plant import AssetPath
 
@@ -18,10 +18,18 @@ class MqttSpec(Section):
 
     host: str = Field("127.0.0.1", description="name or address of the broker")
     port: int = Field(ge=1, le=65535, description="port of the broker")
+    username: str | None = Field(None, description="user name at the broker")
+    password: Secret | None = Field(None, description="where the password of that user is kept")
+    ca: Path | None = Field(None, description="PEM file of the authority that signed its certificate; with it, TLS")
     sparkplug_host: str | None = Field(
         None,
         description="primary host application that Sparkplug edge nodes wait for, with {group}; none: for nobody",
     )
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password. Raises ConfigError when the password cannot be had."""
+        return None if self.username is None else (self.username, self.password.read() if self.password else "")
 
 
 class OpcUaSpec(Section):

@@ -52,7 +52,7 @@ class TestNamedServer(StoreContract):
             url=url, token=token, bucket=f"{lead}km0", kpi_bucket=f"{lead}kpi", journal_bucket=f"{lead}journal"
         )
         days = {"bucket": 0, "kpi_bucket": 0, "journal_bucket": JOURNAL_DAYS}
-        for step in steps(config, "KM0_TEST_INFLUX_TOKEN", tmp_path, days):
+        for step in steps(config, token, tmp_path, days):
             step.do()
         held: list[InfluxDbStore] = []
 
