@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pipeline.stores.columns import Columns, SeriesKey, merged, refusals
 from pipeline.stores.duckdb_file import DuckDbFile
 from pipeline.stores.duckdb_kpis import KpiTable
+from pipeline.stores.duckdb_reading import joined, series_before, series_in
 from pipeline.stores.duckdb_retention import DAY_NS, EVERY_NS, forget
 from telemetry.errors import RejectedError, StoreError
 from telemetry.glossary import holds
@@ -184,9 +185,17 @@ class DuckDbStore:
             self._recover()
 
     def compact(self) -> None:
-        """Move `recent` into `history`: replaced rows left out, the others sorted by series and time."""
+        """Move `recent` into `history`, sorted by series and time, what is replaced left out of both.
+
+        So `history` has one row per identity, however often the same was written, and the file does not grow by it.
+        """
         with self._file.lock:
             with self._file.writing() as db:
+                # Both columns are sorted in long stretches, so that only what overlaps in time is looked at.
+                db.execute(
+                    "DELETE FROM history USING recent WHERE history.series = recent.series "
+                    "AND history.time_ns = recent.time_ns"
+                )
                 db.execute(
                     "INSERT INTO history SELECT * FROM recent "
                     "QUALIFY row_number() OVER (PARTITION BY series, time_ns ORDER BY write DESC) = 1 "
@@ -202,15 +211,10 @@ class DuckDbStore:
         if known is None:
             return Series.empty()
         start_ns, end_ns = (min(max(limit, _ENDS.min), _ENDS.max) for limit in (window.start_ns, window.end_ns))
-        columns = "SELECT time_ns, value, quality, coalesce(text, '') AS text, write FROM samples WHERE series = ?"
         with self._file.reading() as db:
-            found = db.execute(f"{columns} AND time_ns >= ? AND time_ns < ?", [known.id, start_ns, end_ns]).fetchnumpy()
-            series = _in_force(found)
+            series = series_in(db, known.id, start_ns, end_ns)
             if holds(metric) and known.first_ns < start_ns:
-                before = db.execute(
-                    f"{columns} AND time_ns < ? ORDER BY time_ns DESC, write DESC LIMIT 1", [known.id, start_ns]
-                ).fetchnumpy()
-                series = _joined(_in_force(before), series)
+                series = joined(series_before(db, known.id, start_ns), series)
         return series
 
     def samples(self, asset: str, metric: str, window: Window) -> list[Sample]:
@@ -315,26 +319,3 @@ class DuckDbStore:
             if counts:
                 db.executemany("UPDATE series SET samples = ? WHERE id = ?", counts)
             db.execute("UPDATE house SET counted = ?", [self._write])
-
-
-def _in_force(found: dict[str, npt.NDArray[Any]]) -> Series:
-    """Rows as DuckDB gives them, in time order, of each time the one written last."""
-    times, writes = np.asarray(found["time_ns"]), np.asarray(found["write"])
-    columns = np.asarray(found["value"]), np.asarray(found["quality"]), np.asarray(found["text"], object)
-    if (times[1:] > times[:-1]).all():  # most often nothing came late or twice
-        return Series(times, *columns)
-    order = np.lexsort((writes, times))
-    times = times[order]
-    last = np.ones(len(times), bool)
-    last[:-1] = times[1:] != times[:-1]
-    kept = order[last]
-    return Series(times[last], *(column[kept] for column in columns))
-
-
-def _joined(before: Series, after: Series) -> Series:
-    return Series(
-        np.concatenate((before.times_ns, after.times_ns)),
-        np.concatenate((before.values, after.values)),
-        np.concatenate((before.quality, after.quality)),
-        np.concatenate((before.texts, after.texts)),
-    )

@@ -20,13 +20,14 @@ import msgspec
 import urllib3
 
 from pipeline.stores.influxdb_config import InfluxDbConfig
-from pipeline.stores.influxdb_rows import Times, Values, columns
+from pipeline.stores.influxdb_rows import MESSAGE_PACK, Times, Values, columns
 from telemetry.errors import StoreError
 from telemetry.samples import SECOND_NS
 
 LONGEST_WAIT_S: Final = 600.0
 """More than this is never waited, whatever Retry-After says [s]."""
 
+_JSON: Final = "application/json"
 _UNREADABLE_WAIT_S: Final = 10.0
 _LIMIT: Final = re.compile(r"limit exceeded|max-values-per-tag|max-series-per-database|cache-max-memory-size")
 _ABOUT_LINES: Final = re.compile(
@@ -104,7 +105,7 @@ class InfluxServer:
 
     def ask(self, bucket: str, statements: Sequence[str]) -> list[list[dict[str, Any]]]:
         """Of each InfluxQL statement its series, as InfluxDB gives them in JSON: tags, columns, values. StoreError."""
-        answer = self._query(bucket, "; ".join(statements))
+        answer = self._query(bucket, "; ".join(statements)).data
         found: list[list[dict[str, Any]]] = [[] for _ in statements]
         try:
             for result in json.loads(answer)["results"]:
@@ -117,8 +118,10 @@ class InfluxServer:
 
     def ask_numbers(self, bucket: str, statement: str) -> tuple[Times, Values]:
         """Times [ns] and values of one numeric field of one series. Raises StoreError."""
+        # 3.x has no MessagePack
+        answer = self._query(bucket, statement, MESSAGE_PACK if self.version.major < 3 else _JSON)
         try:
-            times, values, trouble = columns(self._query(bucket, statement))
+            times, values, trouble = columns(answer.data, answer.headers.get("Content-Type", ""))
         except (msgspec.DecodeError, ValueError) as error:
             raise StoreError(f"InfluxDB at {self._config.url} answers what are no numbers: {error}") from error
         if trouble:
@@ -127,7 +130,7 @@ class InfluxServer:
 
     def execute(self, statement: str, bucket: str = "") -> None:
         """An InfluxQL statement that changes something (1.x). Raises StoreError."""
-        for result in json.loads(self._query(bucket, statement)).get("results", ()):
+        for result in json.loads(self._query(bucket, statement).data).get("results", ()):
             if "error" in result:
                 raise StoreError(f"InfluxDB: {result['error']}")
 
@@ -136,15 +139,15 @@ class InfluxServer:
 
     # --- inside ---
 
-    def _query(self, bucket: str, statement: str) -> bytes:
+    def _query(self, bucket: str, statement: str, accepted: str = _JSON) -> urllib3.BaseHTTPResponse:
         database, _, policy = bucket.partition("/")
         fields = {"db": database, "epoch": "ns"} | ({"rp": policy} if policy else {})
         body = urlencode({"q": statement})
-        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        headers = {"Accept": accepted, "Content-Type": "application/x-www-form-urlencoded"}
         answer = self._request("POST", "/query", fields, headers, body.encode())
         if answer.status != 200:
             _raise_query(answer.status, answer.headers, answer.data, bucket)
-        return answer.data
+        return answer
 
     def _request(
         self, method: str, path: str, fields: dict[str, str], headers: dict[str, str], body: bytes | None
@@ -230,7 +233,8 @@ def _message(body: bytes) -> str:
     """The error in words: {"error": …} of 1.x and 3.x, {"code": …, "message": …} of 2.x, or the body as it is."""
     text = body.decode(errors="replace").strip()
     try:
-        told = json.loads(text)
+        # what was asked in MessagePack is refused in it; no JSON begins with this byte
+        told = msgspec.msgpack.decode(body) if body[:1] == b"\x81" else json.loads(text)
     except ValueError:
         return text[:1000]
     if isinstance(told, dict):

@@ -26,6 +26,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 Service = dict[str, Any]
 
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+
 
 def compose_file(folder: Path) -> dict[str, Any]:
     """docker-compose.yml as compose reads it beside an .env: `${NAME}`, `${NAME:-else}`, `${NAME:?needed}`, `$$`."""
@@ -71,7 +73,9 @@ class Pod:
         hosts.write_text(f"127.0.0.1 localhost {' '.join(names)}\n")
         script = f"ip link set lo up && mount --bind {shlex.quote(str(hosts))} /etc/hosts && echo up && exec sleep 900"
         self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*_ENDS_WITH_US, "unshare", "--net", "--mount", "sh", "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != b"up\n":
@@ -92,7 +96,9 @@ class Pod:
     def host(self, command: list[str], log: Path, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         """Start a program of this machine in the pod's network, outside any container."""
         with log.open("ab") as target:
-            process = subprocess.Popen([*self._entered, *command], env=environment, stdout=target, stderr=target)
+            process = subprocess.Popen(
+                [*_ENDS_WITH_US, *self._entered, *command], env=environment, stdout=target, stderr=target
+            )
         self.running[f"host {len(self.running)}"] = process
         return process
 
@@ -129,7 +135,7 @@ class Pod:
         where = "/var/lib/km0" if any(":/var/lib/km0" in one for one in service.get("volumes", [])) else "/"
         lines.append(
             f"exec env -i {environment} chroot {root} setpriv --reuid {user} --regid {group} --clear-groups "
-            "--bounding-set=-all --inh-caps=-all --no-new-privs "
+            "--bounding-set=-all --inh-caps=-all --no-new-privs --pdeathsig KILL "
             f"sh -c {shlex.quote(f'cd {where} && exec {inside}')}"
         )
         script = self.folder / f"start-{self._number}.sh"

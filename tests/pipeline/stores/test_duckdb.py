@@ -188,6 +188,34 @@ def test_a_cursor_of_another_store_gets_everything(tmp_path: Path) -> None:
     store.close()
 
 
+def test_the_same_imported_again_and_again_takes_no_more_room(tmp_path: Path) -> None:
+    """Compaction drops from the history what a later write replaced: one row per identity is left, the last one."""
+    path = tmp_path / "store.duckdb"
+    store = DuckDbStore(path, compact_rows=50)
+    for value in range(4):
+        store.write([at(second, value, "power") for second in range(100)])
+        store.write([at(second, value + 0.5, "power") for second in range(0, 100, 10)])
+    store.compact()
+    assert rows(store, "power") == [(n, 3.5 if n % 10 == 0 else 3.0) for n in range(100)]
+    store.close()
+    with duckdb.connect(str(path), read_only=True) as db:
+        assert db.execute("SELECT count(*), count(DISTINCT time_ns) FROM samples").fetchall() == [(100, 100)]
+
+
+def test_rare_words_and_qualities_are_found_among_many_good_rows(tmp_path: Path) -> None:
+    """Some rows of a gauge are uncertain, one has a word: each at its own time, before and after compaction."""
+    store = DuckDbStore(tmp_path / "store.duckdb")
+    given = [at(n, n, "power", quality=n % 7 == 3, text="checked" if n == 500 else "") for n in range(1000)]
+    store.write(given)
+    for _ in range(2):
+        found = store.read(MILL, "power", EVER)
+        assert [index for index, quality in enumerate(found.quality.tolist()) if quality] == list(range(3, 1000, 7))
+        assert [(index, text) for index, text in enumerate(found.texts) if text] == [(500, "checked")]
+        assert found.values.tolist() == list(range(1000))
+        store.compact()
+    store.close()
+
+
 def test_compaction_leaves_out_what_was_replaced(tmp_path: Path) -> None:
     """The same sample a hundred times is one row afterwards, and it is the last one written."""
     path = tmp_path / "store.duckdb"
