@@ -187,7 +187,8 @@ async def _collecting(
 
 
 @asynccontextmanager
-async def _showing(file: PlantFile, store: Store, health: Health, dead_letters: DeadLetters
+async def _showing(
+    file: PlantFile, store: Store, health: Health, dead_letters: DeadLetters
 ) -> AsyncIterator[tuple[str, str | None]]:
     """The web app; gives its address, and that of the welcome, see `Platform`."""
     from dashboards.web.app import create_app
