@@ -31,7 +31,7 @@ PASSWORDS: Final = (
     "influxdb-operator-password",
     "grafana-admin-password",
 )
-FOLDERS: Final = ("mosquitto", "influxdb", "grafana", "spool", "health")
+FOLDERS: Final = ("mosquitto", "influxdb", "grafana", "spool", "health", "web")
 
 BROKER_USERS: Final = {
     "km0-collectors": "mqtt-collectors-password",
@@ -71,6 +71,8 @@ _CHANGES: Final = {
     ),
     'host = "127.0.0.1" # only this machine; there is no login yet\n': (
         'host = "0.0.0.0" # inside the container; docker-compose.yml publishes it on this machine only\n'
+        'folder = "/var/lib/km0-web"\n'
+        "accounts = {} # people log in; the first one by a link in `docker compose logs web`\n"
     ),
 }
 """From the demonstrator's plant file to that of compose."""

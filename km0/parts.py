@@ -81,7 +81,7 @@ def _silent(part: Part, words: str, since_ns: int) -> dict[str, Any]:
     counts: dict[str, int] = {}
     return {
         "name": part.value, "condition": Condition.FAILING.value, "since_ns": since_ns, "detail": detail,
-        "counts": counts, "gauges": {},
+        "lost": 0, "counts": counts, "gauges": {},
     }  # fmt: skip
 
 

@@ -16,9 +16,6 @@ from telemetry.samples import Sample
 
 EVERY_S: Final = 15.0
 
-_LOSSES: Final = ("overflows", "missing_messages", "dead_letters_dropped")
-"""Counts of components that tell of samples that are gone."""
-
 _OF_BROKERS: Final = tuple(
     name.removeprefix("mqtt_") for name, metric in METRICS.items() if name.startswith("mqtt_") and metric.holds
 )
@@ -34,7 +31,7 @@ def samples(asset: str, snapshot: Sequence[Mapping[str, Any]], spool_bytes: int,
 
     gauges = by_name.get("spool", {}).get("gauges", {})
     said = {
-        "samples_lost": counted(*_LOSSES),
+        "samples_lost": float(sum(one["lost"] for one in snapshot)),
         "dead_letters": float(by_name.get("spool", {}).get("counts", {}).get("dead_letters", 0)),
         "reconnects": counted("reconnects"),
         "spool_fill": 100 * gauges["spooled_bytes"] / spool_bytes if "spooled_bytes" in gauges else None,

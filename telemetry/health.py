@@ -7,6 +7,11 @@ from enum import StrEnum
 from time import time_ns
 from typing import Any, Final
 
+LOSSES: Final = ("dead_letters_dropped", "holes_left", "paused")
+"""Counters of what is gone for good, each by the component that lost it: dead letters for which there was no room, gaps
+that a server's history could not fill, packets that a probe did not send while nothing could be kept. What waits is not
+lost: a full spool makes a broker wait."""
+
 
 class Condition(StrEnum):
     """How a component is: STARTING until it first worked, OK, or FAILING with the reason in `detail`."""
@@ -54,13 +59,14 @@ class Component:
             return self._counts[name]
 
     def snapshot(self) -> dict[str, Any]:
-        """As JSON-able data: name, condition, since_ns, detail, counts, gauges."""
+        """As JSON-able data: name, condition, since_ns, detail, lost (see LOSSES), counts, gauges."""
         with self._lock:
             return {
                 "name": self.name,
                 "condition": self._condition.value,
                 "since_ns": self._since_ns,
                 "detail": self._detail,
+                "lost": sum(self._counts[name] for name in LOSSES),
                 "counts": dict(self._counts),
                 "gauges": dict(self._gauges),
             }

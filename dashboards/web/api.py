@@ -167,6 +167,7 @@ def _health(api: APIRouter, context: WebContext) -> None:
                 condition=part["condition"],
                 since=part["since_ns"],
                 detail=part["detail"],
+                lost=part["lost"],
                 counts=part["counts"],
                 gauges={name: figures.known(value) for name, value in part["gauges"].items()},
             )

@@ -135,6 +135,7 @@ class ComponentOut(Model):
     condition: Literal["starting", "ok", "failing"]
     since: Instant
     detail: str
+    lost: int = Field(description="what this component, a source say, lost for good since its start")
     counts: dict[str, int] = Field(examples=[{"samples": 120000}])
     gauges: dict[str, float | None] = Field(examples=[{"lag_ms": 12.5}])
 

@@ -33,8 +33,6 @@ from telemetry.samples import SECOND_NS, KpiValue, Quality, Sample, SeriesInfo, 
 
 DRAIN: Final = "drain"
 """The component that knows how long samples take to the store, and how many wait for it."""
-GIVEN_UP: Final = ("dead_letters_dropped", "holes_left")
-"""Counters of what was lost for good; "lost" of a probe is not one of them: those are packets on the link."""
 RADIO: Final = ("rsrp", "rsrq", "sinr", "cqi", "mcs", "cell", "throughput_down", "throughput_up")
 KPI_PERIOD_S: Final = 3.0
 DAY_PERIOD_S: Final = 10.0
@@ -263,7 +261,7 @@ def path_now(context: WebContext, held: list[SeriesInfo]) -> PathNow:
         stored=sum(info.samples for info in held),
         lag_ms=figures.known(gauges.get("lag_ms", np.nan)),
         waiting=round(gauges["spooled_batches"]) if "spooled_batches" in gauges else None,
-        lost=sum(component["counts"].get(name, 0) for component in components for name in GIVEN_UP),
+        lost=sum(component["lost"] for component in components),
         dead_letters=context.dead_letters.count(),
         components=len(components),
         failing=[part["name"] for part in components if part["condition"] == Condition.FAILING],

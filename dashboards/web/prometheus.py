@@ -22,10 +22,12 @@ class HealthCollector(Collector):
         condition = GaugeMetricFamily(
             "km0_component_condition", "1 for the condition a component is in", labels=("component", "condition")
         )
+        lost = CounterMetricFamily("km0_lost", "lost for good since the start, by what lost it", labels=("component",))
         families: dict[str, Metric] = {}
         for part in self._health.snapshot():
             for possible in Condition:
                 condition.add_metric((part["name"], possible.value), float(part["condition"] == possible.value))
+            lost.add_metric((part["name"],), part["lost"])
             for name, count in sorted(part["counts"].items()):
                 family = families.setdefault(
                     f"counts.{name}",
@@ -38,6 +40,7 @@ class HealthCollector(Collector):
                 )
                 family.add_sample(f"km0_{_name(name)}", {"component": part["name"]}, value)
         yield condition
+        yield lost
         yield from families.values()
 
 

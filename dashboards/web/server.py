@@ -7,6 +7,7 @@
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import socket
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -62,6 +63,8 @@ def bind(config: WebConfig) -> socket.socket:
 def address(listener: socket.socket) -> str:
     """Where the app can be reached: "http://127.0.0.1:8080/"."""
     host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "::1" if ":" in host else "127.0.0.1"  # nobody can go to "every address of this machine"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 

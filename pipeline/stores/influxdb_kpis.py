@@ -104,7 +104,7 @@ def _line(value: KpiValue) -> str:
         ("samples", value.samples),
         ("seconds", value.window.seconds),
         ("unknown", unknown),
-        *([("detail", value.detail)] if value.detail else []),
+        ("detail", value.detail),  # an empty one too, or that of an earlier write would stay
     ]
     return line(series(_NAME, tags), fields, value.start_ns)
 

@@ -354,6 +354,18 @@ class StoreContract:
         assert all(math.isnan(figure) for figure in (found.value, found.numerator, found.denominator))
         assert (found.coverage, found.samples, found.final) == (0.0, 0, False)
 
+    def test_a_kpi_that_became_unknown_leaves_nothing_of_before(self, reopen: Reopen) -> None:
+        """Late data takes a figure away: no number and no detail of the earlier write is given, and back again."""
+        known = KpiValue(MILL, "oee", "hour", T0, T0 + HOUR, 0.7, 7.0, 10.0, 1.0, 9, True, "histogram")
+        gone = KpiValue(MILL, "oee", "hour", T0, T0 + HOUR, math.nan, math.nan, math.nan, 0.0, 0, final=False)
+        reopen().write_kpis([known], 1)
+        reopen().write_kpis([gone], 2)
+        [found] = reopen().read_kpis(MILL, "oee", EVER)
+        assert all(math.isnan(figure) for figure in (found.value, found.numerator, found.denominator))
+        assert (found.coverage, found.samples, found.final, found.detail) == (0.0, 0, False, "")
+        reopen().write_kpis([known], 3)
+        assert reopen().read_kpis(MILL, "oee", EVER) == [known]
+
     def test_a_kpi_may_be_infinite_and_carry_what_no_number_holds(self, store: Store) -> None:
         """A percentile with too many losses is infinite; a histogram is text; another value has neither."""
         late = KpiValue(MILL, "oee", "hour", T0, T0 + HOUR, math.inf, math.nan, 0.0, 1.0, 9, True, "c-rL{%e'\"\\")

@@ -237,8 +237,21 @@ def _bound(source: Path, root: Path, target: str) -> list[str]:
     return [made, f"mount --bind {source} {root}{target}"]
 
 
-def asked(pod: Pod, url: str) -> Any:
+def asked(pod: Pod, url: str, cookie: str = "") -> Any:
     """What a service answers, as JSON, asked from inside the pod's network; None while it does not answer."""
-    program = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=10).read().decode())"
-    found = pod.run([sys.executable, "-c", program])
-    return json.loads(found.stdout) if found.returncode == 0 else None
+    found = fetched(pod, url, cookie)
+    return None if found is None else json.loads(found[0])
+
+
+def fetched(pod: Pod, url: str, cookie: str = "", form: str | None = None) -> tuple[str, str] | None:
+    """The body of an answer and its Set-Cookie; None when there is none, or a status of 400 and more."""
+    program = (
+        "import json, urllib.request as u\n"
+        "class Stay(u.HTTPRedirectHandler):\n"
+        "    def http_error_303(self, request, answer, *_): return answer\n"
+        f"request = u.Request({url!r}, {None if form is None else form.encode()!r}, {{'Cookie': {cookie!r}}})\n"
+        "answer = u.build_opener(Stay).open(request, timeout=10)\n"
+        "print(json.dumps([answer.read().decode(), answer.headers.get('Set-Cookie') or '']))"
+    )
+    done = pod.run([sys.executable, "-c", program])
+    return tuple(json.loads(done.stdout)) if done.returncode == 0 else None

@@ -1,5 +1,6 @@
 """docker-compose.yml: what it promises, and each of our services run as it says, against a real broker and database."""
 
+import re
 import ssl
 import stat
 import sys
@@ -7,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -15,7 +17,7 @@ from typer.testing import CliRunner
 from km0.init import app
 from km0.plantfile import PlantFile
 from telemetry.config import load
-from tests.km0.containers import REPOSITORY, Pod, asked, compose_file, pod
+from tests.km0.containers import REPOSITORY, Pod, asked, compose_file, fetched, pod
 from tests.support import require_program
 
 OURS = ("prepare", "collectors", "pipeline", "web", "sim")
@@ -211,26 +213,32 @@ def test_the_services_bring_live_kpi_values(own_pod: Pod, prepared: Path) -> Non
     for name in ("collectors", "pipeline", "web", "sim"):
         until(f"healthy: {name}", lambda name=name: own_pod.healthy(services[name], files), folder)  # type: ignore[misc]
 
+    cookie = _logged_in(own_pod, folder)
+    assert asked(own_pod, "http://127.0.0.1:8080/api/v1/plant/now") is None  # who is not logged in sees nothing
     press = "asset=km0/fabrication/cell-2/press-1&kpi=trs&kind=day"
     mill = "asset=km0/fabrication/cell-1/mill-1&kpi=trs&kind=day"
     for query in (press, mill):  # one over MQTT, one over OPC UA; of the day, for an hour may be all break
 
         def known(query: str = query) -> Any:
-            found = asked(own_pod, f"http://127.0.0.1:8080/api/v1/kpi-values?{query}")
+            found = asked(own_pod, f"http://127.0.0.1:8080/api/v1/kpi-values?{query}", cookie)
             return found and [one for one in found["values"] if one["value"] is not None and not one["final"]]
 
         [live] = until(f"a live {query}", known, folder)[-1:]
         assert 0 <= live["value"] <= 2
     link = "http://127.0.0.1:8080/api/v1/plant/now"
-    until("a round trip of the link", lambda: (asked(own_pod, link) or {}).get("links", [{}])[0].get("rtt_ms"), folder)
+    until(
+        "a round trip of the link",
+        lambda: (asked(own_pod, link, cookie) or {}).get("links", [{}])[0].get("rtt_ms"),
+        folder,
+    )
 
     def parts() -> bool:
-        told = asked(own_pod, "http://127.0.0.1:8080/api/v1/health")
+        told = asked(own_pod, "http://127.0.0.1:8080/api/v1/health", cookie)
         fine = {one["name"] for one in told["components"] if one["condition"] == "ok"}
         return {"spool", "drain", "broker", "cell-1", "probe-5g", "recompute"} <= fine
 
     until("well, as the web app has it: every part", parts, folder)
-    assert asked(own_pod, "http://127.0.0.1:8080/api/v1/deadletters") is not None
+    assert asked(own_pod, "http://127.0.0.1:8080/api/v1/deadletters", cookie) is not None
 
     assert own_pod.stop("collectors") == 0
     assert not own_pod.healthy(services["collectors"], files)
@@ -238,7 +246,7 @@ def test_the_services_bring_live_kpi_values(own_pod: Pod, prepared: Path) -> Non
         "said that the collectors are silent",
         lambda: [
             one
-            for one in asked(own_pod, "http://127.0.0.1:8080/api/v1/health")["components"]
+            for one in asked(own_pod, "http://127.0.0.1:8080/api/v1/health", cookie)["components"]
             if one["name"] == "collectors" and one["condition"] == "failing"
         ],
         folder,
@@ -281,6 +289,15 @@ def _km0() -> str:
 
 def _log(folder: Path, name: str) -> str:
     return (folder / f"{name}.log").read_text(errors="replace")
+
+
+def _logged_in(own: Pod, folder: Path) -> str:
+    """The session of the first administrator, who sets a password by the link that the web app printed."""
+    link = until("a link", lambda: re.search(r"http://127\.0\.0\.1:8080/welcome/\S+", _log(folder, "web")), folder)[0]
+    form = urlencode({"name": "admin@plant.example", "password": "a long password of the plant"})
+    answer = fetched(own, link, form=form)
+    assert answer is not None, link
+    return answer[1].split(";")[0]
 
 
 def _influxd(own: Pod, folder: Path, token: Path) -> None:

@@ -21,7 +21,7 @@ def test_figures_of_health_become_samples() -> None:
     health.component("spool").count("dead_letters", 5)
     health.component("spool").count("dead_letters_dropped", 2)
     health.component("cell-1").count("dead_letters", 3)
-    health.component("cell-1").count("overflows", 4)
+    health.component("cell-1").count("holes_left", 4)
     health.component("broker").count("reconnects", 6)
     health.component("drain").gauge("lag_ms", 87.5)
     found = {one.metric: one.value for one in samples("km0/platform/edge", health.snapshot(), 2_000_000_000, NOW)}
