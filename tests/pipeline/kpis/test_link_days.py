@@ -115,15 +115,18 @@ def test_a_late_packet_of_an_hour_that_is_still_to_be_computed() -> None:
     """A packet comes late into the first hour of a day long past, and one window is computed at a time, the day before
     its hour: the day counts it all the same, though the store still has the hour's old figures."""
     day, store = day_of(PARIS), MemoryStore()
+
+    def compute(windows_per_step: int) -> None:
+        recompute = Recompute(
+            store, PARIS, Component("recompute"), now_ns=lambda: day.end_ns + 1, windows_per_step=windows_per_step
+        )
+        while recompute.step().waiting:
+            pass
+
     store.write(list(packets(day.start_ns, 300, 4.0)))
-    recompute = Recompute(
-        store, PARIS, Component("recompute"), now_ns=lambda: day.end_ns + 2 * HOUR, windows_per_step=1
-    )
-    while recompute.step().waiting:
-        pass
+    compute(2000)
     store.write(list(packets(day.start_ns + HOUR // 2, 1, 9.0)))
-    while recompute.step().waiting:
-        pass
+    compute(1)
     for kind in ("hour", "day"):
         (loss,) = store.read_kpis(LINK.path, "loss", Window(day.start_ns, day.start_ns + 1, kind))
         assert (loss.denominator, loss.final) == (301, True)
