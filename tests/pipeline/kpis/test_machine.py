@@ -319,3 +319,9 @@ def test_a_counter_of_16_bits_counts_on_through_zero() -> None:
     series = {**HOURFUL, "parts": parts}
     assert over(series, asset=asset).made_all == 10 + 496 + 0 + 2
     assert over(series).made_all == 4 + 496 + 0 + 2
+
+
+def test_a_baseline_before_the_first_product_is_harmless() -> None:
+    """Counted before anybody said what is made: the first count is a baseline, and the forty after it are known."""
+    oee = over({**HOURFUL, "product": Series.of((MINUTE, 0, "gear")), "parts_good": HOURFUL["parts"]})
+    assert (oee.net, oee.useful) == (2400, 2400)

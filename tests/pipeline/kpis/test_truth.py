@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import cache
 from random import Random
 
 import pytest
@@ -38,7 +39,8 @@ def asset_of(path: str, model: MachineModel) -> Asset:
 def figures(path: str, model: MachineModel, seed: int, gaps: Iterable[Gap] = ()) -> Oee:
     """The day of a machine whose connection was broken over the gaps: what it said then is lost for ever."""
     rows: dict[str, list[tuple[int, float, str]]] = {"online": [(BORN, 1.0, "")]}
-    for time_ns, metric, value in Timeline(machine_events(model, seed, BORN)).until(END):
+    said = everything(path, seed)
+    for time_ns, metric, value in said:
         if not any(start <= time_ns < end for start, end in gaps):
             word = isinstance(value, str)
             rows.setdefault(metric, []).append((time_ns, 0.0 if word else float(value), value if word else ""))
@@ -46,7 +48,7 @@ def figures(path: str, model: MachineModel, seed: int, gaps: Iterable[Gap] = ())
         rows["online"] += [(start, 0.0, ""), (end, 1.0, "")]
         # a collector that is back asks for what is in force: it says so at once
         for metric in ("state", "reason", "product", "parts", "parts_good"):
-            before = [row for row in everything(model, seed) if row[1] == metric and row[0] <= end][-1]
+            before = [row for row in said if row[1] == metric and row[0] <= end][-1]
             word = isinstance(before[2], str)
             rows[metric].append((end, 0.0 if word else float(before[2]), before[2] if word else ""))
     series = {metric: Series.of(*sorted(set(found))) for metric, found in rows.items()}
@@ -54,8 +56,9 @@ def figures(path: str, model: MachineModel, seed: int, gaps: Iterable[Gap] = ())
     return history.over(DAY)
 
 
-def everything(model: MachineModel, seed: int) -> list[tuple[int, str, float | str]]:
-    return Timeline(machine_events(model, seed, BORN)).until(END)
+@cache
+def everything(path: str, seed: int) -> list[tuple[int, str, float | str]]:
+    return Timeline(machine_events(MACHINES[path][0], seed, BORN)).until(END)
 
 
 def true(path: str, model: MachineModel, seed: int, start: int = DAY.start_ns, end: int = DAY.end_ns) -> MachineTruth:
