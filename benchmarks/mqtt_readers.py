@@ -83,9 +83,10 @@ def raw_socket(port: int, load: Load, subscribed: Subscribed) -> Cost:
                 acknowledgements = np.empty((count, 4), np.uint8)
                 acknowledgements[:, :2], acknowledgements[:, 2:] = (0x40, 2), identities
                 connection.sendall(acknowledgements.tobytes())
-            connection.settimeout(SILENCE_S)
             if count and stopwatch.count(count):
                 break
+            if count:
+                connection.settimeout(SILENCE_S)
     except TimeoutError:
         if not stopwatch.seen:
             raise AssertionError("nothing came from the broker: is the publisher alive?") from None

@@ -69,7 +69,7 @@ def host() -> SparkplugHost:
 
 
 @given(st.lists(TYPES, min_size=len(NAMES), max_size=len(NAMES)), st.lists(st.lists(said(), max_size=5), max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_quick_reading_is_the_common_one(types: list[int], messages: list[list[bytes]]) -> None:
     """Births of any data types, then any metrics: the same samples, refusals and memory without the quick reading."""
     births = [
