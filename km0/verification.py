@@ -22,7 +22,7 @@ import numpy as np
 
 from km0.comparison import Excuses, Line, link_lines, machine_lines
 from km0.rig import SPARKPLUG_HOST, file_of
-from pipeline.recompute import LONGEST_READ_NS
+from pipeline.reads import LONGEST_READ_NS
 from simulators.broker import Broker, broker
 from simulators.faults import EFFECTS, WIRE_FAULTS, Done, Fault
 from simulators.journal import Published, read_journal

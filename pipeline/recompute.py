@@ -24,6 +24,7 @@ from typing import Final
 
 from pipeline.kpis import evaluate as kpis
 from pipeline.kpis import settings
+from pipeline.reads import DAY_NS, LONGEST_READ_NS, groups, length
 from pipeline.recent import Recent
 from telemetry.errors import StoreError
 from telemetry.glossary import holds
@@ -31,10 +32,6 @@ from telemetry.health import Component
 from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, KpiValue, Span, Window
-
-DAY_NS: Final = 24 * 3600 * SECOND_NS
-LONGEST_READ_NS: Final = 2 * DAY_NS
-"""A read spans no more than this [ns], unless one window does."""
 
 LONG_EVERY_NS: Final = 60 * SECOND_NS
 """A window longer than LONGEST_READ_NS is evaluated no more often than this [ns]."""
@@ -116,7 +113,7 @@ class Recompute:
         for path, window in done:
             self._due.get(path, set()).discard(window)
             self._unseen.pop((path, window), None)
-            if _length(window) > LONGEST_READ_NS:
+            if length(window) > LONGEST_READ_NS:
                 self._long[path, window] = now
             opened = self._open.setdefault(path, {})
             if (path, window) in final:
@@ -296,7 +293,7 @@ class Recompute:
                 ready |= aged[asset.path].keys()
                 refreshed = True
             left = share
-            for group in _groups(sorted(ready, reverse=True)):
+            for group in groups(sorted(ready, reverse=True)):
                 if left <= 0:
                     break
                 yield asset, group[:left]
@@ -312,35 +309,9 @@ class Recompute:
                     aged[window] = last
             elif now - last >= self._refresh_ns and not self._resting(asset.path, window, now):
                 first_unseen, last_unseen = self._unseen.get((asset.path, window), (0, 0))
-                if max(now - last, last_unseen - first_unseen) >= _length(window) // 1440:
+                if max(now - last, last_unseen - first_unseen) >= length(window) // 1440:
                     aged[window] = last
         return aged
-
-
-def _groups(windows: list[Window]) -> Iterator[list[Window]]:
-    """Windows cut into reads: what lies in a month that is to be read is evaluated with it; the others in order of
-    start, latest first, cut where one read would span too long."""
-    rest = windows
-    for long in sorted((one for one in windows if _length(one) > LONGEST_READ_NS), key=_length, reverse=True):
-        if long in rest:
-            within = [one for one in rest if long.start_ns <= one.start_ns and one.end_ns <= long.end_ns]
-            taken = set(within)
-            rest = [one for one in rest if one not in taken]
-            yield [long, *(one for one in within if one is not long)]
-    group: list[Window] = []
-    end = 0
-    for window in rest:
-        if group and max(end, window.end_ns) - window.start_ns > LONGEST_READ_NS:
-            yield group
-            group, end = [], 0
-        group.append(window)
-        end = max(end, window.end_ns)
-    if group:
-        yield group
-
-
-def _length(window: Window) -> int:
-    return window.end_ns - window.start_ns
 
 
 async def _finished(step: Callable[[], Progress]) -> Progress:
