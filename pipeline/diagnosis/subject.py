@@ -53,17 +53,19 @@ class Machine:
 
     def of(self, *categories: Category) -> Intervals:
         """When the machine was in one of the categories, in required time or not."""
-        found = self.stretches
-        ends = np.append(found.starts_ns[1:], self.window.end_ns)
-        at = np.isin(found.category, [CATEGORIES.index(one) for one in categories])
-        return _merged(np.column_stack((found.starts_ns.clip(self.window.start_ns), ends))[at])
+        return _merged(self._pieces[np.isin(self.stretches.category, [CATEGORIES.index(one) for one in categories])])
+
+    @cached_property
+    def _pieces(self) -> Intervals:
+        """The stretches as intervals."""
+        starts = self.stretches.starts_ns
+        ends = np.append(starts, self.window.end_ns)[1:]
+        return np.column_stack((starts.clip(self.window.start_ns), ends))
 
     @cached_property
     def unknown(self) -> Intervals:
         """When nobody knows what it did."""
-        found = self.stretches
-        ends = np.append(found.starts_ns[1:], self.window.end_ns)
-        return _merged(np.column_stack((found.starts_ns.clip(self.window.start_ns), ends))[found.category == UNKNOWN])
+        return _merged(self._pieces[self.stretches.category == UNKNOWN])
 
     def cut(self, windows: Sequence[Window]) -> list[tuple[Window, Oee]]:
         """The time model of each window, cut to that of the diagnosis; those without required time left out."""

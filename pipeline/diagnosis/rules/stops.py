@@ -128,7 +128,7 @@ def _culprit(subject: Subject, machine: Machine, waits: Intervals) -> tuple[Mach
 
 def _in_state(machine: Machine, state: MachineState) -> Intervals:
     said = machine.read("state", machine.window)
-    ends = np.append(said.times_ns[1:], machine.window.end_ns)
+    ends = np.append(said.times_ns, machine.window.end_ns)[1:]
     rows = np.column_stack((said.times_ns, ends))[said.values == state]
     return union(rows, machine.window)
 
