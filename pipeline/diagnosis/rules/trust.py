@@ -59,7 +59,7 @@ def network_unfit(subject: Subject) -> Iterator[Match]:
     """A link that was shown not to carry its use case (TS 22.104), or not shown to carry it yet."""
     for link in subject.links:
         found = link.judgement
-        if found is None or found.verdict is Verdict.MET:
+        if found is None or found.verdict is Verdict.MET or link.probes.sent < 2:
             continue
         case, probes = found.use_case, link.probes
         figures = {
