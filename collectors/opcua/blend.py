@@ -27,13 +27,15 @@ class UnknownError(Exception):
 
 
 class Blend:
-    """The joined metric of one asset. `parts` are made by `part`."""
+    """The joined metric of one asset. Its parts are made by `part`; with `since`, combine gets each as a pair with the
+    source time [ns] since when it has been so."""
 
-    def __init__(self, asset: str, metric: str, combine: Combine, gate: Gate) -> None:
+    def __init__(self, asset: str, metric: str, combine: Combine, gate: Gate, *, since: bool = False) -> None:
         self.asset: Final = asset
         self.metric: Final = metric
         self._combine: Final = combine
         self._gate: Final = gate
+        self._since: Final = since
         self._times: Final[dict[str, list[int]]] = {}
         self._values: Final[dict[str, list[tuple[Any, int]]]] = {}
 
@@ -70,7 +72,7 @@ class Blend:
             row = bisect_right(times, instant) - 1
             if row >= 0:
                 value, quality = self._values[name][row]
-                known[name] = value
+                known[name] = (value, times[row]) if self._since else value
                 if quality == Quality.UNCERTAIN:
                     worst = quality
         try:

@@ -8,13 +8,10 @@ from typing import Any, Final
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
 
 from collectors.opcua.address import STANDARD, NodeAddress
 from collectors.opcua.session import Session
-from telemetry.errors import SourceError
-
-_BATCH: Final = 100
-"""Nodes in one request: few enough for small controllers, many enough for few round trips."""
 
 _PER_NODE: Final = 1000
 """References of a node in one answer; continuation points bring the rest."""
@@ -75,25 +72,19 @@ class Browser:
 
     async def readings(self, nodes: Sequence[ua.NodeId], attribute: AttributeIds = AttributeIds.Value) -> list[Any]:
         """An attribute of nodes, as DataValues. Raises SourceError."""
-        found: list[Any] = []
-        for start in range(0, len(nodes), _BATCH):
+
+        async def ask(some: Sequence[ua.NodeId]) -> Sequence[Any]:
             request = ua.ReadRequest()
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-            request.Parameters.NodesToRead = [
-                ua.ReadValueId(NodeId=node, AttributeId=attribute) for node in nodes[start : start + _BATCH]
-            ]
-            answer = await self._session.ask(request, ua.ReadResponse)
-            found += answer.Results
-        if len(found) != len(nodes):
-            raise SourceError(f"{self._session.url} answers {len(found)} values for {len(nodes)} nodes")
-        return found
+            request.Parameters.NodesToRead = [ua.ReadValueId(NodeId=node, AttributeId=attribute) for node in some]
+            return (await self._session.ask(request, ua.ReadResponse)).Results or ()
+
+        return await self._session.batched("read", nodes, ask)
 
     async def _browse(
         self, nodes: Sequence[ua.NodeId], reference: int, direction: ua.BrowseDirection
     ) -> list[list[Seen]]:
-        found: list[list[Seen]] = []
-        for start in range(0, len(nodes), _BATCH):
-            some = nodes[start : start + _BATCH]
+        async def ask(some: Sequence[ua.NodeId]) -> Sequence[list[Seen]]:
             request = ua.BrowseRequest()
             request.Parameters.RequestedMaxReferencesPerNode = _PER_NODE
             request.Parameters.NodesToBrowse = [
@@ -108,14 +99,17 @@ class Browser:
                 for node in some
             ]
             answer = await self._session.ask(request, ua.BrowseResponse)
-            if len(answer.Results) != len(some):
-                raise SourceError(f"{self._session.url} answers {len(answer.Results)} results for {len(some)} nodes")
-            for result in answer.Results:
-                references = await self._all(result)
-                found.append([self._seen(reference) for reference in references if _local(reference)])
-        return found
+            results = list(answer.Results or ())
+            found = [await self._all(result) for result in results]
+            for number, result in enumerate(results):
+                # It had no room to hold so many answers open; by now it has.
+                if result.StatusCode.value == StatusCodes.BadNoContinuationPoints and len(some) > 1:
+                    found[number] = (await ask(some[number : number + 1]))[0]
+            return found
 
-    async def _all(self, result: Any) -> list[Any]:
+        return await self._session.batched("browse", nodes, ask)
+
+    async def _all(self, result: Any) -> list[Seen]:
         references = list(result.References or ())
         while result.ContinuationPoint:
             request = ua.BrowseNextRequest()
@@ -123,7 +117,7 @@ class Browser:
             request.Parameters.ContinuationPoints = [result.ContinuationPoint]
             result = (await self._session.ask(request, ua.BrowseNextResponse)).Results[0]
             references += result.References or ()
-        return references
+        return [self._seen(one) for one in references if _local(one)]
 
     def _seen(self, reference: Any) -> Seen:
         index = reference.BrowseName.NamespaceIndex

@@ -1,29 +1,28 @@
-"""The OPC UA collector: notifications in, samples out, holes filled from the server's history.
+"""The OPC UA collector: one session after the other with one server, and what each leaves to the next.
 
 Invariants:
 - a notification is acknowledged after its samples are durable, never before;
-- a hole opened by a break, an overflow or a missing message stays open until history filled it or the server said
-  that it has none: a second break does not shorten it;
-- what cannot become a sample is set aside with its reason, and touches no other value.
+- what may have been missed between two sessions is a hole in every node, unless the server kept the subscription.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine
 from time import monotonic, time_ns
 from typing import Any, Final
 
 from collectors.opcua.config import OpcUaConfig
-from collectors.opcua.history import NoHistoryError, read_raw
-from collectors.opcua.machines import Reader
+from collectors.opcua.delivery import Delivery
+from collectors.opcua.filling import fill
+from collectors.opcua.holes import Holes
+from collectors.opcua.machine import Reader
 from collectors.opcua.presence import Presence
 from collectors.opcua.progress import Progress
 from collectors.opcua.session import Session, connect
 from collectors.opcua.sources import Sources
 from collectors.opcua.subscription import Subscription
-from collectors.opcua.values import OVERFLOW
-from collectors.opcua.wire import Publication, Reading
-from telemetry.errors import DecodeError, SourceError
+from collectors.opcua.wire import Publication
+from telemetry.errors import SourceError
 from telemetry.health import Component
 from telemetry.plant import Plant
 from telemetry.protocols import Sink
@@ -32,9 +31,6 @@ from telemetry.validity import Gate
 
 RETRY_S: Final = 30.0
 """How often refused nodes are tried again [s]."""
-
-_LAST_PUT_S: Final = 0.4
-"""What was being made durable when we were cancelled gets so long [s] to become so."""
 
 
 class OpcUaCollector:
@@ -57,25 +53,17 @@ class OpcUaCollector:
         self._now_ns = now_ns
         gate = Gate(plant, now_ns)
         self._sources: Final = Sources(config, gate)
-        self._latest: Final[dict[int, int]] = {}
-        """Newest source time delivered [ns], by handle; a node's handle is its place in the configuration."""
-        self._holes: Final[dict[int, int]] = {}
-        """From when on [ns] values of a node may be missing, by handle."""
-        self._hole_opened = asyncio.Event()
+        self._holes: Final = Holes()
         self._refused: dict[int, str] = {}
-        self._without_history = ""
         self._transfers = True
         """Until the server has shown that it does not let a new session take over a subscription."""
-        self._settled = True
-        """Whether everything in `_latest` is durable."""
-        self._spoke: Final[dict[int, float]] = {}
-        """When nodes that may not be silent last spoke, on the monotonic clock [s]."""
         self._silent: list[int] = []
         self._away: list[Sample] = []
         """What is to be said of the time in which the process did not run."""
         self._kept: tuple[Subscription, dict[int, str]] | None = None
         """The subscription that a broken connection left at the server, and the nodes it follows."""
         self._presence: Final = Presence(config.online_s, now_ns)
+        self._delivery: Final = Delivery(self._sources, self._presence, self._holes, component, now_ns)
         self._progress: Final = Progress(config.progress)
         self._reached: Final = self._progress.read()
         if self._reached.heard_ns:
@@ -84,7 +72,8 @@ class OpcUaCollector:
             states = dict.fromkeys((one.asset, one.metric) for one in self._readers() if one.holds_state)
             self._away = self._presence.lost(self._sources.assets, states, "the collector was not running")
         if config.history_s:
-            self._holes.update(dict.fromkeys(range(len(self._sources)), now_ns() - round(config.history_s * SECOND_NS)))
+            for handle in range(len(self._sources)):
+                self._holes.open(handle, now_ns() - round(config.history_s * SECOND_NS))
 
     @property
     def name(self) -> str:
@@ -95,12 +84,12 @@ class OpcUaCollector:
         try:
             await self._connected(sink)
         except asyncio.CancelledError:
-            if self._settled:
+            if self._delivery.settled:
                 self._remember()
             raise
         except SourceError as error:
             states = dict.fromkeys((one.asset, one.metric) for one in self._readers() if one.holds_state)
-            await self._keep(sink, self._presence.lost(self._sources.assets, states, str(error)), [], None)
+            await self._delivery.say(self._presence.lost(self._sources.assets, states, str(error)), sink)
             raise
 
     async def _connected(self, sink: Sink) -> None:
@@ -110,22 +99,29 @@ class OpcUaCollector:
             if kept is not None and taken_over:
                 subscription, resolved = kept
                 self._component.count("resumed")
-                await self._keep(sink, self._nothing_missed(resolved), [], subscription)
+                self._delivery.kept = resolved
             else:
                 self._transfers = self._transfers and kept is None
                 subscription, resolved = await Subscription.create(session, self._config), {}
-                for handle, latest_ns in self._latest.items():
-                    self._holes.setdefault(handle, latest_ns)
+                self._open_holes_of_break(session, subscription.silence_s)
             session.transferable = self._transfers
             try:
                 await self._follow(session, subscription, resolved)
                 said = self._away + self._presence.connected(self._sources.assets)
-                await self._keep(sink, said, [], subscription)
+                await self._delivery.say(said, sink, subscription)
                 self._away = []
                 tasks = (
                     self._deliver(subscription, sink),
                     self._retry_refused(session, subscription, resolved),
-                    self._fill_holes(session, subscription, resolved, sink),
+                    fill(
+                        session,
+                        self._delivery,
+                        self._holes,
+                        resolved,
+                        sink,
+                        retry_s=self._retry_s,
+                        report=lambda: self._report(subscription),
+                    ),
                     self._watch_silence(subscription),
                 )
                 await _together(self.name, *tasks)
@@ -133,16 +129,22 @@ class OpcUaCollector:
                 if taken_over and not subscription.heard:
                     # asyncua's server lets us take it over, and then publishes to the session that is gone
                     self._transfers = False
+                self._delivery.kept = ()
                 if self._transfers and subscription.standing:
                     self._kept = (subscription, resolved)
                 raise
             finally:
                 subscription.close()
 
-    def _nothing_missed(self, resolved: Mapping[int, str]) -> list[Sample]:
-        """The server kept what we had not heard: what is unknown of the break will be told by what comes now."""
-        readers = [self._sources[handle].reader for handle in resolved if handle not in self._holes]
-        return [sample for reader in readers for sample in self._presence.filled(reader.asset, reader.metric)]
+    def _open_holes_of_break(self, session: Session, silence_s: float) -> None:
+        """What came after the values delivered last may be missing. Where the server's clock was set back meanwhile,
+        that began at the time on the new clock at which we last heard of it, not at those values' times."""
+        back_ns: int | None = None
+        if self._presence.heard_ns:
+            # What we heard last may have been on its way for as long as we wait before we call a server silent.
+            back_ns = self._presence.heard_ns + session.clock_ahead_ns - round(silence_s * SECOND_NS)
+        for handle, latest_ns in self._delivery.latest.items():
+            self._holes.open(handle, latest_ns if back_ns is None else min(latest_ns, back_ns))
 
     async def _follow(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
         """Subscribe to every node not followed yet; `resolved` gets those that the server took."""
@@ -165,20 +167,20 @@ class OpcUaCollector:
             del resolved[handle]
         self._refused = refused
         self._report(subscription)
-        self._hole_opened.set()
+        self._holes.opened.set()
 
     def _take_up_progress(self) -> None:
         """What a former process delivered of sources that are known by now."""
         for handle, source in enumerate(self._sources):
             latest_ns = self._reached.latest.get(source.key, 0)
-            if latest_ns and handle not in self._latest:
-                self._latest[handle] = latest_ns
-                self._holes.setdefault(handle, latest_ns)
+            if latest_ns and handle not in self._delivery.latest:
+                self._delivery.latest[handle] = latest_ns
+                self._holes.open(handle, latest_ns)
 
     def _remember(self) -> None:
-        latest = {self._sources[handle].key: ns for handle, ns in self._latest.items()}
+        latest = {self._sources[handle].key: ns for handle, ns in self._delivery.latest.items()}
         # a hole that is still open begins where its values end
-        latest.update({self._sources[handle].key: ns for handle, ns in self._holes.items()})
+        latest.update({self._sources[handle].key: ns for handle, ns in self._holes.starts().items()})
         self._progress.write(self._presence.heard_ns, latest, self._presence.states.values())
 
     def _readers(self) -> list[Reader]:
@@ -188,19 +190,24 @@ class OpcUaCollector:
         nodes, refused = self._sources, self._refused
         self._component.gauge("nodes", len(nodes) - len(refused))
         self._component.gauge("bad_nodes", len(refused))
-        self._component.gauge("short_queues", len(subscription.short_queues))
+        self._component.gauge("short_queues", len(subscription.items.short_queues))
         self._component.gauge("silent_nodes", len(self._silent))
         detail = f"{len(nodes) - len(refused)} of {len(nodes)} nodes"
         for handle, reason in list(refused.items())[:3]:
             detail += f"; {nodes[handle].label}: {reason}"
-        for handle, size in list(subscription.short_queues.items())[:1]:
+        for handle, size in list(subscription.items.short_queues.items())[:1]:
             detail += f"; the server queues only {size} values of {nodes[handle].label}: lower publishing_ms"
         for handle in self._silent[:3]:
             detail += f"; {nodes[handle].label} is silent"
+        if subscription.items.without_deadband:
+            first = nodes[min(subscription.items.without_deadband)].label
+            detail += (
+                f"; the server applies no deadband to {len(subscription.items.without_deadband)} nodes, first {first}"
+            )
         for name, reason in self._sources.missing.items():
             detail += f"; machine {name!r} was not found: {reason}"
-        if self._without_history:
-            detail += f"; what was missed is not in the server's history: {self._without_history}"
+        if self._delivery.without_history:
+            detail += f"; what was missed is not in the server's history: {self._delivery.without_history}"
         self._component.ok(detail)
 
     async def _retry_refused(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
@@ -212,11 +219,12 @@ class OpcUaCollector:
     async def _watch_silence(self, subscription: Subscription) -> None:
         """Say which nodes have been silent for longer than the plant file lets them."""
         limits = {handle: node.silence_s for handle, node in enumerate(self._config.nodes) if node.silence_s}
-        self._spoke.update(dict.fromkeys(limits, monotonic()))
+        spoke = self._delivery.spoke
+        spoke.update(dict.fromkeys(limits, monotonic()))
         while limits:
             await asyncio.sleep(min(1.0, min(limits.values()) / 4))
             now = monotonic()
-            silent = [handle for handle, limit in limits.items() if now - self._spoke[handle] > limit]
+            silent = [handle for handle, limit in limits.items() if now - spoke[handle] > limit]
             if silent != self._silent:
                 self._silent = silent
                 self._report(subscription)
@@ -224,136 +232,12 @@ class OpcUaCollector:
     async def _deliver(self, subscription: Subscription, sink: Sink) -> None:
         while True:
             publications = await subscription.next()
-            received_ns = self._now_ns()
-            if subscription.missing:
-                self._component.count("missing_messages", subscription.missing)
-                subscription.missing = 0
-                self._open_holes(self._latest)
-            samples = self._presence.alive(self._sources.assets)
-            self._component.gauge("server_ahead_ms", (publications[-1].published_ns - received_ns) / 1e6)
-            aside: list[tuple[str, bytes]] = []
-            self._settled = False
-            for publication in publications:
-                for handle, reading in publication.readings:
-                    self._take(handle, reading, received_ns, samples, aside)
-                aside += publication.broken
-            await self._keep(sink, samples, aside, subscription)
-            self._settled = True
-            if samples and samples[0].metric == "online":
+            said = self._presence.alive(self._sources.assets)
+            await self._delivery.published(publications, said, subscription, sink)
+            if said:
                 self._remember()
             for publication in publications:
                 _raise_if_ended(publication)
-
-    def _take(
-        self,
-        handle: int,
-        reading: Reading,
-        received_ns: int,
-        samples: list[Sample],
-        aside: list[tuple[str, bytes]],
-        *,
-        live: bool = True,
-    ) -> None:
-        if not 0 <= handle < len(self._sources):
-            aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
-            return
-        reader = self._sources[handle].reader
-        if handle in self._spoke:
-            self._spoke[handle] = monotonic()
-        if reading.status & OVERFLOW:
-            self._component.count("overflows")
-            self._open_holes((handle,))
-        try:
-            found = reader.samples(reading, received_ns)
-        except DecodeError as error:
-            aside.append((f"{self._sources[handle].label}: {error}", repr(reading).encode("utf-8", "replace")))
-            return
-        if not found:
-            return
-        samples += found
-        if reader.holds_state:
-            samples += self._presence.delivered(found, live=live)
-        if reading.source_ns > self._latest.get(handle, 0):
-            self._latest[handle] = reading.source_ns
-
-    def _open_holes(self, handles: Iterable[int]) -> None:
-        for handle in handles:
-            if handle in self._latest:
-                self._holes.setdefault(handle, self._latest[handle])
-        self._hole_opened.set()
-
-    async def _keep(
-        self, sink: Sink, samples: list[Sample], aside: list[tuple[str, bytes]], subscription: Subscription | None
-    ) -> None:
-        """Return once all is durable. Once begun it is ended even if we are cancelled: no server sends it again."""
-        if not samples and not aside:
-            return
-        keeping = asyncio.create_task(self._put(sink, samples, aside), name=f"{self.name}: put")
-        patience_s = subscription.lifetime_s / 3 if subscription is not None else None
-        try:
-            while not (await asyncio.wait({keeping}, timeout=patience_s))[0]:
-                assert subscription is not None
-                # A server that is gone is noticed by the next Publish; what we hold must be kept first.
-                with contextlib.suppress(SourceError):
-                    await subscription.touch()
-        finally:
-            if not keeping.done():
-                await asyncio.wait({keeping}, timeout=_LAST_PUT_S)
-                keeping.cancel()
-        keeping.result()
-
-    async def _put(self, sink: Sink, samples: list[Sample], aside: list[tuple[str, bytes]]) -> None:
-        if samples:
-            await sink.put(samples)
-            self._component.count("samples", len(samples))
-        if aside:
-            # Together, so that the spool can commit them together.
-            await asyncio.gather(*(sink.set_aside(self.name, reason, raw) for reason, raw in aside))
-            self._component.count("dead_letters", len(aside))
-
-    async def _fill_holes(
-        self, session: Session, subscription: Subscription, resolved: dict[int, str], sink: Sink
-    ) -> None:
-        while True:
-            await self._hole_opened.wait()
-            self._hole_opened.clear()
-            for handle in [handle for handle in self._holes if handle in resolved]:
-                start_ns = self._holes.pop(handle)
-                filled = False
-                try:
-                    await self._fill(session, handle, resolved[handle], start_ns, sink)
-                    filled = True
-                    values = self._sources[handle].reader
-                    await self._keep(sink, self._presence.filled(values.asset, values.metric), [], None)
-                    self._component.count("holes_filled")
-                except NoHistoryError as error:
-                    filled = True
-                    self._component.count("holes_left")
-                    reader = self._sources[handle].reader
-                    self._presence.left(reader.asset, reader.metric)
-                    self._without_history = f"{self._sources[handle].label}: {error}"
-                    self._report(subscription)
-                except SourceError:
-                    # Tried again, unless the server is gone altogether; then its silence says so.
-                    asyncio.get_running_loop().call_later(self._retry_s, self._hole_opened.set)
-                finally:
-                    if not filled:
-                        self._holes[handle] = min(start_ns, self._holes.get(handle, start_ns))
-
-    async def _fill(self, session: Session, handle: int, node: str, start_ns: int, sink: Sink) -> None:
-        async for readings in read_raw(session, node, start_ns):
-            samples: list[Sample] = []
-            aside: list[tuple[str, bytes]] = []
-            received_ns = self._now_ns()
-            for reading in readings:
-                # Stored values bear no overflow bit of ours: they open no hole.
-                self._take(handle, _stored(reading), received_ns, samples, aside, live=False)
-            await self._keep(sink, samples, aside, None)
-            self._component.count("from_history", len(samples))
-
-
-def _stored(reading: Reading) -> Reading:
-    return Reading(reading.value, reading.status & ~OVERFLOW, reading.source_ns, reading.server_ns)
 
 
 def _raise_if_ended(publication: Publication) -> None:

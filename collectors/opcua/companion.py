@@ -32,6 +32,15 @@ STACK_ELEMENT: Final = _type(IA, 1006)
 TOOL: Final = _type(MACHINE_TOOL, 50)
 TOOL_LIFE: Final = "ToolLife"
 
+JOB: Final = _type(MACHINE_TOOL, 29)
+JOB_STATE: Final = "State/CurrentState/Id"
+JOB_TELLS: Final = {
+    "PartsCompleted": ("parts", meanings.number),
+    "PartsGood": ("parts_good", meanings.number),
+    "OrderIdentifier": ("order", meanings.word),
+}
+"""What each job of a production plan tells: metric, and the meaning of the node's value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -55,7 +64,6 @@ _SPINDLE: Final = _type(MACHINE_TOOL, 22)
 _PROGRAM: Final = _type(MACHINE_TOOL, 32)
 _PROGRAM_STATE: Final = _type(MACHINE_TOOL, 24)
 _STATISTICS: Final = _type(MACHINE_TOOL, 20)
-_JOB: Final = _type(MACHINE_TOOL, 29)
 _COUNTERS: Final = _type(MACHINERY, 1009)
 _PACKML_BASE: Final = _type(PACKML, 3)
 _PACKML_MACHINE: Final = _type(PACKML, 2)
@@ -81,9 +89,6 @@ RULES: Final = (
     Rule(_PROGRAM, f"State/{_ID}", "state", "program_state", states=meanings.PROGRAM_STATE),
     Rule(_STATISTICS, "PartsProducedInLifetime", "parts"),
     Rule(_COUNTERS, "PartsProducedInLifetime", "parts", rank=1),
-    Rule(_JOB, "PartsCompleted", "parts", rank=2),
-    Rule(_JOB, "PartsGood", "parts_good"),
-    Rule(_JOB, "OrderIdentifier", "order"),
     # OPC 30050: PackML
     Rule(_PACKML_BASE, _ID, "state", "packml_base", states=meanings.PACKML_STATE),
     Rule(_PACKML_MACHINE, _ID, "state", "packml_machine", states=meanings.PACKML_STATE),

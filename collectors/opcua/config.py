@@ -31,6 +31,9 @@ class OpcUaNode(Section):
     deadband: float = Field(
         0.0, ge=0, description="the server leaves out changes not larger than this [unit of the node]; 0: it sends all"
     )
+    deadband_percent: float = Field(
+        0.0, ge=0, le=100, description="the same [%] of the node's EURange, for nodes that have one; 0: it sends all"
+    )
     silence_s: float | None = Field(
         None, gt=0, description="without a value for so long [s] the node is said to be silent; none: it may be"
     )
@@ -60,6 +63,12 @@ class OpcUaNode(Section):
                 known = ", ".join(MachineState.__members__) if metric.name == "state" else "a number"
                 raise ValueError(f"{word!r} = {meaning!r}: {metric.name} takes {known}")
         return value
+
+    @model_validator(mode="after")
+    def _one_deadband(self) -> "OpcUaNode":
+        if self.deadband and self.deadband_percent:
+            raise ValueError("deadband and deadband_percent: a server applies one of them, give one")
+        return self
 
 
 class OpcUaMachine(Section):

@@ -1,30 +1,60 @@
-"""Alarms, conditions and messages of a machine as samples of `alarm`: severity as value, the message as text."""
+"""Alarms, conditions and messages of a machine as samples of `alarm`: severity as value, the message as text.
 
+Invariant: two events of one instant are two samples, whose times differ by less than the 100 ns that the wire knows;
+one that comes again (a refresh after a break, a message sent again) is the same sample.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
 
+from collectors.opcua.companion import MACHINE_TOOL
 from collectors.opcua.wire import Reading
 from telemetry.errors import DecodeError
 from telemetry.samples import SECOND_NS, Sample
 from telemetry.validity import MAX_TEXT, Gate
 
-FIELDS: Final = ("Time", "Message", "Severity", "SourceName")
-"""What is asked for of every event, in this order (BaseEventType, OPC 10000-5, 6.4.2)."""
+_BASE_EVENT: Final = ua.NodeId(ua.Int32(ObjectIds.BaseEventType))
+_ALARM: Final = ua.NodeId(ua.Int32(ObjectIds.AlarmConditionType))
+_ALERT: Final = 39
+"""AlertType of OPC 40501-1."""
 
-_BASE_EVENT: Final = 2041
+FIELDS: Final = ("EventType", "Time", "Message", "Severity", "SourceName", "ActiveState/Id", "ErrorCode")
+"""What is asked for of every event, in this order (OPC 10000-5, 6.4.2; 10000-9, 5.8.2; 40501-1, AlertType)."""
+
+_REFRESHING: Final = (
+    ObjectIds.RefreshStartEventType,
+    ObjectIds.RefreshEndEventType,
+    ObjectIds.RefreshRequiredEventType,
+)
+"""What frames a refresh and is no event of the machine."""
+
+_REMEMBERED: Final = 1000
+"""Instants of which the events are remembered."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def event_filter() -> Any:
-    """Every event of the node; of it, FIELDS."""
+def event_filter(namespaces: Sequence[str]) -> Any:
+    """Every event of the node; of it, FIELDS. An event without one of them bears a null in its place."""
     wanted = ua.EventFilter()
     for name in FIELDS:
+        kind, index = _BASE_EVENT, 0
+        if name == "ActiveState/Id":
+            kind = _ALARM
+        elif name == "ErrorCode":
+            if MACHINE_TOOL not in namespaces:
+                continue
+            index = namespaces.index(MACHINE_TOOL)
+            kind = ua.NodeId(ua.Int32(_ALERT), ua.Int16(index))
         operand = ua.SimpleAttributeOperand()
-        operand.TypeDefinitionId = ua.NodeId(ua.Int32(_BASE_EVENT))
-        operand.BrowsePath = [ua.QualifiedName(name)]
+        operand.TypeDefinitionId = kind
+        operand.BrowsePath = [ua.QualifiedName(part, ua.UInt16(index)) for part in name.split("/")]
         operand.AttributeId = ua.UInt32(AttributeIds.Value)
         wanted.SelectClauses.append(operand)
     return wanted
@@ -39,21 +69,36 @@ class EventValues:
     def __init__(self, asset: str, gate: Gate) -> None:
         self.asset: Final = asset
         self._gate: Final = gate
+        self._at: Final[OrderedDict[int, list[tuple[float, str]]]] = OrderedDict()
 
     def samples(self, reading: Reading, received_ns: int) -> list[Sample]:
-        """One sample; `reading.value` is the list of FIELDS. Raises DecodeError."""
+        """One sample; `reading.value` is the list of FIELDS. An alarm that is over has the value 0. DecodeError."""
         fields = reading.value
-        if not isinstance(fields, list) or len(fields) != len(FIELDS):
+        if not isinstance(fields, list) or not len(FIELDS) - 1 <= len(fields) <= len(FIELDS):
             raise DecodeError("an event without the fields asked for")
-        time, message, severity, source = (getattr(one, "Value", None) for one in fields)
+        kind, time, message, severity, source, active, *code = (getattr(one, "Value", None) for one in fields)
+        if isinstance(kind, ua.NodeId) and kind.NamespaceIndex == 0 and kind.Identifier in _REFRESHING:
+            return []
         text = str(getattr(message, "Text", None) or message or "")
+        if code and code[0] and str(code[0]) not in text:
+            text = f"{code[0]}: {text}"
         if source and str(source) not in text:
             text = f"{source}: {text}"
-        value = float(severity) if isinstance(severity, (int, float)) else 0.0
-        sample = Sample(_nanoseconds(time, received_ns), self.asset, "alarm", value, text[:MAX_TEXT], 0, received_ns)
+        value = float(severity) if isinstance(severity, (int, float)) and active is not False else 0.0
+        at_ns = self._apart(_nanoseconds(time, received_ns), (value, text[:MAX_TEXT]))
+        sample = Sample(at_ns, self.asset, "alarm", value, text[:MAX_TEXT], 0, received_ns)
         if (refusal := self._gate.refusal(sample)) is not None:
             raise DecodeError(refusal)
         return [sample]
+
+    def _apart(self, at_ns: int, content: tuple[float, str]) -> int:
+        """The time of an event, apart from other events of the same instant."""
+        same = self._at.setdefault(at_ns, [])
+        if content not in same:
+            same.append(content)
+        while len(self._at) > _REMEMBERED:
+            self._at.popitem(last=False)
+        return at_ns + min(same.index(content), 99)
 
 
 def _nanoseconds(time: Any, otherwise_ns: int) -> int:

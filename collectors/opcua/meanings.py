@@ -3,7 +3,7 @@
 OPC 40001-1 (Machinery) 1.03, OPC 40501-1 (MachineTool) 1.02, PackML (ISA-TR88.00.02-2022, OPC 30050 1.01).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from collectors.opcua.blend import UnknownError
@@ -15,6 +15,14 @@ ITEM_STATE: Final = dialects.ITEM_STATE
 OPERATION_MODE: Final = dialects.OPERATION_MODE
 PROGRAM_STATE: Final = dialects.PROGRAM_STATE
 PACKML_STATE: Final = dialects.PACKML_STATE
+
+_JOB_RANK: Final = {
+    PROGRAM_STATE["Running"]: 0,
+    PROGRAM_STATE["Interrupted"]: 1,
+    PROGRAM_STATE["Ended"]: 2,
+    PROGRAM_STATE["Aborted"]: 2,
+}
+"""Which job of a plan is meant: one that initializes has made nothing yet."""
 
 _TOOL_MODE: Final = {2: "Setup", 4: "Maintenance"}
 """MachineOperationMode (the enumeration `OperationMode` of a machine tool): Setup, Service."""
@@ -30,6 +38,13 @@ def number(value: Any) -> float:
     if isinstance(value, (bool, int, float)):
         return float(value)
     raise DecodeError(f"a {type(value).__name__} where a number stands in the companion specification")
+
+
+def word(value: Any) -> str:
+    """A text. Raises DecodeError."""
+    if isinstance(value, str):
+        return value
+    raise DecodeError(f"a {type(value).__name__} where a text stands in the companion specification")
 
 
 def state(parts: Mapping[str, Any]) -> tuple[float, str] | None:
@@ -108,6 +123,32 @@ def packml_count(value: Any) -> float:
     if not isinstance(body, bytes):
         raise DecodeError("no PackML count in it")
     return count_of(body)
+
+
+def of_running(jobs: Sequence[str]) -> Any:
+    """A Combine with `since`: what the job that runs tells, else one that is interrupted, else the one that ended last.
+
+    Parts are the jobs, and the states of several as "JOB/State". What counts the last part may come with the end of the
+    job or after it, and a plan keeps jobs that ended long ago.
+    """
+
+    def combine(parts: Mapping[str, Any]) -> tuple[float, str] | None:
+        if len(jobs) == 1:
+            return _told(parts.get(jobs[0], (None, 0))[0])
+        ranked = []
+        for place, job in enumerate(jobs):
+            state, since_ns = parts.get(f"{job}/State", (None, 0))
+            if state in _JOB_RANK:
+                ranked.append((_JOB_RANK[state], -since_ns if _JOB_RANK[state] == 2 else 0, place, job))
+        return _told(parts.get(min(ranked)[-1], (None, 0))[0]) if ranked else None
+
+    return combine
+
+
+def _told(value: Any) -> tuple[float, str] | None:
+    if value is None:
+        return None
+    return (0.0, value) if isinstance(value, str) else (float(value), "")
 
 
 def stacklight(colors: Mapping[str, int]) -> Any:

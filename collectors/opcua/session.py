@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import math
 import struct
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from time import time
+from typing import Any, Final, Literal, TypeVar
 
 from asyncua import ua
 from asyncua.client.client import Client
@@ -29,19 +30,24 @@ from telemetry.errors import SourceError
 CLOSING_S: Final = 0.4
 """How long [s] a server may take to let us go; a collector must end within a second."""
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 _SESSION_TIMEOUT_MS: Final = 60_000
 """A session that died without a word is forgotten by the server after this time [ms]: no storm of dead sessions."""
 
-_BATCH: Final = 1000
-"""Most items in one request when the server names no limit of its own."""
+Operation = Literal["read", "browse", "monitor", "history"]
 
+_BATCHES: Final[dict[Operation, int]] = {"read": 100, "browse": 100, "monitor": 1000, "history": 100}
+"""Most items in one request when the server names no smaller limit: few enough for small controllers."""
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The server's OperationLimits: the most items in one request of each kind."""
-
-    monitored_items: int = _BATCH
-    history_nodes: int = _BATCH
+_LIMITS: Final[dict[Operation, int]] = {
+    "read": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
+    "browse": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
+    "monitor": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+    "history": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
+}
+"""Where a server says how many items of each kind one request may hold."""
 
 
 @contextlib.contextmanager
@@ -69,6 +75,11 @@ class Session:
         self.transferable = False
         """Lost, it is not closed: its subscriptions wait at the server for the session that comes after it."""
         self._client = client
+        self.clock_ahead_ns = 0
+        """The server's clock less ours [ns] when the session began, to half a round trip; 0 where it does not say."""
+        self.uris: list[str] = []
+        """What `namespaces` found last."""
+        self._batches = dict(_BATCHES)
 
     async def request(self, request: Any, *, patient: bool = False) -> bytes:
         """Send a request, return its answer's bytes; `patient` waits for ever, as for Publish. Raises SourceError."""
@@ -92,20 +103,57 @@ class Session:
             found: object = await self._client.get_namespace_array()
         if not isinstance(found, list):
             raise SourceError(f"{self.url} has no namespace array")
-        return [str(uri) for uri in found]
+        self.uris = [str(uri) for uri in found]
+        return self.uris
 
-    async def limits(self) -> Limits:
-        """The server's OperationLimits; where it names none, a size that servers take."""
-        ids = (
-            ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
-            ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
-        )
-        with speaking_with(self.url):
-            values = await self._client.uaclient.session.read_attributes(
-                [ua.NodeId(ua.Int32(number)) for number in ids], AttributeIds.Value
-            )
-        numbers = [value.Value.Value if value.Value is not None else None for value in values]
-        return Limits(*(number if isinstance(number, int) and 0 < number < _BATCH else _BATCH for number in numbers))
+    async def get_to_know(self) -> None:
+        """Take up the server's clock, and its OperationLimits where it names any. Raises SourceError."""
+        request = ua.ReadRequest()
+        request.Parameters.NodesToRead = [
+            ua.ReadValueId(NodeId=ua.NodeId(ua.Int32(number)), AttributeId=AttributeIds.Value)
+            for number in (ObjectIds.Server_ServerStatus_CurrentTime, *_LIMITS.values())
+        ]
+        try:
+            answer = await self.ask(request, ua.ReadResponse)
+        except SourceError as error:
+            if isinstance(error.__cause__, ua.uaerrors.BadTooManyOperations):
+                self._batches["read"] = 1  # not even these five: what else it limits, its refusals will tell
+                return
+            raise
+        if len(answer.Results or ()) != 1 + len(_LIMITS):
+            raise SourceError(f"{self.url} answers {len(answer.Results or ())} values for {1 + len(_LIMITS)} nodes")
+        clock, *limits = [value.Value.Value if value.Value is not None else None for value in answer.Results]
+        if isinstance(clock, datetime):
+            self.clock_ahead_ns = round((clock.replace(tzinfo=UTC).timestamp() - time()) * 1e9)
+        for operation, number in zip(_LIMITS, limits, strict=True):
+            if isinstance(number, int) and 0 < number < self._batches[operation]:
+                self._batches[operation] = number
+
+    def batch(self, operation: Operation) -> int:
+        """Most items that one request of this kind may hold, as far as it is known."""
+        return self._batches[operation]
+
+    async def batched(
+        self, operation: Operation, items: Sequence[T], ask: Callable[[Sequence[T]], Awaitable[Sequence[R]]]
+    ) -> list[R]:
+        """The answers to `items`, asked for in requests that the server takes; halved where it still says too many.
+
+        A limit that is found out so holds for the rest of the session. Raises SourceError.
+        """
+        found: list[R] = []
+        while len(found) < len(items):
+            some = items[len(found) : len(found) + self._batches[operation]]
+            try:
+                answers = await ask(some)
+            except SourceError as error:
+                if not isinstance(error.__cause__, ua.uaerrors.BadTooManyOperations) or len(some) == 1:
+                    raise
+                self._batches[operation] = len(some) // 2
+                continue
+            if len(answers) != len(some):
+                raise SourceError(f"{self.url} answers {len(answers)} results for {len(some)} items")
+            found += answers
+        return found
 
 
 @contextlib.asynccontextmanager
@@ -133,6 +181,7 @@ async def connect(config: OpcUaConfig, password: str | None) -> AsyncIterator[Se
             await client.activate_session(config.user, password, client.user_certificate)
         renewal = asyncio.create_task(_renew(client), name=f"{config.name}: secure channel renewal")
         session = Session(client, config.url)
+        await session.get_to_know()
         try:
             yield session
         except SourceError:

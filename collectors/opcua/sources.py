@@ -14,7 +14,7 @@ from collectors.opcua.address import NodeAddress, parse
 from collectors.opcua.browse import Browser
 from collectors.opcua.config import OpcUaConfig, OpcUaMachine
 from collectors.opcua.events import EventValues
-from collectors.opcua.machines import Machine, Reader
+from collectors.opcua.machine import Machine, Reader
 from collectors.opcua.session import Session
 from collectors.opcua.values import NodeValues
 from telemetry.validity import Gate

@@ -1,9 +1,8 @@
-"""One subscription: items made in batches, Publish requests in flight, a watchdog on the server's silence.
+"""One subscription: Publish requests in flight, messages sent again, a watchdog on the server's silence.
 
 Invariants:
 - a notification is acknowledged only when the caller asks for the next ones, that is, once it is durable;
 - at most IN_FLIGHT answers wait in memory; while the caller is busy, the server's queues hold the rest;
-- a node that the server refuses concerns no other node;
 - what the server revised is what counts, not what was asked for.
 """
 
@@ -12,11 +11,9 @@ from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from asyncua import ua
-from asyncua.ua.attribute_ids import AttributeIds
-from asyncua.ua.status_codes import StatusCodes
 
 from collectors.opcua.config import OpcUaConfig
-from collectors.opcua.events import event_filter
+from collectors.opcua.items import Items
 from collectors.opcua.session import Session, counts
 from collectors.opcua.wire import Publication, publication, republication
 from telemetry.errors import DecodeError, SourceError
@@ -31,16 +28,13 @@ _LARGEST: Final = 10_000
 _MOST_AGAIN: Final = 100
 """Most messages asked for again in one gap; what is beyond counts as missing, and is read from history."""
 
-_NO_FILTER: Final = (StatusCodes.BadMonitoredItemFilterUnsupported, StatusCodes.BadFilterNotAllowed)
-
 
 class Subscription:
     """Follows nodes of one session; made by `create`, ended by `close` and by the session's end."""
 
-    def __init__(self, session: Session, config: OpcUaConfig, created: Any, batch: int) -> None:
+    def __init__(self, session: Session, config: OpcUaConfig, created: Any) -> None:
         self._session = session
         self._config = config
-        self._batch = batch
         self._id: int = created.SubscriptionId
         self.publishing_ms: Final = float(created.RevisedPublishingInterval) or config.publishing_ms
         self.silence_s: Final = max(
@@ -49,12 +43,11 @@ class Subscription:
         """Without any answer for so long [s], the server or the path to it is gone."""
         self.lifetime_s: Final = created.RevisedLifetimeCount * self.publishing_ms / 1000
         """The server ends the subscription when it does not hear of us for so long [s]."""
-        self.short_queues: Final[dict[int, int]] = {}
-        """Handles whose queue was granted smaller than two publishing intervals need, and that size."""
+        self.items: Final = Items(config, created.SubscriptionId, self.publishing_ms)
         self.missing = 0
         """Notification messages that never came, gaps in the sequence numbers; who has counted them sets it to 0."""
-        self._unfiltered: set[int] = set()
-        self._events: Container[int] = ()
+        self.without_deadband: Final[set[int]] = set()
+        """Handles of which the server does not apply the deadband that it was asked for: it sends every change."""
         self._answers: list[asyncio.Task[Publication | None]] = []
         self._in_flight = IN_FLIGHT
         self._expected = 1
@@ -115,7 +108,6 @@ class Subscription:
     @classmethod
     async def create(cls, session: Session, config: OpcUaConfig) -> "Subscription":
         """A subscription without items. Raises SourceError."""
-        limits = await session.limits()
         request = ua.CreateSubscriptionRequest()
         asked = request.Parameters
         asked.RequestedPublishingInterval = config.publishing_ms
@@ -125,87 +117,14 @@ class Subscription:
         )
         asked.MaxNotificationsPerPublish = _LARGEST
         answer = await session.ask(request, ua.CreateSubscriptionResponse)
-        return cls(session, config, answer.Parameters, limits.monitored_items)
+        return cls(session, config, answer.Parameters)
 
     async def follow(self, nodes: Mapping[int, str], events: Container[int] = ()) -> dict[int, str]:
         """Make items for nodes ("ns=3;s=…") by client handle; returns why some were refused. Raises SourceError.
 
         Of the handles in `events` the events are followed, not the value.
         """
-        self._events = events
-        refused: dict[int, str] = {}
-        handles = list(nodes)
-        for start in range(0, len(handles), self._batch):
-            for handle, result in await self._create_items(nodes, handles[start : start + self._batch]):
-                if not result.StatusCode.is_good():
-                    refused[handle] = result.StatusCode.name
-                    continue
-                if handle in events:
-                    continue
-                sampling_ms = result.RevisedSamplingInterval
-                enough = 2 * counts(sampling_ms, self.publishing_ms) if sampling_ms > 0 else 2
-                if result.RevisedQueueSize < enough:
-                    self.short_queues[handle] = result.RevisedQueueSize
-                else:
-                    self.short_queues.pop(handle, None)
-        return refused
-
-    async def _create_items(self, nodes: Mapping[int, str], handles: list[int]) -> list[tuple[int, Any]]:
-        request = ua.CreateMonitoredItemsRequest()
-        request.Parameters.SubscriptionId = self._id
-        request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        request.Parameters.ItemsToCreate = [self._item(handle, nodes[handle]) for handle in handles]
-        try:
-            answer = await self._session.ask(request, ua.CreateMonitoredItemsResponse)
-        except SourceError as error:
-            if not isinstance(error.__cause__, ua.uaerrors.BadTooManyOperations) or len(handles) == 1:
-                raise
-            middle = len(handles) // 2
-            self._batch = middle
-            return await self._create_items(nodes, handles[:middle]) + await self._create_items(nodes, handles[middle:])
-        if len(answer.Results) != len(handles):
-            raise SourceError(f"{self._session.url} answers {len(answer.Results)} results for {len(handles)} items")
-        found = list(zip(handles, answer.Results, strict=True))
-        plain = [
-            handle
-            for handle, result in found
-            if result.StatusCode.value in _NO_FILTER and handle not in self._unfiltered
-        ]
-        if plain:
-            self._unfiltered.update(plain)
-            found = [pair for pair in found if pair[0] not in plain] + await self._create_items(nodes, plain)
-        return found
-
-    def _item(self, handle: int, node: str) -> Any:
-        config = self._config
-        item = ua.MonitoredItemCreateRequest()
-        item.ItemToMonitor.NodeId = ua.NodeId.from_string(node)
-        item.ItemToMonitor.AttributeId = AttributeIds.Value
-        item.MonitoringMode = ua.MonitoringMode.Reporting
-        asked = item.RequestedParameters
-        asked.ClientHandle = handle
-        asked.SamplingInterval = config.sampling_ms
-        asked.QueueSize = max(config.queue_size, 4 * counts(max(config.sampling_ms, 1.0), self.publishing_ms))
-        asked.DiscardOldest = config.discard == "oldest"
-        if handle in self._events:
-            item.ItemToMonitor.AttributeId = AttributeIds.EventNotifier
-            asked.SamplingInterval = 0.0
-            asked.Filter = event_filter()
-        elif handle not in self._unfiltered:
-            asked.Filter = self._filter(handle)
-        return item
-
-    def _filter(self, handle: int) -> Any:
-        """What is left out at the server; None: nothing but repetitions of a value."""
-        nodes = self._config.nodes
-        deadband = nodes[handle].deadband if handle < len(nodes) else 0.0
-        if not deadband and self._config.report == "value":
-            return None
-        # With a deadband the trigger on time means no more than the one on value (OPC 10000-4, DataChangeFilter).
-        every = self._config.report == "time" and not deadband
-        trigger = ua.DataChangeTrigger.StatusValueTimestamp if every else ua.DataChangeTrigger.StatusValue
-        kind = ua.DeadbandType.Absolute if deadband else ua.DeadbandType.None_
-        return ua.DataChangeFilter(Trigger=trigger, DeadbandType=ua.UInt32(kind), DeadbandValue=ua.Double(deadband))
+        return await self.items.create(self._session, nodes, events)
 
     async def next(self) -> list[Publication]:
         """Wait for notifications and return all that arrived, in order; acknowledges those returned before.

@@ -13,13 +13,13 @@ from cryptography import x509
 from collectors.opcua import machines
 from collectors.opcua.browse import Browser, Seen
 from collectors.opcua.config import OpcUaConfig
-from collectors.opcua.machines import Machine, Told
+from collectors.opcua.machine import Machine, Told
 from collectors.opcua.security import POLICIES, first_of_chain
 from collectors.opcua.session import connect, speaking_with
 from collectors.opcua.trust import fingerprint
 from collectors.opcua.wire import Reading
 from telemetry.errors import DecodeError
-from telemetry.glossary import MachineState
+from telemetry.glossary import METRICS, MachineState
 from telemetry.samples import Quality, Sample
 from telemetry.validity import Gate
 
@@ -215,4 +215,8 @@ def told_value(sample: Sample | None) -> str:
         return "(bad)"
     if sample.metric == "state":
         return MachineState(int(sample.value)).name
-    return sample.text or f"{sample.value:g}"
+    metric = METRICS[sample.metric]
+    if metric.kind == "word":
+        return sample.text
+    number = f"{sample.value:g} {metric.unit}".rstrip()
+    return f"{number} ({sample.text})" if sample.text else number

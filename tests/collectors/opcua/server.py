@@ -4,12 +4,15 @@
 {"write": [[node, value, ms, status], …]}, {"add": [node, …]}, {"pace": {"nodes": […], "count": n, "per_s": n,
 "start_ms": t}}. A node is [uri, name]; ms is the source time since the epoch, None for none; status a StatusCode.
 asyncua drops from a full queue without the overflow bit that OPC 10000-4, 7.39 asks for, and keeps a variable's first
-type for ever; this server does neither. Nor does it hand over subscriptions to another session, unless the spec says
-"hands_over": asyncua's does, and then publishes to the session that is gone. Taking over is tested with node-opcua.
+type for ever; this server does neither. Nor does it hand over subscriptions to another session, unless told
+{"hands_over": true}: asyncua's does, and then publishes to the session that is gone.
+{"history": true} keeps every value in memory, {"history": FILE} on disk too, as a historian that outlives the server.
+{"most_operations": n} refuses requests of more than n items, and does not announce it.
 """
 
 import asyncio
 import functools
+import json
 import logging
 import socket
 import time
@@ -19,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from asyncua import Server, ua
+from asyncua.common.utils import ServiceError
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.address_space import AddressSpace, NodeManagementService
 from asyncua.server.history import HistoryDict
 from asyncua.server.internal_server import InternalServer
+from asyncua.server.internal_session import InternalSession
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.subscription_service import SubscriptionService
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -66,6 +71,24 @@ async def _no_transfer(_: SubscriptionService, params: Any, *__: Any) -> list[ua
     return [ua.TransferResult(StatusCode=refused) for _ in params.SubscriptionIds]
 
 
+def _limit(most: int) -> None:
+    def limited(serve: Any, items: str) -> Any:
+        async def refuse_too_many(self: Any, params: Any, *rest: Any) -> Any:
+            if len(getattr(params, items)) > most:
+                raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+            return await serve(self, params, *rest)
+
+        return refuse_too_many
+
+    for name, items in (
+        ("read", "NodesToRead"),
+        ("browse", "NodesToBrowse"),
+        ("history_read", "NodesToRead"),
+        ("create_monitored_items", "ItemsToCreate"),
+    ):
+        setattr(InternalSession, name, limited(getattr(InternalSession, name), items))
+
+
 def data_value(value: Any, ms: int | None, status: int = 0) -> ua.DataValue:
     if isinstance(value, dict):  # {"UInt16": 3} names the type
         ((name, value),) = value.items()
@@ -89,6 +112,7 @@ class Plant:
         self._server = Server()
         self._ids: dict[tuple[str, str], ua.NodeId] = {}
         self._history = HistoryDict()
+        self._file = Path(spec["history"]) if isinstance(spec.get("history"), str) else None
 
     async def open(self) -> Server:
         spec, server = self._spec, self._server
@@ -135,9 +159,20 @@ class Plant:
             self._ids[uri, name] = nodeid
             if self._spec.get("history"):
                 await self._history.new_historized_node(nodeid, None)
+                await self._recall(uri, name, nodeid)
             await self.write([((uri, name), 0.0, self._spec["start_ms"], self._spec.get("start_status", 0))])
 
+    async def _recall(self, uri: str, name: str, nodeid: ua.NodeId) -> None:
+        """What a former server wrote to disk of this node."""
+        for line in self._file.read_text().splitlines() if self._file is not None and self._file.exists() else ():
+            (theirs, called), value, ms, *status = json.loads(line)
+            if (theirs, called) == (uri, name):
+                await self._history.save_node_value(nodeid, data_value(value, ms, *status))
+
     async def write(self, rows: list[Any]) -> None:
+        if self._file is not None:
+            with self._file.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in rows)
         for (uri, name), value, ms, *status in rows:
             await self._set(self._ids[uri, name], data_value(value, ms, *status))
 
@@ -179,5 +214,7 @@ def serve(spec: dict[str, Any], pipe: Connection) -> None:
     InternalSubscription._enqueue_event = _enqueue
     if not spec.get("hands_over"):
         SubscriptionService.transfer_subscriptions = _no_transfer
+    if "most_operations" in spec:
+        _limit(spec["most_operations"])
     AddressSpace._is_expected_variant_type = lambda *_: True
     asyncio.run(_main(spec, pipe))

@@ -21,7 +21,7 @@ from telemetry.plant import Asset, Plant
 from telemetry.samples import Quality
 from tests.collectors.opcua.foreign import Foreign, foreign
 from tests.collectors.opcua.peer import Wire, config
-from tests.collectors.opcua.test_collector import collecting, until
+from tests.collectors.opcua.running import collecting, until
 from tests.contracts.memory import MemorySink
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

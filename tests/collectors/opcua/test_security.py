@@ -7,18 +7,15 @@ from pathlib import Path
 
 import pytest
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from collectors.opcua.collector import OpcUaCollector
 from collectors.opcua.trust import TrustList
 from telemetry.errors import SourceError
 from telemetry.health import Component, Condition
+from tests.collectors.opcua.authority import Authority
 from tests.collectors.opcua.peer import METRICS, PLANT, config, peer
-from tests.collectors.opcua.test_collector import collecting, until
+from tests.collectors.opcua.running import collecting, until
 from tests.contracts.memory import MemorySink
 
 POLICIES = [
@@ -71,39 +68,6 @@ async def test_a_wrong_password_and_a_foreign_certificate_are_refused(tmp_path: 
         wrong_server = config(server.port, **ours, server_certificate=str(foreign))
         with pytest.raises(SourceError):
             await OpcUaCollector(wrong_server, PLANT, Component("mill"), password="measure").run(MemorySink())
-
-
-class Authority:
-    """Signs servers' certificates, of any time of validity."""
-
-    def __init__(self) -> None:
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plant authority")])
-        now = datetime.now(UTC)
-        self.certificate = self._signed(self._name, self._key, now - timedelta(days=9), now + timedelta(days=9), [
-            (x509.BasicConstraints(ca=True, path_length=None), True)
-        ])  # fmt: skip
-
-    def write_server(self, key_file: Path, certificate_file: Path, until: datetime) -> None:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("urn:km0:test-server")])
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mill")])
-        certificate = self._signed(name, key, until - timedelta(days=5), until, [(names, False)])
-        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        certificate_file.write_bytes(certificate.public_bytes(Encoding.DER))
-
-    def _signed(
-        self,
-        name: x509.Name,
-        key: rsa.RSAPrivateKey,
-        since: datetime,
-        until: datetime,
-        extensions: list[tuple[x509.ExtensionType, bool]],
-    ) -> x509.Certificate:
-        builder = x509.CertificateBuilder(self._name, name, key.public_key(), x509.random_serial_number(), since, until)
-        for extension, critical in extensions:
-            builder = builder.add_extension(extension, critical)
-        return builder.sign(self._key, hashes.SHA256())
 
 
 async def test_a_server_is_trusted_by_decision_and_an_expired_one_when_it_was_renewed(tmp_path: Path) -> None:

@@ -1,130 +1,37 @@
 // A foreign peer of the OPC UA tests: a node-opcua server with the official DI, IA, Machinery, MachineTool and PackML
-// nodesets and three machines that conform to them. `node server.js '{"port": 4840, "folder": "/tmp/x"}'`
+// nodesets and three machines that conform to them (machines.js). `node server.js '{"port": 4840, "folder": "/tmp/x"}'`;
+// with "machines": false it has plain variables alone, and starts in a second.
 // It writes one JSON object per line ({"event":"ready"}, {"event":"done"}, {"event":"failed"}), and reads commands:
 //   {"state": [path, name, ms]}        a state machine takes a state
 //   {"write": [[path, type, value, ms], …]}   a variable takes a value, at a source time since the epoch
 //   {"count": [path, count, total, ms]}       a PackML count
 //   {"alarm": [path, message, severity]}      the machine raises an event
+//   {"condition": [active, message, severity, code]}   the mill's alert begins or ends
+//   {"clock": ms}                             the server's clock is set forward, or back
+//   {"pace": {"names": […], "per_s": n, "seconds": s}}   plain variables count up, each n times a second
 // A path is made of browse names below Objects/Machines, without namespaces: "Mill/Production/Statistics/…".
 "use strict";
+const spec = JSON.parse(process.argv[2]);
+let ahead = 0;
+// The clock of this process alone is set, for all of its code: before the server is loaded.
+const RealDate = Date;
+global.Date = class extends RealDate {
+  constructor(...given) {
+    if (given.length) super(...given);
+    else super(RealDate.now() + ahead);
+  }
+  static now() { return RealDate.now() + ahead; }
+};
 const path = require("node:path");
 const readline = require("node:readline");
 const {
-  OPCUAServer, OPCUACertificateManager, MessageSecurityMode, SecurityPolicy, DataType, StatusCodes, coerceNodeId,
-  LocalizedText, VariantArrayType,
+  OPCUAServer, OPCUACertificateManager, MessageSecurityMode, SecurityPolicy, DataType, StatusCodes, LocalizedText,
+  VariantArrayType, Range, standardUnits,
 } = require("node-opcua");
 const { nodesets } = require("node-opcua-nodesets");
+const { child, setState, machines } = require("./machines.js");
 
-const spec = JSON.parse(process.argv[2]);
 const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
-const REFERENCES = ["HasComponent", "HasProperty", "Organizes", "HasAddIn", "HasOrderedComponent"];
-
-function child(node, name) {
-  for (const reference of REFERENCES) {
-    for (const found of node.findReferencesExAsObject ? node.findReferencesExAsObject(reference) : []) {
-      if (found.browseName.name === name) return found;
-    }
-  }
-  throw new Error(`${node.browseName.name} has no ${name}`);
-}
-
-function setState(machine, name, at) {
-  const type = machine.typeDefinitionObj;
-  let state = null;
-  for (let t = type; t && !state; t = t.subtypeOfObj) {
-    state = t.findReferencesExAsObject("HasComponent").find((one) => one.browseName.name === name) || null;
-  }
-  if (!state) throw new Error(`${type.browseName.name} has no state ${name}`);
-  const current = child(machine, "CurrentState");
-  child(current, "Id").setValueFromSource({ dataType: DataType.NodeId, value: state.nodeId }, StatusCodes.Good, at);
-  current.setValueFromSource({ dataType: DataType.LocalizedText, value: new LocalizedText({ text: name }) }, StatusCodes.Good, at);
-  const numbered = state.findReferencesExAsObject("HasProperty").find((one) => one.browseName.name === "StateNumber");
-  const number = current.findReferencesExAsObject("HasProperty").find((one) => one.browseName.name === "Number");
-  if (number && numbered) {
-    number.setValueFromSource({ dataType: DataType.UInt32, value: numbered.readValue().value.value }, StatusCodes.Good, at);
-  }
-}
-
-function machines(space) {
-  const ns = (uri) => space.getNamespaceIndex(uri);
-  const machinery = ns("http://opcfoundation.org/UA/Machinery/");
-  const tools = ns("http://opcfoundation.org/UA/MachineTool/");
-  const packml = ns("http://opcfoundation.org/UA/PackML/");
-  const folder = space.findNode(coerceNodeId(`ns=${machinery};i=1001`));
-  const own = space.getOwnNamespace();
-
-  // A vendor's sub-type of the standard's type: recognised all the same.
-  const acme = own.addObjectType({ browseName: "AcmeMillType", subtypeOf: space.findObjectType("MachineToolType", tools) });
-  const mill = acme.instantiate({
-    browseName: { name: "Mill", namespaceIndex: own.index },
-    nodeId: "s=Mill",
-    organizedBy: folder,
-    eventSourceOf: space.rootFolder.objects.server,
-    eventNotifier: 1,
-    optionals: spec.optionals || [
-      "Monitoring.MachineTool.MachineryItemState",
-      "Monitoring.MachineTool.MachineryOperationMode",
-      "Monitoring.MachineTool.FeedOverride",
-      "Monitoring.Stacklight",
-      "Production.Statistics",
-      "Production.Statistics.PartsProducedInLifetime",
-      "Notification.Messages",
-    ],
-  });
-  const spindle = space.findObjectType("SpindleMonitoringType", tools).instantiate({
-    browseName: { name: "Spindle", namespaceIndex: own.index },
-    componentOf: child(mill, "Monitoring"),
-    optionals: ["Override"],
-  });
-  child(spindle, "Name").setValueFromSource({ dataType: DataType.String, value: "S1" });
-  const ia = ns("http://opcfoundation.org/UA/IA/");
-  const light = child(child(mill, "Monitoring"), "Stacklight");
-  const lampType = space.findObjectType("StackElementLightType", ia);
-  [["Green", 2], ["Red", 1]].forEach(([name, color], index) => {
-    const lamp = lampType.instantiate({
-      browseName: { name, namespaceIndex: own.index },
-      optionals: ["SignalOn", "SignalColor", "StacklightMode"],
-    });
-    light.addReference({ referenceType: "HasOrderedComponent", nodeId: lamp.nodeId });
-    child(lamp, "SignalColor").setValueFromSource({ dataType: DataType.Int32, value: color });
-    child(lamp, "SignalOn").setValueFromSource({ dataType: DataType.Boolean, value: false });
-    child(lamp, "NumberInList").setValueFromSource({ dataType: DataType.UInt16, value: index });
-  });
-
-  // A machine of Machinery alone: a plain object with the building blocks as add-ins.
-  const press = own.addObject({ browseName: "Press", nodeId: "s=Press", organizedBy: folder });
-  const blocks = own.addObject({
-    browseName: { name: "MachineryBuildingBlocks", namespaceIndex: machinery },
-    typeDefinition: "FolderType",
-    componentOf: press,
-  });
-  for (const [name, type] of [
-    ["MachineryItemState", "MachineryItemState_StateMachineType"],
-    ["MachineryOperationMode", "MachineryOperationModeStateMachineType"],
-  ]) {
-    const built = space.findObjectType(type, machinery).instantiate({ browseName: { name, namespaceIndex: machinery } });
-    blocks.addReference({ referenceType: "HasAddIn", nodeId: built.nodeId });
-  }
-
-  space.findObjectType("PackMLBaseObjectType", packml).instantiate({
-    browseName: { name: "Packer", namespaceIndex: own.index },
-    nodeId: "s=Packer",
-    organizedBy: folder,
-    optionals: ["Admin.ProdProcessedCount", "Admin.ProdDefectiveCount"],
-  });
-
-  const plate = child(mill, "Identification");
-  child(plate, "Manufacturer").setValueFromSource({ dataType: DataType.LocalizedText, value: new LocalizedText({ text: "Acme" }) });
-  child(plate, "SerialNumber").setValueFromSource({ dataType: DataType.String, value: "M-1" });
-  const program = child(child(mill, "Production"), "ActiveProgram");
-  child(program, "Name").setValueFromSource({ dataType: DataType.String, value: "O1000" });
-  setState(child(program, "State"), "Running", new Date());
-  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryItemState"), "NotExecuting", new Date());
-  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryOperationMode"), "Processing", new Date());
-  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryItemState"), "Executing", new Date());
-  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryOperationMode"), "Processing", new Date());
-  return { folder, packml };
-}
 
 (async () => {
   const manager = new OPCUACertificateManager({
@@ -147,7 +54,7 @@ function machines(space) {
     resourcePath: "/km0",
     serverInfo: { applicationUri: "urn:km0:foreign" },
     certificateFile: path.join(spec.folder, "server.pem"),
-    nodeset_filename: [
+    nodeset_filename: spec.machines === false ? [nodesets.standard] : [
       nodesets.standard, nodesets.di, nodesets.ia, nodesets.machinery, nodesets.isa95JobControl, nodesets.machineryJobs,
       nodesets.machineTool, nodesets.packML,
     ],
@@ -165,13 +72,19 @@ function machines(space) {
   });
   await server.initialize();
   const space = server.engine.addressSpace;
-  const { folder, packml } = machines(space);
+  const { folder, packml, alert } = spec.machines === false ? {} : machines(space);
   const own = space.getOwnNamespace();
   const plain = own.addObject({ browseName: "Plain", nodeId: "s=Plain", organizedBy: space.rootFolder.objects });
   for (const name of spec.variables || ["SpindleLoad", "Counter", "State"]) {
     const variable = own.addVariable({ browseName: name, nodeId: `s=${name}`, componentOf: plain, dataType: "Double", minimumSamplingInterval: 0 });
     variable.setValueFromSource({ dataType: DataType.Double, value: 0 }, StatusCodes.Good, new Date());
     if (spec.history) space.installHistoricalDataNode(variable, { maxOnlineValues: 100000 });
+  }
+  for (const [name, low, high] of spec.analog || []) {
+    own.addAnalogDataItem({
+      browseName: name, nodeId: `s=${name}`, componentOf: plain, dataType: "Double", minimumSamplingInterval: 0,
+      engineeringUnitsRange: new Range({ low, high }), engineeringUnits: standardUnits.degree_celsius,
+    }).setValueFromSource({ dataType: DataType.Double, value: 0 }, StatusCodes.Good, new Date());
   }
   const at = (ms) => (ms === undefined || ms === null ? new Date() : new Date(ms));
   const find = (text) => {
@@ -202,6 +115,29 @@ function machines(space) {
         message: { dataType: DataType.LocalizedText, value: new LocalizedText({ text: message }) },
         severity: { dataType: DataType.UInt16, value: severity },
       }),
+    condition: ([active, message, severity, code]) => {
+      child(alert, "ErrorCode").setValueFromSource({ dataType: DataType.String, value: code });
+      if (active) alert.activateAlarm();
+      else alert.deactivateAlarm();
+      alert.raiseNewCondition({ message, severity, quality: StatusCodes.Good, retain: active });
+    },
+    clock: (ms) => { ahead = ms; },
+    pace: ({ names, per_s, seconds }) => {
+      const variables = names.map((name) => child(plain, name));
+      const began = performance.now();
+      let number = 0;
+      const tick = () => {
+        const due = Math.min(seconds, (performance.now() - began) / 1000) * per_s;
+        for (; number < due; number++) {
+          const now = new Date();
+          for (const variable of variables) {
+            variable.setValueFromSource({ dataType: DataType.Double, value: number + 1 }, StatusCodes.Good, now);
+          }
+        }
+        if (number < seconds * per_s) setTimeout(tick, 1000 / per_s / 2);
+      };
+      tick();
+    },
   };
   await server.start();
   say({ event: "ready", url: `opc.tcp://127.0.0.1:${spec.port}/km0` });

@@ -1,0 +1,179 @@
+"""From readings to durable samples: what was published, and what the server's history holds.
+
+Invariants:
+- returning means durable; who called acknowledges only then;
+- what cannot become a sample is set aside with its reason, and touches no other value.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from collectors.opcua.holes import Holes
+from collectors.opcua.presence import Presence
+from collectors.opcua.sources import Sources
+from collectors.opcua.subscription import Subscription
+from collectors.opcua.values import OVERFLOW
+from collectors.opcua.wire import Publication, Reading
+from telemetry.errors import DecodeError, SourceError
+from telemetry.health import Component
+from telemetry.protocols import Sink
+from telemetry.samples import Sample
+
+_LAST_PUT_S: Final = 0.4
+"""What was being made durable when we were cancelled gets so long [s] to become so."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is made durable together: samples, and what is set aside (reason, bytes)."""
+
+    received_ns: int
+    samples: list[Sample] = field(default_factory=list)
+    aside: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+class Delivery:
+    """The way of one collector's readings into the sink."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        presence: Presence,
+        holes: Holes,
+        component: Component,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._sources: Final = sources
+        self._presence: Final = presence
+        self._holes: Final = holes
+        self._component: Final = component
+        self._now_ns: Final = now_ns
+        self.latest: Final[dict[int, int]] = {}
+        """Source time [ns] of the value published last, by handle: what is missing later came after it. It is not the
+        greatest: a server's clock may be set back."""
+        self.settled = True
+        """Whether everything in `latest` is durable."""
+        self.spoke: Final[dict[int, float]] = {}
+        """When nodes that may not be silent last spoke, on the monotonic clock [s]."""
+        self.kept: Collection[int] = ()
+        """Handles of a subscription that the server kept through a break: if it speaks, nothing is missing of them."""
+        self.without_history = ""
+        """A node whose hole was left, and why; "" for none."""
+
+    async def published(
+        self, publications: Sequence[Publication], said: Sequence[Sample], subscription: Subscription, sink: Sink
+    ) -> None:
+        """Make notifications durable, and with them what is `said` besides."""
+        if subscription.missing:
+            self._component.count("missing_messages", subscription.missing)
+            subscription.missing = 0
+            self.open_holes(self.latest)
+        batch = _Batch(self._now_ns(), list(said))
+        self._component.gauge("server_ahead_ms", (publications[-1].published_ns - batch.received_ns) / 1e6)
+        batch.samples += self.known_again(self.kept)
+        self.kept = ()
+        self.settled = False
+        for publication in publications:
+            for handle, reading in publication.readings:
+                self._take(handle, reading, batch, live=True)
+            batch.aside += publication.broken
+        await self._keep(batch, subscription, sink)
+        self.settled = True
+
+    async def from_history(self, readings: Mapping[int, Sequence[Reading]], sink: Sink) -> None:
+        """Make values of the past durable, by handle."""
+        batch = _Batch(self._now_ns())
+        for handle, some in readings.items():
+            for reading in some:
+                self._take(handle, reading, batch, live=False)
+        await self._keep(batch, None, sink)
+        self._component.count("from_history", len(batch.samples))
+
+    async def say(self, samples: Iterable[Sample], sink: Sink, subscription: Subscription | None = None) -> None:
+        """Make samples of our own durable."""
+        await self._keep(_Batch(0, list(samples)), subscription, sink)
+
+    async def filled(self, handle: int, sink: Sink) -> None:
+        """Nothing of this node is missing any more."""
+        self._component.count("holes_filled")
+        await self.say(self.known_again((handle,)), sink)
+
+    def known_again(self, handles: Iterable[int]) -> list[Sample]:
+        """What takes the place of "unknown" where nothing is missing any more of any node that tells the metric."""
+        missing = {self._series(handle) for handle in range(len(self._sources)) if handle in self._holes}
+        series = dict.fromkeys(self._series(handle) for handle in handles)
+        return [sample for one in series if one not in missing for sample in self._presence.filled(*one)]
+
+    def left(self, handle: int, reason: str) -> None:
+        """What was missed of this node is gone, and will not be asked for again."""
+        self._component.count("holes_left")
+        self._presence.left(*self._series(handle))
+        self.without_history = f"{self._sources[handle].label}: {reason}"
+
+    def open_holes(self, handles: Iterable[int]) -> None:
+        """Values may be missing after those published last."""
+        for handle in handles:
+            if handle in self.latest:
+                self._holes.open(handle, self.latest[handle])
+
+    def _series(self, handle: int) -> tuple[str, str]:
+        reader = self._sources[handle].reader
+        return reader.asset, reader.metric
+
+    def _take(self, handle: int, reading: Reading, batch: _Batch, *, live: bool) -> None:
+        if not 0 <= handle < len(self._sources):
+            batch.aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
+            return
+        reader = self._sources[handle].reader
+        if handle in self.spoke:
+            self.spoke[handle] = monotonic()
+        if live and reading.status & OVERFLOW:  # a value of the past bears the bit of another subscription's queue
+            self._component.count("overflows")
+            self.open_holes((handle,))
+        at_ns = reading.source_ns or reading.server_ns
+        if at_ns and not reading.waiting:
+            self.latest[handle] = at_ns if live else max(at_ns, self.latest.get(handle, 0))
+        try:
+            found = reader.samples(reading, batch.received_ns)
+        except DecodeError as error:
+            label = self._sources[handle].label
+            batch.aside.append((f"{label}: {error}", repr(reading).encode("utf-8", "replace")))
+            return
+        if not found:
+            return
+        batch.samples += found
+        if reader.holds_state:
+            batch.samples += self._presence.delivered(found, live=live)
+
+    async def _keep(self, batch: _Batch, subscription: Subscription | None, sink: Sink) -> None:
+        """Return once all is durable. Once begun it is ended even if we are cancelled: no server sends it again."""
+        if not batch.samples and not batch.aside:
+            return
+        name = self._component.name
+        keeping = asyncio.create_task(self._put(batch, sink), name=f"{name}: put")
+        patience_s = subscription.lifetime_s / 3 if subscription is not None else None
+        try:
+            while not (await asyncio.wait({keeping}, timeout=patience_s))[0]:
+                assert subscription is not None
+                # A server that is gone is noticed by the next Publish; what we hold must be kept first.
+                with contextlib.suppress(SourceError):
+                    await subscription.touch()
+        finally:
+            if not keeping.done():
+                await asyncio.wait({keeping}, timeout=_LAST_PUT_S)
+                keeping.cancel()
+        keeping.result()
+
+    async def _put(self, batch: _Batch, sink: Sink) -> None:
+        if batch.samples:
+            await sink.put(batch.samples)
+            self._component.count("samples", len(batch.samples))
+        if batch.aside:
+            # Together, so that the spool can commit them together.
+            name = self._component.name
+            await asyncio.gather(*(sink.set_aside(name, reason, raw) for reason, raw in batch.aside))
+            self._component.count("dead_letters", len(batch.aside))

@@ -1,0 +1,149 @@
+"""The monitored items of one subscription: what the server is asked for of each node, and what it granted.
+
+Invariants:
+- a node that the server refuses concerns no other node;
+- what the server revised is what counts, not what was asked for.
+"""
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
+
+from collectors.opcua.config import OpcUaConfig
+from collectors.opcua.events import event_filter
+from collectors.opcua.session import Session, counts
+from telemetry.errors import SourceError
+
+_NO_FILTER: Final = (
+    StatusCodes.BadMonitoredItemFilterUnsupported,
+    StatusCodes.BadFilterNotAllowed,
+    StatusCodes.BadDeadbandFilterInvalid,
+    StatusCodes.BadMonitoredItemFilterInvalid,
+)
+
+
+class Items:
+    """The items of the subscription numbered `subscription`."""
+
+    def __init__(self, config: OpcUaConfig, subscription: int, publishing_ms: float) -> None:
+        self._config: Final = config
+        self._id: Final = subscription
+        self._publishing_ms: Final = publishing_ms
+        self.short_queues: Final[dict[int, int]] = {}
+        """Handles whose queue was granted smaller than two publishing intervals need, and that size."""
+        self.without_deadband: Final[set[int]] = set()
+        """Handles of which the server does not apply the deadband that it was asked for: it sends every change."""
+        self._unfiltered: Final[set[int]] = set()
+        self._events: Container[int] = ()
+        self._session: Session
+
+    async def create(self, session: Session, nodes: Mapping[int, str], events: Container[int]) -> dict[int, str]:
+        """As Subscription.follow."""
+        self._session = session
+        self._events = events
+        refused: dict[int, str] = {}
+        tell_conditions = False
+        for handle, result in await self._create_items(nodes, list(nodes)):
+            if not result.StatusCode.is_good():
+                refused[handle] = result.StatusCode.name
+                continue
+            if handle in events:
+                tell_conditions = True
+                continue
+            sampling_ms = result.RevisedSamplingInterval
+            enough = 2 * counts(sampling_ms, self._publishing_ms) if sampling_ms > 0 else 2
+            if result.RevisedQueueSize < enough:
+                self.short_queues[handle] = result.RevisedQueueSize
+            else:
+                self.short_queues.pop(handle, None)
+        if tell_conditions:
+            await self._refresh_conditions()
+        return refused
+
+    async def _refresh_conditions(self) -> None:
+        """Have the server tell the alarms that are on, whenever they began (ConditionRefresh, OPC 10000-9, 5.5.7)."""
+        call = ua.CallMethodRequest()
+        call.ObjectId = ua.NodeId(ua.Int32(ObjectIds.ConditionType))
+        call.MethodId = ua.NodeId(ua.Int32(ObjectIds.ConditionType_ConditionRefresh))
+        call.InputArguments = [ua.Variant(ua.UInt32(self._id), ua.VariantType.UInt32)]
+        request = ua.CallRequest()
+        request.Parameters.MethodsToCall = [call]
+        try:
+            await self._session.ask(request, ua.CallResponse)
+        except SourceError as error:
+            # Many servers know events and no conditions: those say so, and events come all the same.
+            if not isinstance(error.__cause__, ua.uaerrors.UaStatusCodeError):
+                raise
+
+    async def _create_items(self, nodes: Mapping[int, str], handles: list[int]) -> list[tuple[int, Any]]:
+        async def ask(some: Sequence[int]) -> Sequence[Any]:
+            request = ua.CreateMonitoredItemsRequest()
+            request.Parameters.SubscriptionId = self._id
+            request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+            request.Parameters.ItemsToCreate = [self._item(handle, nodes[handle]) for handle in some]
+            return (await self._session.ask(request, ua.CreateMonitoredItemsResponse)).Results or ()
+
+        results = await self._session.batched("monitor", handles, ask)
+        found = dict(zip(handles, results, strict=True))
+        plainer = [
+            handle
+            for handle, result in found.items()
+            if result.StatusCode.value in _NO_FILTER and self._plainer(handle)
+        ]
+        if plainer:
+            found.update(await self._create_items(nodes, plainer))
+        return list(found.items())
+
+    def _plainer(self, handle: int) -> bool:
+        """Ask for less of the server: first no deadband, then no filter at all. False: there is none left to drop."""
+        if handle in self._unfiltered or handle in self._events:
+            return False
+        if self._deadband(handle) is not None:
+            self.without_deadband.add(handle)
+        else:
+            self._unfiltered.add(handle)
+        return True
+
+    def _item(self, handle: int, node: str) -> Any:
+        config = self._config
+        item = ua.MonitoredItemCreateRequest()
+        item.ItemToMonitor.NodeId = ua.NodeId.from_string(node)
+        item.ItemToMonitor.AttributeId = AttributeIds.Value
+        item.MonitoringMode = ua.MonitoringMode.Reporting
+        asked = item.RequestedParameters
+        asked.ClientHandle = handle
+        asked.SamplingInterval = config.sampling_ms
+        asked.QueueSize = max(config.queue_size, 4 * counts(max(config.sampling_ms, 1.0), self._publishing_ms))
+        asked.DiscardOldest = config.discard == "oldest"
+        if handle in self._events:
+            item.ItemToMonitor.AttributeId = AttributeIds.EventNotifier
+            asked.SamplingInterval = 0.0
+            asked.Filter = event_filter(self._session.uris)
+        elif handle not in self._unfiltered:
+            asked.Filter = self._filter(handle)
+        return item
+
+    def _filter(self, handle: int) -> Any:
+        """What is left out at the server; None: nothing but repetitions of a value."""
+        kind, band = self._deadband(handle) or (ua.DeadbandType.None_, 0.0)
+        if not band and self._config.report == "value":
+            return None
+        # With a deadband the trigger on time means no more than the one on value (OPC 10000-4, DataChangeFilter).
+        every = self._config.report == "time" and not band
+        trigger = ua.DataChangeTrigger.StatusValueTimestamp if every else ua.DataChangeTrigger.StatusValue
+        return ua.DataChangeFilter(Trigger=trigger, DeadbandType=ua.UInt32(kind), DeadbandValue=ua.Double(band))
+
+    def _deadband(self, handle: int) -> tuple[ua.DeadbandType, float] | None:
+        """The deadband of a node, as far as the plant file names one and the server takes it."""
+        nodes = self._config.nodes
+        if handle >= len(nodes) or handle in self.without_deadband:
+            return None
+        if nodes[handle].deadband:
+            return ua.DeadbandType.Absolute, nodes[handle].deadband
+        if nodes[handle].deadband_percent:
+            return ua.DeadbandType.Percent, nodes[handle].deadband_percent
+        return None

@@ -1,0 +1,47 @@
+"""A collector that runs under the retry loop, and what its sink got."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from collectors.opcua.collector import OpcUaCollector
+from collectors.opcua.config import OpcUaConfig
+from collectors.retry import keep_running
+from telemetry.health import Component
+from telemetry.plant import Plant
+from tests.collectors.opcua.peer import MILL, PLANT, T0_MS
+from tests.contracts.memory import MemorySink
+
+MS = 1_000_000
+
+
+@contextlib.asynccontextmanager
+async def collecting(
+    settings: OpcUaConfig, sink: MemorySink, plant: Plant = PLANT, **extra: Any
+) -> AsyncIterator[Component]:
+    """The collector under the retry loop, with waits cut short."""
+    component = Component("mill")
+    collector = OpcUaCollector(settings, plant, component, **extra)
+    task = asyncio.create_task(
+        keep_running(collector, sink, component, sleep=lambda _: asyncio.sleep(0.05)), name="collecting"
+    )
+    try:
+        yield component
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(reached: Any, seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not reached():  # noqa: ASYNC110 - what is waited for is another process's doing
+            await asyncio.sleep(0.01)
+
+
+def row(sink: MemorySink, metric: str) -> list[tuple[int, float]]:
+    """What arrived of a metric as (ms after T0, value), in order of arrival; every time is a whole millisecond."""
+    mine = [sample for sample in sink.samples if sample.metric == metric]
+    assert all(sample.asset == MILL and sample.time_ns % MS == 0 for sample in mine)
+    return [(sample.time_ns // MS - T0_MS, sample.value) for sample in mine]

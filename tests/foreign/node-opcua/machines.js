@@ -1,0 +1,169 @@
+// The machines of server.js: what a builder of machine tools, of presses and of packers would show.
+"use strict";
+const {
+  DataType, LocalizedText, NodeId, StatusCodes, coerceNodeId,
+} = require("node-opcua");
+
+const REFERENCES = ["HasComponent", "HasProperty", "Organizes", "HasAddIn", "HasOrderedComponent"];
+
+function child(node, name) {
+  for (const reference of REFERENCES) {
+    for (const found of node.findReferencesExAsObject ? node.findReferencesExAsObject(reference) : []) {
+      if (found.browseName.name === name) return found;
+    }
+  }
+  throw new Error(`${node.browseName.name} has no ${name}`);
+}
+
+function setState(machine, name, at) {
+  const type = machine.typeDefinitionObj;
+  let state = null;
+  for (let t = type; t && !state; t = t.subtypeOfObj) {
+    state = t.findReferencesExAsObject("HasComponent").find((one) => one.browseName.name === name) || null;
+  }
+  if (!state) throw new Error(`${type.browseName.name} has no state ${name}`);
+  const current = child(machine, "CurrentState");
+  child(current, "Id").setValueFromSource({ dataType: DataType.NodeId, value: state.nodeId }, StatusCodes.Good, at);
+  current.setValueFromSource({ dataType: DataType.LocalizedText, value: new LocalizedText({ text: name }) }, StatusCodes.Good, at);
+  const numbered = state.findReferencesExAsObject("HasProperty").find((one) => one.browseName.name === "StateNumber");
+  const number = current.findReferencesExAsObject("HasProperty").find((one) => one.browseName.name === "Number");
+  if (number && numbered) {
+    number.setValueFromSource({ dataType: DataType.UInt32, value: numbered.readValue().value.value }, StatusCodes.Good, at);
+  }
+}
+
+// A channel, two jobs of the plan, two tools with their lives, and an alert.
+function shopFloor(space, own, mill, tools) {
+  const named = (name) => ({ name, namespaceIndex: own.index });
+  const set = (variable, type, value) => variable.setValueFromSource({ dataType: DataType[type], value });
+  const type = (name) => space.findObjectType(name, tools);
+
+  const channel = type("ChannelMonitoringType").instantiate({
+    browseName: named("Channel"), componentOf: child(mill, "Monitoring"), optionals: ["RapidOverride"],
+  });
+  set(child(channel, "Name"), "String", "C1");
+
+  const plan = child(child(mill, "Production"), "ProductionPlan");
+  [["Job1", "OF-1"], ["Job2", "OF-2"]].forEach(([name, order], index) => {
+    const job = type("ProductionJobType").instantiate({
+      browseName: named(name), optionals: ["PartsCompleted", "PartsGood", "OrderIdentifier"],
+    });
+    plan.addReference({ referenceType: "HasOrderedComponent", nodeId: job.nodeId });
+    set(child(job, "NumberInList"), "UInt16", index);
+    set(child(job, "OrderIdentifier"), "String", order);
+    set(child(job, "PartsCompleted"), "UInt32", 0);
+    set(child(job, "PartsGood"), "UInt32", 0);
+    setState(child(job, "State"), "Initializing", new Date());
+  });
+
+  const list = child(child(mill, "Equipment"), "Tools");
+  const entryType = space.findVariableType("ToolLifeType", tools);
+  // one counts the parts it made up to a limit, one its minutes down to nothing
+  [["Drill", 11, 0, 500, true], ["Cutter", 12, 90, 0, false]].forEach(([name, number, start, limit, up]) => {
+    const tool = type("ToolType").instantiate({
+      browseName: named(name), componentOf: list, optionals: ["Name", "ToolLife"],
+    });
+    set(child(tool, "Name"), "String", name);
+    set(child(tool, "ControlIdentifier1"), "UInt32", number);
+    const entry = entryType.instantiate({
+      browseName: named("Life"), componentOf: child(tool, "ToolLife"), dataType: "Double",
+      optionals: ["LimitValue", "StartValue"], minimumSamplingInterval: 0,
+    });
+    set(child(entry, "LimitValue"), "Double", limit);
+    set(child(entry, "StartValue"), "Double", start);
+    set(child(entry, "IsCountingUp"), "Boolean", up);
+    set(entry, "Double", start);
+  });
+
+  const alert = own.instantiateAlarmCondition(space.findEventType("AlertType", tools), {
+    browseName: named("CoolantAlert"), conditionSource: mill, inputNode: NodeId.nullNodeId, organizedBy: mill,
+  });
+  return alert;
+}
+
+function machines(space) {
+  const ns = (uri) => space.getNamespaceIndex(uri);
+  const machinery = ns("http://opcfoundation.org/UA/Machinery/");
+  const tools = ns("http://opcfoundation.org/UA/MachineTool/");
+  const packml = ns("http://opcfoundation.org/UA/PackML/");
+  const folder = space.findNode(coerceNodeId(`ns=${machinery};i=1001`));
+  const own = space.getOwnNamespace();
+
+  // A vendor's sub-type of the standard's type: recognised all the same.
+  const acme = own.addObjectType({ browseName: "AcmeMillType", subtypeOf: space.findObjectType("MachineToolType", tools) });
+  const mill = acme.instantiate({
+    browseName: { name: "Mill", namespaceIndex: own.index },
+    nodeId: "s=Mill",
+    organizedBy: folder,
+    eventSourceOf: space.rootFolder.objects.server,
+    eventNotifier: 1,
+    optionals: [
+      "Monitoring.MachineTool.MachineryItemState",
+      "Monitoring.MachineTool.MachineryOperationMode",
+      "Monitoring.MachineTool.FeedOverride",
+      "Monitoring.Stacklight",
+      "Production.Statistics",
+      "Production.Statistics.PartsProducedInLifetime",
+      "Production.ProductionPlan",
+      "Equipment.Tools",
+      "Notification.Messages",
+    ],
+  });
+  const spindle = space.findObjectType("SpindleMonitoringType", tools).instantiate({
+    browseName: { name: "Spindle", namespaceIndex: own.index },
+    componentOf: child(mill, "Monitoring"),
+    optionals: ["Override"],
+  });
+  child(spindle, "Name").setValueFromSource({ dataType: DataType.String, value: "S1" });
+  const ia = ns("http://opcfoundation.org/UA/IA/");
+  const light = child(child(mill, "Monitoring"), "Stacklight");
+  const lampType = space.findObjectType("StackElementLightType", ia);
+  [["Green", 2], ["Red", 1]].forEach(([name, color], index) => {
+    const lamp = lampType.instantiate({
+      browseName: { name, namespaceIndex: own.index },
+      optionals: ["SignalOn", "SignalColor", "StacklightMode"],
+    });
+    light.addReference({ referenceType: "HasOrderedComponent", nodeId: lamp.nodeId });
+    child(lamp, "SignalColor").setValueFromSource({ dataType: DataType.Int32, value: color });
+    child(lamp, "SignalOn").setValueFromSource({ dataType: DataType.Boolean, value: false });
+    child(lamp, "NumberInList").setValueFromSource({ dataType: DataType.UInt16, value: index });
+  });
+
+  const alert = shopFloor(space, own, mill, tools);
+
+  // A machine of Machinery alone: a plain object with the building blocks as add-ins.
+  const press = own.addObject({ browseName: "Press", nodeId: "s=Press", organizedBy: folder });
+  const blocks = own.addObject({
+    browseName: { name: "MachineryBuildingBlocks", namespaceIndex: machinery },
+    typeDefinition: "FolderType",
+    componentOf: press,
+  });
+  for (const [name, type] of [
+    ["MachineryItemState", "MachineryItemState_StateMachineType"],
+    ["MachineryOperationMode", "MachineryOperationModeStateMachineType"],
+  ]) {
+    const built = space.findObjectType(type, machinery).instantiate({ browseName: { name, namespaceIndex: machinery } });
+    blocks.addReference({ referenceType: "HasAddIn", nodeId: built.nodeId });
+  }
+
+  space.findObjectType("PackMLBaseObjectType", packml).instantiate({
+    browseName: { name: "Packer", namespaceIndex: own.index },
+    nodeId: "s=Packer",
+    organizedBy: folder,
+    optionals: ["Admin.ProdProcessedCount", "Admin.ProdDefectiveCount"],
+  });
+
+  const plate = child(mill, "Identification");
+  child(plate, "Manufacturer").setValueFromSource({ dataType: DataType.LocalizedText, value: new LocalizedText({ text: "Acme" }) });
+  child(plate, "SerialNumber").setValueFromSource({ dataType: DataType.String, value: "M-1" });
+  const program = child(child(mill, "Production"), "ActiveProgram");
+  child(program, "Name").setValueFromSource({ dataType: DataType.String, value: "O1000" });
+  setState(child(program, "State"), "Running", new Date());
+  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryItemState"), "NotExecuting", new Date());
+  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryOperationMode"), "Processing", new Date());
+  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryItemState"), "Executing", new Date());
+  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryOperationMode"), "Processing", new Date());
+  return { folder, packml, alert };
+}
+
+module.exports = { child, setState, machines };
