@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from km0 import proposal
 from km0.console import out
@@ -112,7 +112,7 @@ def _show(found: "Survey", security: str, search: str, under: str) -> None:
     for machine, metrics in found.machines:
         plate = ", ".join(f"{name} {text}" for name, text in machine.nameplate.items())
         title = f"{machine.seen.name} · {machine.specification} · {plate or 'no nameplate'}"
-        table = Table("metric", "now", "told by", title=title, title_justify="left")
+        table = Table("metric", "now", Column("told by", overflow="fold"), title=title, title_justify="left")
         for metric in metrics:
             table.add_row(metric.name, told_value(metric.sample), "\n".join(metric.paths))
         out.print(table)
@@ -123,7 +123,8 @@ def _show(found: "Survey", security: str, search: str, under: str) -> None:
             "No machine of Machinery, MachineTool or PackML here. Variables, and what they may mean:", markup=False
         )
     if found.variables:
-        table = Table("path", "now", "perhaps", "node")
+        # folded, never cut short: they are copied into plant files
+        table = Table(Column("path", overflow="fold"), "now", "perhaps", Column("node", overflow="fold"))
         for variable in found.variables:
             table.add_row(variable.path, variable.value, variable.guess, variable.node)
         out.print(table)
@@ -149,6 +150,8 @@ def _section(config: "OpcUaConfig", found: "Survey", under: str) -> str:
     for path, name in assets:
         lines += proposal.asset_lines(path, name)
     lines += ["[[collectors]]", 'kind = "opcua"', f"name = {toml(config.name)}", f"url = {toml(config.url)}"]
+    # a restart of ours then is a break like any other
+    lines.append(f"progress = {toml(re.sub(r'[^A-Za-z0-9.-]', '-', config.name) + '.progress.json')}")
     lines.append(f"security = {toml(config.security)}")
     if config.security != "None":
         lines += [f"mode = {toml(config.mode)}", f"certificates = {toml(str(config.certificates))}"]

@@ -73,7 +73,8 @@ class Delivery:
             subscription.missing = 0
             self.open_holes(self.latest)
         batch = _Batch(self._now_ns(), list(said))
-        self._component.gauge("server_ahead_ms", (publications[-1].published_ns - batch.received_ns) / 1e6)
+        if (published_ns := publications[-1].published_ns) > 0:  # node-opcua's keep-alives bear no time
+            self._component.gauge("server_ahead_ms", (published_ns - batch.received_ns) / 1e6)
         batch.samples += self.known_again(self.kept)
         self.kept = ()
         self.settled = False

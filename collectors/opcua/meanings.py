@@ -114,8 +114,10 @@ def count_of(body: bytes) -> float:
     return float(int.from_bytes(body[-4:], "little", signed=True))
 
 
-def packml_count(value: Any) -> float:
-    """The first count of an array of PackMLCountDataType (the main product). Raises DecodeError."""
+def packml_count(value: Any) -> float | None:
+    """The first count of an array of PackMLCountDataType (the main product); None: none yet. Raises DecodeError."""
+    if value is None or (isinstance(value, (list, tuple)) and not value):
+        return None
     first = value[0] if isinstance(value, (list, tuple)) and value else value
     if hasattr(first, "AccCount"):
         return float(first.AccCount)

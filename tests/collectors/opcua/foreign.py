@@ -6,7 +6,7 @@ import fcntl
 import json
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Foreign:
             stderr=subprocess.DEVNULL,
             limit=2**24,
         )
-        await self._answer("ready", 60)
+        await self._answer("ready", 100)
 
     async def tell(self, **command: Any) -> None:
         """Send a command, as server.js describes them, and wait until it was carried out."""
@@ -59,6 +59,11 @@ class Foreign:
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
         await self._process.stdin.drain()
         await self._answer("done", 20)
+
+    async def pace(self, names: Sequence[str], per_s: float, seconds: float) -> int:
+        """Let plain variables count up; returns how many values each took, when they have."""
+        await self.tell(pace={"names": list(names), "per_s": per_s, "seconds": seconds})
+        return int((await self._answer("paced", seconds + 60))["each"])
 
     async def kill(self) -> None:
         if self._process is not None:
@@ -75,7 +80,7 @@ class Foreign:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
-    async def _answer(self, word: str, seconds: float) -> None:
+    async def _answer(self, word: str, seconds: float) -> dict[str, Any]:
         assert self._process is not None
         assert self._process.stdout is not None
         async with asyncio.timeout(seconds):
@@ -83,7 +88,7 @@ class Foreign:
                 if line.startswith(b"{"):
                     said = json.loads(line)
                     assert said["event"] == word, said
-                    return
+                    return dict(said)
         raise AssertionError("the foreign server ended")
 
 

@@ -93,7 +93,7 @@ async def test_one_bad_node_of_many_is_reported_and_taken_when_it_appears() -> N
         await sink.until(samples=2)
         await server.tell(add=[[URI, "power"]])
         await sink.until(samples=3)
-        assert component.snapshot()["gauges"]["bad_nodes"] == 1
+        await until(lambda: component.snapshot()["gauges"]["bad_nodes"] == 1)
         assert component.counted("reconnects") == 0
     assert row(sink, "parts") == [(0, 0.0), (1, 1.0)]
     assert row(sink, "power") == [(0, 0.0)]
@@ -163,7 +163,7 @@ async def test_one_node_that_falls_silent_is_said_and_the_others_flow() -> None:
         assert f"nsu={URI};s=parts is silent" in component.snapshot()["detail"]
         await server.write(("parts", 1.0, 1))
         await until(lambda: component.snapshot()["gauges"]["silent_nodes"] == 0)
-        assert abs(component.snapshot()["gauges"]["server_ahead_ms"]) < 1000
+        assert abs(component.snapshot()["gauges"]["server_ahead_ms"]) < 10_000
 
 
 async def test_a_port_that_speaks_something_else_is_a_source_error() -> None:

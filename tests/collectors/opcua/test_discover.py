@@ -53,11 +53,13 @@ async def test_the_machines_of_a_foreign_server_are_found_and_written_down(tmp_p
     assert "alarm" in told
     assert found["endpoints"][0]["security"] == "None"
     assert "NOT_EXECUTING" in shown
+    assert "100 % (Cutter)" in shown
     assert "neither signed nor secret" in shown
     written = load(file, PlantFile)
     paths = [asset.path for asset in written.plant.assets]
     assert paths == ["km0/fab/cell-1/mill", "km0/fab/cell-1/press", "km0/fab/cell-1/packer"]
     assert written.collectors[0].name == f"127.0.0.1-{server.port}-km0"
+    assert str(written.collectors[0].model_dump()["progress"]) == f"127.0.0.1-{server.port}-km0.progress.json"
 
 
 async def test_a_server_without_companion_model_is_listed_with_guesses(tmp_path: Path) -> None:

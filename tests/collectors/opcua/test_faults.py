@@ -136,7 +136,7 @@ async def test_an_overflowing_queue_is_counted_and_filled_from_history() -> None
         await sink.until(samples=len(METRICS))
         await server.write(*(("parts", float(n), n) for n in range(1, 41)))
         await until(lambda: len(set(row(sink, "parts"))) == 41)
-        assert component.counted("overflows") == 1
+        assert component.counted("overflows") >= 1
 
 
 async def test_a_half_open_path_is_noticed_by_its_silence_and_filled() -> None:

@@ -1,6 +1,5 @@
 """Collecting from a server that shares no code with our library, by companion specification, secured and not."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,9 +17,8 @@ from telemetry.errors import SourceError
 from telemetry.glossary import MachineState
 from telemetry.health import Component, Condition
 from telemetry.plant import Asset, Plant
-from telemetry.samples import Quality
 from tests.collectors.opcua.foreign import Foreign, foreign
-from tests.collectors.opcua.peer import Wire, config
+from tests.collectors.opcua.peer import config
 from tests.collectors.opcua.running import collecting, until
 from tests.contracts.memory import MemorySink
 
@@ -129,6 +127,76 @@ async def test_packml_states_and_counts(server: Foreign) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_channels_jobs_and_tools_are_collected_without_a_list_of_nodes(server: Foreign) -> None:
+    """The job that runs is told, not the first of the plan, its last part too; of all tools the one with least life."""
+    sink = MemorySink()
+    at = time.time_ns() // 1_000_000
+    plan = "Mill/Production/ProductionPlan"
+    async with collecting(by_machines(server), sink, plant=PLANT) as component:
+        await until(lambda: component.condition is Condition.OK and last(sink, MILL, "tool_life") is not None)
+        await server.tell(
+            write=[
+                ["Mill/Monitoring/Channel/RapidOverride", "Double", 50.0, at],
+                ["Mill/Equipment/Tools/Drill/ToolLife/Life", "Double", 400.0, at + 1],
+                ["Mill/Equipment/Tools/Cutter/ToolLife/Life", "Double", 9.0, at + 2],
+                [f"{plan}/Job1/PartsGood", "UInt32", 7, at + 3],
+                [f"{plan}/Job2/PartsGood", "UInt32", 0, at + 3],
+            ]
+        )
+        await server.tell(state=[f"{plan}/Job2/State", "Running", at + 4])
+        await until(lambda: last(sink, MILL, "order") == (0.0, "OF-2"))
+        await server.tell(write=[[f"{plan}/Job2/PartsGood", "UInt32", 1, at + 5]])
+        # the end and the last part bear one time, and the end comes first
+        await server.tell(state=[f"{plan}/Job2/State", "Ended", at + 6])
+        await server.tell(write=[[f"{plan}/Job2/PartsGood", "UInt32", 2, at + 6]])
+        await until(lambda: last(sink, MILL, "parts_good") == (2.0, ""))
+        await server.tell(state=[f"{plan}/Job1/State", "Running", at + 7])
+        await until(lambda: last(sink, MILL, "order") == (0.0, "OF-1"))
+        await until(lambda: last(sink, MILL, "tool_life") == (10.0, "Cutter"))
+        await until(lambda: last(sink, MILL, "rapid_override") == (50.0, ""))
+    rows = {
+        one.time_ns // 1_000_000 - at: one.value
+        for one in sink.samples
+        if (one.asset, one.metric) == (MILL, "parts_good") and one.time_ns >= at * 1_000_000
+    }
+    assert [rows[ms] for ms in (4, 5, 6, 7)] == [0.0, 1.0, 2.0, 7.0]
+    lives = [value for value, _ in told(sink, MILL, "tool_life")]
+    assert lives[-3:] == [100.0, 20.0, 10.0]  # 400 of 500 parts used; then 9 of 90 minutes left
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_alarms_begin_end_and_are_told_to_who_comes_later(server: Foreign) -> None:
+    """A condition has its error code, 0 when it is over; one that stands is told again at its own time after a break;
+    two events of one instant are two samples."""
+    first, second = MemorySink(), MemorySink()
+
+    def alarms(sink: MemorySink, code: str) -> list[tuple[float, str]]:
+        # node-opcua names the source by its namespace's number too, "1:Mill"
+        return [(value, text.removeprefix("1:")) for value, text in told(sink, MILL, "alarm") if code in text]
+
+    async with collecting(by_machines(server), first, plant=PLANT) as component:
+        await until(lambda: component.condition is Condition.OK and last(first, MILL, "program") is not None)
+        await server.tell(condition=[True, "coolant low", 700, "E42"])
+        await until(lambda: (700.0, "Mill: E42: coolant low") in alarms(first, "E42"))
+        await server.tell(condition=[False, "coolant full", 100, "E42"])
+        await until(lambda: (0.0, "Mill: E42: coolant full") in alarms(first, "E42"))
+        await server.tell(condition=[True, "coolant low", 800, "E43"])
+        await until(lambda: (800.0, "Mill: E43: coolant low") in alarms(first, "E43"))
+        frozen = 1_790_000_000_000
+        await server.tell(stop_clock=frozen, alarm=["Mill", "door one", 1])
+        await server.tell(alarm=["Mill", "door two", 2])
+        await server.tell(stop_clock=0)
+        await until(lambda: len(alarms(first, "door")) == 2)
+    times = {one.time_ns for one in first.samples if one.metric == "alarm" and "door" in one.text}
+    assert times == {frozen * 1_000_000, frozen * 1_000_000 + 1}
+    async with collecting(by_machines(server), second, plant=PLANT):
+        await until(lambda: (800.0, "Mill: E43: coolant low") in alarms(second, "E43"))
+    began = {one.time_ns for one in first.samples if one.metric == "alarm" and one.value == 800.0}
+    assert {one.time_ns for one in second.samples if one.metric == "alarm" and one.value == 800.0} <= began
+    assert first.dead_letters == second.dead_letters == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_machine_that_is_not_there_is_said_with_those_that_are(server: Foreign) -> None:
     """The others are followed meanwhile."""
     sink = MemorySink()
@@ -136,61 +204,6 @@ async def test_a_machine_that_is_not_there_is_said_with_those_that_are(server: F
     async with collecting(by_machines(server, machines=wanted), sink, plant=PLANT) as component:
         await until(lambda: last(sink, PRESS, "state") is not None)
         assert "'Mil' was not found: the server shows Mill, Press, Packer" in component.snapshot()["detail"]
-
-
-@pytest.mark.asyncio(loop_scope="module")
-async def test_a_foreign_history_fills_a_hole(server: Foreign) -> None:
-    """Frozen and released: what node-opcua recorded meanwhile is read from it, at its source times."""
-    sink = MemorySink()
-    node = {"node": "nsu=urn:km0:foreign;s=Counter", "asset": PRESS, "metric": "parts"}
-    settings = by_machines(server, machines=[], nodes=[node], timeout_ms=500, keepalive_ms=200)
-    at = time.time_ns() // 1_000_000
-    async with collecting(settings, sink, plant=PLANT) as component:
-        await server.tell(write=[["Plain/Counter", "Double", 1.0, at]])
-        await until(lambda: last(sink, PRESS, "parts") == (1.0, ""))
-        server.freeze()
-        await until(lambda: component.condition is Condition.FAILING)
-        server.release()
-        await server.tell(write=[["Plain/Counter", "Double", float(n), at + n] for n in range(2, 300)])
-        await until(lambda: len({one.time_ns for one in sink.samples}) >= 299, 20)
-    rows = {one.time_ns // 1_000_000 - at: one.value for one in sink.samples}
-    assert [rows[n] for n in range(2, 300)] == [float(n) for n in range(2, 300)]
-
-
-async def test_a_subscription_left_at_the_server_is_taken_over_and_nothing_is_missing(tmp_path: Path) -> None:
-    """Without any history: what node-opcua queued while the path was cut comes through the subscription it kept."""
-    sink = MemorySink()
-    async with foreign(tmp_path, transfer=True) as server:
-        path = Wire(server.port)
-        await path.mend()
-        node = {"node": "nsu=urn:km0:foreign;s=Counter", "asset": PRESS, "metric": "parts"}
-        state = {"node": "nsu=urn:km0:foreign;s=State", "asset": PRESS, "metric": "state"}
-        url = f"opc.tcp://127.0.0.1:{path.port}/km0"
-        settings = by_machines(server, machines=[], nodes=[node, state], timeout_ms=500, url=url, online_s=1)
-        at = time.time_ns() // 1_000_000
-        async with collecting(settings, sink, plant=PLANT) as component:
-            await server.tell(write=[["Plain/Counter", "Double", 1.0, at], ["Plain/State", "Double", 3.0, at]])
-            await until(lambda: last(sink, PRESS, "parts") == (1.0, "") and last(sink, PRESS, "state") == (3.0, ""))
-            for cut in range(2):
-                await path.cut()
-                await until(lambda: component.condition is Condition.FAILING)
-                assert [one.quality for one in sink.samples if one.metric == "state"][-1] == Quality.BAD
-                numbers = range(2 + 10 * cut, 12 + 10 * cut)
-                for n in numbers:  # node-opcua takes one value of a node every 50 ms
-                    await server.tell(write=[["Plain/Counter", "Double", float(n), at + n]])
-                    await asyncio.sleep(0.06)
-                await path.mend()
-                await until(lambda newest=float(numbers[-1]): last(sink, PRESS, "parts") == (newest, ""))
-            assert component.counted("resumed") == 2
-            assert component.counted("holes_left") == component.counted("holes_filled") == 0
-            assert component.counted("missing_messages") == component.counted("overflows") == 0
-        await path.cut()
-    rows = {one.time_ns // 1_000_000 - at: one.value for one in sink.samples if one.metric == "parts"}
-    assert [rows[n] for n in range(2, 22)] == [float(n) for n in range(2, 22)]
-    # the break is told, and the state in force throughout was known
-    final = {one.time_ns: one for one in sink.samples if one.metric == "state"}
-    assert {one.quality for one in final.values()} == {Quality.GOOD}
-    assert len([one for one in sink.samples if one.metric == "repair"]) == 2
 
 
 async def user_certificate(folder: Path) -> tuple[Path, Path]:

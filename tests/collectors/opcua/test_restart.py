@@ -1,24 +1,24 @@
 """Our own restart is a break like any other."""
 
-import asyncio
 import time
 from pathlib import Path
 
+from collectors.opcua.progress import Progress
 from telemetry.samples import Quality
-from tests.collectors.opcua.peer import METRICS, URI, config, peer
+from tests.collectors.opcua.peer import METRICS, T0_MS, URI, config, peer
 from tests.collectors.opcua.running import MS, collecting, row, until
 from tests.contracts.memory import MemorySink
 
 
 async def test_a_restart_of_the_process_is_a_break_that_history_fills(tmp_path: Path) -> None:
     """A new collector goes on where the progress file says the old one ended, and reads what happened in between."""
-    progress = {"progress": str(tmp_path / "mill.json")}
+    file = tmp_path / "mill.json"
+    progress = {"progress": str(file), "online_s": 0.1}
     first, second = MemorySink(), MemorySink()
     async with peer(history=True) as server:
         async with collecting(config(server.port, **progress), first):
             await server.write(("parts", 1.0, 1))
-            await until(lambda: (1, 1.0) in row(first, "parts"))
-            await asyncio.sleep(0.1)
+            await until(lambda: (T0_MS + 1) * MS in Progress(file).read().latest.values())
         await server.write(*(("parts", float(n), n) for n in range(2, 50)))
         async with collecting(config(server.port, **progress), second):
             await until(lambda: {(n, float(n)) for n in range(2, 50)} <= set(row(second, "parts")))
@@ -37,7 +37,7 @@ async def test_without_history_the_time_the_process_was_away_is_unknown(tmp_path
         async with collecting(config(server.port, state, **settings), second):
             await until(lambda: len([one for one in second.samples if one.metric == "state"]) >= 3)
     unknown = next(one for one in second.samples if one.quality == Quality.BAD)
-    assert abs(unknown.time_ns - stopped_ns) < 1_000 * MS
+    assert abs(unknown.time_ns - stopped_ns) < 20_000 * MS
     again = [one for one in second.samples if one.metric == "state" and one.time_ns > unknown.time_ns]
     assert [(one.value, one.quality) for one in again] == [(3.0, Quality.GOOD)]
     assert [one.metric for one in second.samples if one.metric in ("break", "repair")] == ["break", "repair"]

@@ -8,19 +8,22 @@
 //   {"alarm": [path, message, severity]}      the machine raises an event
 //   {"condition": [active, message, severity, code]}   the mill's alert begins or ends
 //   {"clock": ms}                             the server's clock is set forward, or back
+//   {"stop_clock": ms}                        the server's clock stands at that time; 0: it goes again
 //   {"pace": {"names": […], "per_s": n, "seconds": s}}   plain variables count up, each n times a second
+//                                             at most; at the end {"event":"paced","each":values of each}
 // A path is made of browse names below Objects/Machines, without namespaces: "Mill/Production/Statistics/…".
 "use strict";
 const spec = JSON.parse(process.argv[2]);
-let ahead = 0;
+let ahead = 0, stopped = 0;
+const now = () => stopped || RealDate.now() + ahead;
 // The clock of this process alone is set, for all of its code: before the server is loaded.
 const RealDate = Date;
 global.Date = class extends RealDate {
   constructor(...given) {
     if (given.length) super(...given);
-    else super(RealDate.now() + ahead);
+    else super(now());
   }
-  static now() { return RealDate.now() + ahead; }
+  static now() { return now(); }
 };
 const path = require("node:path");
 const readline = require("node:readline");
@@ -122,19 +125,21 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
       alert.raiseNewCondition({ message, severity, quality: StatusCodes.Good, retain: active });
     },
     clock: (ms) => { ahead = ms; },
+    stop_clock: (ms) => { stopped = ms; },
     pace: ({ names, per_s, seconds }) => {
       const variables = names.map((name) => child(plain, name));
       const began = performance.now();
       let number = 0;
       const tick = () => {
-        const due = Math.min(seconds, (performance.now() - began) / 1000) * per_s;
-        for (; number < due; number++) {
-          const now = new Date();
-          for (const variable of variables) {
-            variable.setValueFromSource({ dataType: DataType.Double, value: number + 1 }, StatusCodes.Good, now);
-          }
+        number++;
+        const at = new Date();
+        for (const variable of variables) {
+          variable.setValueFromSource({ dataType: DataType.Double, value: number }, StatusCodes.Good, at);
         }
-        if (number < seconds * per_s) setTimeout(tick, 1000 / per_s / 2);
+        const spent = performance.now() - began;
+        // One that is late does not catch up: it would write what nobody could sample.
+        if (spent < 1000 * seconds) setTimeout(tick, Math.max(0, (1000 * number) / per_s - spent));
+        else say({ event: "paced", each: number });
       };
       tick();
     },

@@ -1,0 +1,170 @@
+"""Faults of a server that shares no code with our library: its history, its queues, its limits, its clock."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collectors.opcua.config import OpcUaConfig
+from telemetry.health import Condition
+from telemetry.plant import Asset, Plant
+from telemetry.samples import SECOND_NS, Quality
+from tests.collectors.opcua.foreign import Foreign, foreign
+from tests.collectors.opcua.peer import Wire, config
+from tests.collectors.opcua.running import collecting, until
+from tests.collectors.opcua.tap import HISTORY_READ, tapped
+from tests.collectors.opcua.test_foreign import last, told
+from tests.contracts.memory import MemorySink
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+PRESS = "km0/fabrication/cell-1/press"
+PLANT = Plant(assets=(Asset(path=PRESS, name="press"),))
+COUNTER = {"node": "nsu=urn:km0:foreign;s=Counter", "asset": PRESS, "metric": "parts"}
+
+
+def following(server: Foreign, *nodes: dict[str, Any], **settings: Any) -> OpcUaConfig:
+    return config(server.port, **{"nodes": nodes or [COUNTER], "url": server.url, **settings})
+
+
+async def test_a_foreign_history_fills_a_hole(tmp_path: Path) -> None:
+    """Frozen and released: what node-opcua recorded meanwhile is read from it, at its source times."""
+    sink = MemorySink()
+    at = time.time_ns() // 1_000_000
+    async with (
+        foreign(tmp_path, machines=False, history=True) as server,
+        collecting(following(server, timeout_ms=500, keepalive_ms=200), sink, plant=PLANT) as component,
+    ):
+        await server.tell(write=[["Plain/Counter", "Double", 1.0, at]])
+        await until(lambda: last(sink, PRESS, "parts") == (1.0, ""))
+        server.freeze()
+        await until(lambda: component.condition is Condition.FAILING)
+        server.release()
+        await server.tell(write=[["Plain/Counter", "Double", float(n), at + n] for n in range(2, 300)])
+        await until(lambda: len({one.time_ns for one in sink.samples}) >= 299, 20)
+    rows = {one.time_ns // 1_000_000 - at: one.value for one in sink.samples}
+    assert [rows[n] for n in range(2, 300)] == [float(n) for n in range(2, 300)]
+
+
+async def test_a_subscription_left_at_the_server_is_taken_over_and_nothing_is_missing(tmp_path: Path) -> None:
+    """Without any history: what node-opcua queued while the path was cut comes through the subscription it kept."""
+    sink = MemorySink()
+    async with foreign(tmp_path, transfer=True, machines=False) as server:
+        path = Wire(server.port)
+        await path.mend()
+        state = {"node": "nsu=urn:km0:foreign;s=State", "asset": PRESS, "metric": "state"}
+        url = f"opc.tcp://127.0.0.1:{path.port}/km0"
+        settings = following(server, COUNTER, state, timeout_ms=500, url=url, online_s=1)
+        at = time.time_ns() // 1_000_000
+        async with collecting(settings, sink, plant=PLANT) as component:
+            await server.tell(write=[["Plain/Counter", "Double", 1.0, at], ["Plain/State", "Double", 3.0, at]])
+            await until(lambda: last(sink, PRESS, "parts") == (1.0, "") and last(sink, PRESS, "state") == (3.0, ""))
+            for cut in range(2):
+                await path.cut()
+                await until(lambda: component.condition is Condition.FAILING)
+                assert [one.quality for one in sink.samples if one.metric == "state"][-1] == Quality.BAD
+                numbers = range(2 + 10 * cut, 12 + 10 * cut)
+                for n in numbers:  # node-opcua takes one value of a node every 50 ms
+                    await server.tell(write=[["Plain/Counter", "Double", float(n), at + n]])
+                    await asyncio.sleep(0.06)
+                await path.mend()
+                await until(lambda newest=float(numbers[-1]): last(sink, PRESS, "parts") == (newest, ""))
+            assert component.counted("resumed") == 2
+            assert component.counted("holes_left") == component.counted("holes_filled") == 0
+            assert component.counted("missing_messages") == component.counted("overflows") == 0
+        await path.cut()
+    rows = {one.time_ns // 1_000_000 - at: one.value for one in sink.samples if one.metric == "parts"}
+    assert [rows[n] for n in range(2, 22)] == [float(n) for n in range(2, 22)]
+    # the break is told, and the state in force throughout was known
+    final = {one.time_ns: one for one in sink.samples if one.metric == "state"}
+    assert {one.quality for one in final.values()} == {Quality.GOOD}
+    assert len([one for one in sink.samples if one.metric == "repair"]) == 2
+
+
+async def test_deadbands_are_applied_by_the_server(tmp_path: Path) -> None:
+    """Absolute in the node's unit, percent of its range; where there is no range, all comes and that is said."""
+    sink = MemorySink()
+    plant = Plant(assets=tuple(Asset(path=f"a/{name.lower()}", name=name) for name in ("tank", "oven", "plain")))
+    nodes = [
+        {"node": "nsu=urn:km0:foreign;s=Tank", "asset": "a/tank", "metric": "temperature", "deadband": 5.0},
+        {"node": "nsu=urn:km0:foreign;s=Oven", "asset": "a/oven", "metric": "temperature", "deadband_percent": 10.0},
+        {"node": "nsu=urn:km0:foreign;s=Counter", "asset": "a/plain", "metric": "parts", "deadband_percent": 10.0},
+    ]
+    analog = [["Tank", 0, 200], ["Oven", 0, 200]]
+    async with (
+        foreign(tmp_path, machines=False, analog=analog) as server,
+        collecting(following(server, *nodes), sink, plant=plant) as component,
+    ):
+        await until(lambda: len(sink.samples) == 3)
+        assert "the server applies no deadband to 1 nodes" in component.snapshot()["detail"]
+        assert "s=Counter" in component.snapshot()["detail"]
+        at = time.time_ns() // 1_000_000
+        for number, value in enumerate((4.0, 6.0, 10.0, 22.0, 30.0, 100.0)):
+            await server.tell(
+                write=[[f"Plain/{name}", "Double", value, at + number] for name in ("Tank", "Oven", "Counter")]
+            )
+            # node-opcua samples a node every 50 ms, and what it samples is what the band is applied to
+            await until(lambda value=value: last(sink, "a/plain", "parts") == (value, ""))
+        await until(lambda: last(sink, "a/oven", "temperature") == last(sink, "a/tank", "temperature") == (100.0, ""))
+    # reported when it differs from the value reported before by more than 5, by more than 10 % of 200
+    assert [value for value, _ in told(sink, "a/tank", "temperature")] == [0.0, 6.0, 22.0, 30.0, 100.0]
+    assert [value for value, _ in told(sink, "a/oven", "temperature")] == [0.0, 22.0, 100.0]
+
+
+async def test_many_nodes_share_few_requests_for_history(tmp_path: Path) -> None:
+    """Sixty nodes, at most twenty in a request by the server's limit: three requests fill the holes of all."""
+    names = [f"N{number}" for number in range(60)]
+    plant = Plant(assets=tuple(Asset(path=f"a/{name.lower()}", name=name) for name in names))
+    nodes = [
+        {"node": f"nsu=urn:km0:foreign;s={name}", "asset": f"a/{name.lower()}", "metric": "parts"} for name in names
+    ]
+    limits = {"operationLimits": {"maxNodesPerHistoryReadData": 20, "maxNodesPerRead": 7, "maxNodesPerBrowse": 5}}
+    sink = MemorySink()
+    options = {"machines": False, "variables": names, "history": True, "capabilities": limits}
+    async with foreign(tmp_path, **options) as server, tapped(server.port) as path:
+        settings = following(server, *nodes, url=f"opc.tcp://127.0.0.1:{path.port}/km0", timeout_ms=1000)
+        async with collecting(settings, sink, plant=plant) as component:
+            await until(lambda: len({one.asset for one in sink.samples}) == 60)
+            await path.cut()
+            await until(lambda: component.condition is Condition.FAILING)
+            at = time.time_ns() // 1_000_000
+            await server.tell(
+                write=[[f"Plain/{name}", "Double", float(n), at + n] for n in range(1, 6) for name in names]
+            )
+            await path.mend()
+            await until(lambda: component.counted("holes_filled") == 60)
+            assert component.counted("holes_left") == 0
+            assert path.said[HISTORY_READ] == 3
+    found = {(one.asset, one.time_ns // 1_000_000 - at): one.value for one in sink.samples}
+    assert all(found[f"a/{name.lower()}", n] == n for name in names for n in range(1, 6))
+
+
+async def test_a_clock_set_forward_and_back_loses_nothing(tmp_path: Path) -> None:
+    """An hour ahead, then two hours back during a break: source times are kept, and history is read from the time on
+    the clock that now goes at which we last heard of the server."""
+    sink = MemorySink()
+    hour_ms = 3_600_000
+    async with foreign(tmp_path, machines=False, history=True) as server, tapped(server.port) as path:
+        settings = following(server, url=f"opc.tcp://127.0.0.1:{path.port}/km0", timeout_ms=1000)
+        async with collecting(settings, sink, plant=PLANT) as component:
+            await until(lambda: last(sink, PRESS, "parts") is not None)
+            await server.tell(clock=hour_ms)
+            await server.tell(write=[["Plain/Counter", "Double", 1.0, None]])
+            await until(lambda: (1.0, "") in told(sink, PRESS, "parts"))
+            await until(lambda: component.snapshot()["gauges"]["server_ahead_ms"] > hour_ms / 2)
+            await path.cut()
+            await until(lambda: component.condition is Condition.FAILING)
+            await server.tell(clock=-hour_ms)
+            for value in (2.0, 3.0, 4.0):
+                await server.tell(write=[["Plain/Counter", "Double", value, None]])
+                await asyncio.sleep(0.01)  # its clock counts milliseconds
+            await path.mend()
+            await until(lambda: {(2.0, ""), (3.0, ""), (4.0, "")} <= set(told(sink, PRESS, "parts")))
+            await server.tell(write=[["Plain/Counter", "Double", 5.0, None]])
+            await until(lambda: (5.0, "") in told(sink, PRESS, "parts"))
+    times = {one.value: one.time_ns for one in sink.samples if one.metric == "parts"}
+    now = time.time_ns()
+    assert abs(times[1.0] - now - 3600 * SECOND_NS) < 120 * SECOND_NS
+    assert all(abs(times[value] - now + 3600 * SECOND_NS) < 120 * SECOND_NS for value in (2.0, 3.0, 4.0, 5.0))

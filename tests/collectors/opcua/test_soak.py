@@ -1,0 +1,73 @@
+"""Five thousand items for ten minutes: memory and delay stay flat."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from telemetry.plant import Asset, Plant
+from telemetry.samples import Sample
+from tests.collectors.opcua.foreign import foreign
+from tests.collectors.opcua.peer import config
+from tests.collectors.opcua.running import collecting, until
+
+ITEMS = 5000
+SECONDS = 600
+NAMES = [f"N{number}" for number in range(ITEMS)]
+PLANT = Plant(assets=tuple(Asset(path=f"a/{name.lower()}", name=name) for name in NAMES))
+
+
+class Forgetful:
+    """A sink that keeps delays, not samples: what grows is ours."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.newest: dict[str, float] = {}
+        self.delays_ms: list[float] = []
+
+    async def put(self, samples: Sequence[Sample]) -> None:
+        self.count += len(samples)
+        self.newest.update((one.asset, one.value) for one in samples)
+        now = time.time_ns()
+        self.delays_ms.append(statistics.median((now - one.time_ns) / 1e6 for one in samples))
+
+    async def set_aside(self, source: str, reason: str, raw: bytes) -> None:
+        raise AssertionError(f"{source}: {reason}: {raw!r}")
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(SECONDS + 180)
+async def test_five_thousand_items_for_ten_minutes_stay_flat(tmp_path: Path) -> None:
+    """One value a second of each: from the second minute to the tenth memory grows by less than 5 %, the delay between
+    source and sink does not grow, and at the end every node's last value is there."""
+    sink = Forgetful()
+    nodes = [
+        {"node": f"nsu=urn:km0:foreign;s={name}", "asset": f"a/{name.lower()}", "metric": "power"} for name in NAMES
+    ]
+    async with foreign(tmp_path, machines=False, variables=NAMES) as server:
+        settings = config(server.port, *nodes, url=server.url, publishing_ms=500, keepalive_ms=3000)
+        async with collecting(settings, sink, plant=PLANT) as component:
+            await until(lambda: len(sink.newest) == ITEMS, 60)
+            pace = asyncio.create_task(server.pace(NAMES, 1, SECONDS))
+            memory_mb, delays_ms = [], []
+            for _ in range(SECONDS // 60):
+                before = len(sink.delays_ms)
+                await asyncio.sleep(60)
+                memory_mb.append(resident_mb())
+                delays_ms.append(statistics.median(sink.delays_ms[before:]))
+            each = await pace
+            await until(lambda: set(sink.newest.values()) == {float(each)}, 60)
+            assert component.counted("overflows") == component.counted("missing_messages") == 0
+            assert component.counted("reconnects") == 0
+    told = f"memory [MB] {memory_mb}, delay [ms] {delays_ms}, {sink.count} values"
+    print(told)  # noqa: T201 - what a soak run is for
+    assert memory_mb[-1] < 1.05 * memory_mb[1], told
+    assert delays_ms[-1] < 1.5 * delays_ms[1] + 100, told
