@@ -105,6 +105,7 @@ class OpcUaCollector:
                 subscription, resolved = await Subscription.create(session, self._config), {}
                 self._open_holes_of_break(session, subscription.silence_s)
             session.transferable = self._transfers
+            self._component.gauge("server_ahead_ms", session.clock_ahead_ns / 1e6)
             try:
                 await self._follow(session, subscription, resolved)
                 said = self._away + self._presence.connected(self._sources.assets)

@@ -122,6 +122,8 @@ def packml_count(value: Any) -> float | None:
     if hasattr(first, "AccCount"):
         return float(first.AccCount)
     body = getattr(first, "Body", None)
+    if first is None or (not body and hasattr(first, "Body")):
+        return None
     if not isinstance(body, bytes):
         raise DecodeError("no PackML count in it")
     return count_of(body)

@@ -120,7 +120,7 @@ async def test_many_nodes_share_few_requests_for_history(tmp_path: Path) -> None
     nodes = [
         {"node": f"nsu=urn:km0:foreign;s={name}", "asset": f"a/{name.lower()}", "metric": "parts"} for name in names
     ]
-    limits = {"operationLimits": {"maxNodesPerHistoryReadData": 20, "maxNodesPerRead": 7, "maxNodesPerBrowse": 5}}
+    limits = {"operationLimits": {"maxNodesPerHistoryReadData": 20}}
     sink = MemorySink()
     options = {"machines": False, "variables": names, "history": True, "capabilities": limits}
     async with foreign(tmp_path, **options) as server, tapped(server.port) as path:
@@ -153,7 +153,6 @@ async def test_a_clock_set_forward_and_back_loses_nothing(tmp_path: Path) -> Non
             await server.tell(clock=hour_ms)
             await server.tell(write=[["Plain/Counter", "Double", 1.0, None]])
             await until(lambda: (1.0, "") in told(sink, PRESS, "parts"))
-            await until(lambda: component.snapshot()["gauges"]["server_ahead_ms"] > hour_ms / 2)
             await path.cut()
             await until(lambda: component.condition is Condition.FAILING)
             await server.tell(clock=-hour_ms)
@@ -162,6 +161,7 @@ async def test_a_clock_set_forward_and_back_loses_nothing(tmp_path: Path) -> Non
                 await asyncio.sleep(0.01)  # its clock counts milliseconds
             await path.mend()
             await until(lambda: {(2.0, ""), (3.0, ""), (4.0, "")} <= set(told(sink, PRESS, "parts")))
+            assert component.snapshot()["gauges"]["server_ahead_ms"] < -hour_ms / 2
             await server.tell(write=[["Plain/Counter", "Double", 5.0, None]])
             await until(lambda: (5.0, "") in told(sink, PRESS, "parts"))
     times = {one.value: one.time_ns for one in sink.samples if one.metric == "parts"}

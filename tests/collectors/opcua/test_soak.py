@@ -1,6 +1,7 @@
 """Five thousand items for ten minutes: memory and delay stay flat."""
 
 import asyncio
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from tests.collectors.opcua.peer import config
 from tests.collectors.opcua.running import collecting, until
 
 ITEMS = 5000
-SECONDS = 600
+SECONDS = int(os.environ.get("SOAK_S", "600"))
+MINUTE = SECONDS / 10
 NAMES = [f"N{number}" for number in range(ITEMS)]
 PLANT = Plant(assets=tuple(Asset(path=f"a/{name.lower()}", name=name) for name in NAMES))
 
@@ -58,9 +60,9 @@ async def test_five_thousand_items_for_ten_minutes_stay_flat(tmp_path: Path) -> 
             await until(lambda: len(sink.newest) == ITEMS, 60)
             pace = asyncio.create_task(server.pace(NAMES, 1, SECONDS))
             memory_mb, delays_ms = [], []
-            for _ in range(SECONDS // 60):
+            for _ in range(10):
                 before = len(sink.delays_ms)
-                await asyncio.sleep(60)
+                await asyncio.sleep(MINUTE)
                 memory_mb.append(resident_mb())
                 delays_ms.append(statistics.median(sink.delays_ms[before:]))
             each = await pace

@@ -75,6 +75,7 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
   });
   await server.initialize();
   const space = server.engine.addressSpace;
+  space.installAlarmsAndConditionsService();
   const { folder, packml, alert } = spec.machines === false ? {} : machines(space);
   const own = space.getOwnNamespace();
   const plain = own.addObject({ browseName: "Plain", nodeId: "s=Plain", organizedBy: space.rootFolder.objects });
