@@ -229,7 +229,9 @@ def test_openapi_describes_every_route_and_its_problems(client: Client) -> None:
             "assets", "assets/{path}", "metrics", "kpis", "samples", "kpi-values", "health", "deadletters",
             "plant/now", "events", "links/latency", "links/service", "links/radio", "losses",
                 "rollup", "orders", "mappings", "mappings/{name}", "diagnoses", "diagnoses/{number}",
-            *(f"diagnoses/{{number}}/{what}" for what in ("proposal", "run", "result", "losses.csv", "bad-rows.csv")),
+            *(f"diagnoses/{{number}}/{what}" for what in (
+                "proposal", "run", "result", "report.{form}", "losses.csv", "bad-rows.csv",
+            )),
         )
     }  # fmt: skip
     assert "Problem" in schema["components"]["schemas"]

@@ -1,5 +1,6 @@
 """From a strange spreadsheet to its figures: brought, confirmed, computed, by pages and by the API."""
 
+import html
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -106,10 +107,10 @@ def test_the_pages_lead_from_file_to_figures(app: Client) -> None:
     answer = app.post(f"/diagnoses/{number}", data=fields, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/diagnoses/{number}")
     assert finished(app, number) == "done"
-    html = app.get(f"/diagnoses/{number}?lang=fr").text
-    assert "<1>" not in html
-    assert "58,3 %" in text(html)
-    assert "bourrage" in html
+    page = app.get(f"/diagnoses/{number}?lang=fr").text
+    assert "<1>" not in page
+    assert "58,3 %" in text(page)
+    assert "bourrage" in page
     assert "Presse 1" in app.get("/diagnoses").text
     other = bring(app, FRENCH.replace(b"Marche", b"Tourne"))
     assert 'value="60,00"' in app.get(f"/diagnoses/{other}?saved=Presse 1&again=true&lang=fr").text
@@ -124,6 +125,26 @@ def test_the_result_has_its_charts(app: Client, name: str) -> None:
     computed(app, number)
     spec = app.get(f"/charts/diagnoses/{number}/{name}?lang=fr").json()["spec"]
     assert "vega-lite" in spec["$schema"]
+
+
+def test_the_report_is_handed_out_in_both_languages(app: Client) -> None:
+    """PDF, HTML and JSON as downloads; the page shows each finding with its evidence."""
+    number = bring(app)
+    assert app.get(f"/api/v1/diagnoses/{number}/report.pdf").status_code == 409
+    result = computed(app, number, cycle_s={"*": 60.0})
+    for language in ("fr", "en"):
+        pdf = app.get(f"/api/v1/diagnoses/{number}/report.pdf?lang={language}")
+        assert pdf.content.startswith(b"%PDF")
+        assert pdf.headers["content-disposition"] == f'attachment; filename="diagnosis-{language}.pdf"'
+        report = app.get(f"/api/v1/diagnoses/{number}/report.json?lang={language}").json()
+        assert report["source"]["name"] == "presse.csv"
+        page = html.unescape(text(app.get(f"/diagnoses/{number}?lang={language}").text))
+        for finding in report["findings"]:
+            assert re.sub(r"\s+", " ", finding["evidence"]) in page
+    assert report["findings"]
+    assert "<script" not in app.get(f"/api/v1/diagnoses/{number}/report.html").text
+    assert app.get(f"/api/v1/diagnoses/{number}/report.exe").status_code == 422
+    assert result["bad_rows"] == 1
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_every_answer_carries_the_security_headers(client: Client, address: str)
     assert "unsafe" not in headers["content-security-policy"]
     assert policy["frame-ancestors"] == "'none'"
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ WALLS: Final[dict[tuple[str, str], Need]] = {
     **{("GET", path): SEE_OWN for path in (
         "/diagnoses", "/diagnoses/{number}", "/charts/diagnoses/{number}/{name}",
         "/api/v1/diagnoses", "/api/v1/diagnoses/{number}", "/api/v1/diagnoses/{number}/proposal",
-        "/api/v1/diagnoses/{number}/result", "/api/v1/diagnoses/{number}/losses.csv",
+        "/api/v1/diagnoses/{number}/report.{form}", "/api/v1/diagnoses/{number}/result",
+        "/api/v1/diagnoses/{number}/losses.csv",
         "/api/v1/diagnoses/{number}/bad-rows.csv", "/api/v1/mappings",
     )},
     ("POST", "/diagnoses/{number}"): MAKE_OWN,

@@ -10,6 +10,7 @@ from pydantic import Field
 from dashboards.web import problems
 from dashboards.web.accounts.walls import Who
 from dashboards.web.diagnoses import desk as making
+from dashboards.web.diagnoses import report
 from dashboards.web.diagnoses.desk import Desk
 from dashboards.web.diagnoses.result import ResultOut, SaidOut
 from dashboards.web.diagnoses.shelf import ID, MAPPING_NAME, Diagnosis, State
@@ -24,6 +25,16 @@ Number = Annotated[str, Path(pattern=ID, description="of a diagnosis", examples=
 MappingName = Annotated[str, Path(pattern=MAPPING_NAME, max_length=100)]
 Lang = Annotated[Literal["fr", "en"], Query(description="language of sentences")]
 
+Form = Annotated[Literal["pdf", "html", "json"], Path()]
+REPORT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {
+            "application/pdf": {"schema": {"type": "string", "format": "binary"}},
+            "text/html": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "object"}},
+        }
+    }
+}
 CSV: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = problems.RESPONSES | {
     status: {
@@ -31,6 +42,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = problems.RESPONSES | {
         "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     for status, text in (
+        (400, "The body cannot be read at all"),
         (401, "Log in, or send a token"),
         (403, "Not with this role, scope or organisation"),
         (404, "No such diagnosis or mapping in this organisation"),
@@ -195,6 +207,14 @@ def _results(api: APIRouter, desk: Desk) -> None:
     async def result(who: Who, number: Number) -> ResultOut:
         """Times, figures, losses, and what of the file was not used."""
         return await asyncio.to_thread(lambda: desk.result(desk.find(who, number)))
+
+    @api.get("/diagnoses/{number}/report.{form}", response_class=Response, responses=REPORT)
+    async def the_report(who: Who, number: Number, form: Form, lang: Lang = "en") -> Response:
+        """The report to print and to hand on, as PDF, HTML or JSON, with every finding and its evidence."""
+        path = await asyncio.to_thread(lambda: desk.report(desk.find(who, number), lang, form))
+        content = await asyncio.to_thread(path.read_bytes)
+        headers = {"Content-Disposition": f'attachment; filename="diagnosis-{lang}.{form}"'}
+        return Response(content, media_type=report.MEDIA[form], headers=headers)
 
     @api.get("/diagnoses/{number}/losses.csv", response_class=Response, responses=CSV)
     async def losses(who: Who, number: Number) -> Response:

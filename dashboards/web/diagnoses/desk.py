@@ -4,13 +4,14 @@ import csv
 import io
 from collections.abc import Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
 from dashboards.web.accounts.identity import Identity
 from dashboards.web.config import WebConfig
-from dashboards.web.diagnoses import upload
+from dashboards.web.diagnoses import report, upload
 from dashboards.web.diagnoses.result import ResultOut
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
 from dashboards.web.diagnoses.work import RESULT, Work
@@ -68,6 +69,15 @@ class Desk:
         if found.state != "done":
             raise ProblemError(HTTPStatus.CONFLICT, "no-result", f"There is no result yet: it is {found.state}.")
         return ResultOut.model_validate_json((self.shelf.folder(found.id) / RESULT).read_bytes(), strict=False)
+
+    def report(self, found: Diagnosis, language: Language, form: str) -> Path:
+        """The file of the report."""
+        self.result(found)
+        path = report.path(self.shelf.folder(found.id), language, form)
+        if not path.exists():
+            detail = "There is no report: pip install 'km0-telemetry[reports,files]', then run it again."
+            raise ProblemError(HTTPStatus.NOT_FOUND, "no-report", detail)
+        return path
 
     def remove(self, found: Diagnosis) -> None:
         if not self.shelf.remove(found):

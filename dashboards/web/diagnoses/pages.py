@@ -14,7 +14,7 @@ from dashboards.web import charts
 from dashboards.web.accounts.identity import Role
 from dashboards.web.accounts.walls import Who
 from dashboards.web.definitions import LOSSES
-from dashboards.web.diagnoses import form
+from dashboards.web.diagnoses import form, report
 from dashboards.web.diagnoses.api import MappingName, Number
 from dashboards.web.diagnoses.desk import Desk
 from dashboards.web.diagnoses.result import BarOut, ResultOut
@@ -95,6 +95,7 @@ def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
             result=result,
             figures=figures,
             names=LOSSES,
+            report=report.shown(desk.shelf.folder(found.id), page.language),
             charted=charts.AVAILABLE,
             may=who.role >= Role.ENGINEER,
             nan=math.nan,

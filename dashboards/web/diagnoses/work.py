@@ -9,8 +9,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from dashboards.web.diagnoses import result
+from dashboards.web.diagnoses import report, result
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
+from pipeline.diagnosis.diagnosis import of_log
 from pipeline.files import eventlog, guard
 from pipeline.files.mapping import EventLogConfig
 from telemetry.errors import DecodeError
@@ -54,8 +55,9 @@ class Work:
                 self._shelf.file(diagnosis), mapping, largest=self._largest,
                 progress=lambda share: self._told(diagnosis.id, share),
             )  # fmt: skip
-            made = result.of(found, diagnosis.name)
-            (self._shelf.folder(diagnosis.id) / RESULT).write_text(made.model_dump_json(), encoding="utf-8")
+            folder = self._shelf.folder(diagnosis.id)
+            report.write(of_log(found, self._shelf.file(diagnosis)), folder)
+            (folder / RESULT).write_text(result.of(found, diagnosis.name).model_dump_json(), encoding="utf-8")
             fault = ""
         except DecodeError as error:
             fault = error.said.en if isinstance(error, guard.RefusedFileError) else str(error)

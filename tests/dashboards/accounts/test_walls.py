@@ -53,6 +53,7 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/diagnoses/{number}"): OWN,
     ("GET", "/api/v1/diagnoses/{number}/proposal"): OWN,
     ("GET", "/api/v1/diagnoses/{number}/result"): OWN,
+    ("GET", "/api/v1/diagnoses/{number}/report.{form}"): OWN,
     ("GET", "/api/v1/diagnoses/{number}/losses.csv"): OWN,
     ("GET", "/api/v1/diagnoses/{number}/bad-rows.csv"): OWN,
     ("GET", "/api/v1/mappings"): OWN,
@@ -87,7 +88,7 @@ LOGGED_OUT = {"/logout"}
 
 def address(path: str) -> str:
     """An address of the route; what is asked there need not exist: whoever may pass gets no refusal of the wall."""
-    chosen = {"{path:path}": MILL, "{number}": "999999", "{user}": "999999", "{secret}": "none"}
+    chosen = {"{path:path}": MILL, "{number}": "999999", "{user}": "999999", "{secret}": "none", "{form}": "pdf"}
     if path.startswith(("/diagnoses", "/api/v1/diagnoses", "/charts/diagnoses")):
         chosen["{number}"] = "0f" * 16
     for name, value in {**chosen, "{name}": "pareto"}.items():

@@ -1,0 +1,176 @@
+"""Page times of the web app over a year of the demonstrator's plant in a DuckDB file; then 50 users at once.
+
+The app is served by uvicorn in a process of its own, as `km0 run` serves it, and asked over HTTP. "first" is asked of a
+server that was just started: nothing is kept yet. The aim is 300 ms for every page.
+"""
+
+import asyncio
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter
+
+import httpx2
+
+from benchmarks import Row
+from km0.plantfile import PlantFile, sample_file
+from pipeline.kpis.evaluate import evaluate, windows
+from pipeline.stores.duckdb import DuckDbStore
+from telemetry.config import load
+from telemetry.glossary import MachineState
+from telemetry.plant import Asset
+from telemetry.samples import SECOND_NS, Sample, Window
+
+DAYS = 365
+END_S = 1_795_343_400
+"""2026-11-22T10:30:00Z."""
+DAY_S = 86_400
+CHUNK_S = 7 * DAY_S
+USERS = 50
+PAGES = (
+    "/", "/assets/{machine}", "/losses?period=day", "/losses?period=month", "/losses?period=year",
+    "/losses?asset={machine}&period=year", "/network?period=week", "/network?period=year", "/data?period=month",
+    "/data?period=year", "/diagnoses", "/deadletters", "/definitions", "/settings",
+    "/charts/losses/waterfall?period=year",
+)  # fmt: skip
+REASONS = ("tool_breakage", "no_operator", "no_material", "changeover", "conveyor_full", "lubrication")
+
+
+def _machine(asset: Asset, start_s: int, end_s: int, chance: random.Random) -> Iterator[Sample]:
+    """Runs of half an hour, stops of some minutes with a reason, a count a minute while it runs."""
+    at, made = start_s, (start_s - END_S + DAYS * DAY_S) // 30
+    yield Sample(start_s * SECOND_NS, asset.path, "product", 0.0, next(iter(asset.cycle_s), "part"))
+    while at < end_s:
+        run, stop = 120 + round(chance.expovariate(1 / 1800)), 30 + round(chance.expovariate(1 / 300))
+        yield Sample(at * SECOND_NS, asset.path, "state", float(MachineState.EXECUTING))
+        for tick in range(at + 60, min(at + run, end_s), 60):
+            made += 1
+            yield Sample(tick * SECOND_NS, asset.path, "parts", float(made))
+            yield Sample(tick * SECOND_NS, asset.path, "parts_good", float(made - made // 50))
+        at += run
+        yield Sample(at * SECOND_NS, asset.path, "state", float(MachineState.NOT_EXECUTING))
+        yield Sample(at * SECOND_NS, asset.path, "reason", 0.0, chance.choice(REASONS))
+        at += stop
+
+
+def _link(asset: Asset, start_s: int, end_s: int, chance: random.Random) -> Iterator[Sample]:
+    """A probe a minute; ten a second over the last hour."""
+    for at in range(start_s, end_s, 60):
+        yield Sample(at * SECOND_NS, asset.path, "rtt", 8 + chance.expovariate(0.4))
+    if end_s == END_S:
+        for tenth in range(10 * 3600):
+            at_ns = (END_S - 3600) * SECOND_NS + tenth * SECOND_NS // 10 + 1
+            yield Sample(at_ns, asset.path, "rtt", 8 + chance.expovariate(0.4))
+
+
+def fill(path: Path, file: PlantFile) -> dict[str, float]:
+    """A year of the plant: samples and every KPI value of the catalogue, as recompute would have left them."""
+    store, chance, count, began = DuckDbStore(path), random.Random(7), 0, perf_counter()
+    first_s = END_S - DAYS * DAY_S
+    for start in range(first_s, END_S, CHUNK_S):
+        end = min(start + CHUNK_S, END_S)
+        for asset in file.plant.assets:
+            if asset.kind in ("machine", "link"):
+                make = _machine if asset.kind == "machine" else _link
+                samples = list(make(asset, start, end, chance))
+                store.write(samples)
+                count += len(samples)
+    written = perf_counter()
+    for start in range(first_s, END_S, 4 * CHUNK_S):
+        span = Window(start * SECOND_NS, min(start + 4 * CHUNK_S, END_S) * SECOND_NS)
+        for asset in file.plant.assets:
+            if asset.kind in ("machine", "link"):
+                metrics = {sample.metric for sample in store.latest(asset.path)}
+                kinds = ("hour", "day", "month", "shift") if asset.kind == "machine" else ("hour", "day")
+                due = [
+                    one for one in windows(file.plant, asset, span)
+                    if one.kind in kinds and (one.kind == "day" or one.kind == "month" or one.start_ns >= span.start_ns)
+                ]  # fmt: skip
+                store.write_kpis(evaluate(store, file.plant, asset, due, END_S * SECOND_NS, metrics), 1)
+    store.close()
+    return {"samples": count, "written [s]": written - began, "computed [s]": perf_counter() - written}
+
+
+async def _ask(client: httpx2.AsyncClient, address: str) -> float:
+    began = perf_counter()
+    answer = await client.get(address)
+    answer.raise_for_status()
+    return 1000 * (perf_counter() - began)
+
+
+async def _crowd(base: str, addresses: list[str]) -> list[float]:
+    """Each user reads every page once, in an order of their own."""
+
+    async def user(number: int) -> list[float]:
+        order = random.Random(number).sample(addresses, len(addresses))
+        async with httpx2.AsyncClient(base_url=base, timeout=60) as client:
+            return [await _ask(client, address) for address in order]
+
+    found = await asyncio.gather(*(user(number) for number in range(USERS)))
+    return [time for times in found for time in times]
+
+
+async def _measure(base: str, addresses: list[str]) -> list[Row]:
+    rows: list[Row] = []
+    async with httpx2.AsyncClient(base_url=base, timeout=60) as client:
+        await _ask(client, "/static/app.css")
+        for address in addresses:
+            first = await _ask(client, address)
+            again = [await _ask(client, address) for _ in range(5)]
+            rows.append({"page": address, "first [ms]": round(first), "again, median of 5 [ms]": round(median(again))})
+    times = await _crowd(base, addresses)
+    cuts = quantiles(times, n=20)
+    rows.append(
+        {
+            "page": f"all of them, {USERS} users at once", "again, median of 5 [ms]": round(median(times)),
+            "95 % [ms]": round(cuts[18]), "slowest [ms]": round(max(times)), "requests": len(times),
+        }
+    )  # fmt: skip
+    return rows
+
+
+def run() -> list[Row]:
+    """Raises CalledProcessError when the server does not start."""
+    file = load(sample_file(), PlantFile)
+    machine = next(asset.path for asset in file.plant.assets if asset.kind == "machine")
+    addresses = [page.replace("{machine}", machine) for page in PAGES]
+    with tempfile.TemporaryDirectory() as folder:
+        made = fill(Path(folder) / "year.duckdb", file)
+        command = [sys.executable, "-m", "benchmarks.web", folder]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            try:
+                base = server.stdout.readline().strip()
+                rows = asyncio.run(_measure(base, addresses))
+            finally:
+                server.terminate()
+    rows.insert(0, {"page": "a year of the plant was made: " + ", ".join(f"{k} {v:,.0f}" for k, v in made.items())})
+    return rows
+
+
+async def _serve(folder: Path) -> None:
+    from dashboards.web.app import create_app
+    from dashboards.web.config import WebConfig
+    from dashboards.web.context import WebContext
+    from dashboards.web.server import serve
+    from pipeline.ingest.spool import Spool
+    from pipeline.kpis.catalogue import CATALOGUE
+    from telemetry.health import Health
+
+    file = load(sample_file(), PlantFile)
+    store = DuckDbStore(folder / "year.duckdb")
+    config = WebConfig(port=0, folder=folder / "web")
+    health = Health()
+    async with Spool(folder / "spool.sqlite", component=health.component("spool")) as spool:
+        context = WebContext(
+            file.plant, store, health, spool.dead_letters, CATALOGUE, config, lambda: END_S * SECOND_NS
+        )
+        await serve(create_app(context), config, ready=lambda address: print(address.rstrip("/"), flush=True))
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1])))
