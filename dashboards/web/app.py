@@ -85,8 +85,8 @@ def create_app(context: WebContext) -> FastAPI:
         page_network.router(context, page_network.Reader(context), renderer),
         page_data.router(context, lost, reader, renderer),
         page_settings.router(context, renderer),
-        diagnoses_api.router(desk),
-        diagnoses_pages.router(desk, renderer),
+        diagnoses_api.router(desk, context),
+        diagnoses_pages.router(desk, context, renderer),
         _programs(context),
     ]
     if book is not None and context.config.accounts is not None:

@@ -228,7 +228,7 @@ def test_openapi_describes_every_route_and_its_problems(client: Client) -> None:
         for path in (
             "assets", "assets/{path}", "metrics", "kpis", "samples", "kpi-values", "health", "deadletters",
             "plant/now", "events", "links/latency", "links/service", "links/radio", "losses",
-                "rollup", "orders", "mappings", "mappings/{name}", "diagnoses", "diagnoses/{number}",
+                "rollup", "orders", "mappings", "mappings/{name}", "diagnoses", "diagnoses/plant", "diagnoses/{number}",
             *(f"diagnoses/{{number}}/{what}" for what in (
                 "proposal", "run", "result", "report.{form}", "losses.csv", "bad-rows.csv",
             )),

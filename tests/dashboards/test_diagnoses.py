@@ -17,8 +17,9 @@ from dashboards.web.diagnoses import desk, form
 from dashboards.web.diagnoses.shelf import Shelf
 from pipeline.files.mapping import EventLogConfig
 from telemetry.plant import DAYS
+from telemetry.samples import SECOND_NS
 from tests.dashboards.accounts.companies import Companies, companies
-from tests.dashboards.seeded import Clock, empty
+from tests.dashboards.seeded import LINK, MILL, PRESS, Clock, empty, full
 from tests.dashboards.test_pages import text
 
 FRENCH = (
@@ -227,6 +228,25 @@ def test_no_downloaded_table_holds_a_formula(cell: str) -> None:
     rows = desk.table(("a", "b"), [(cell, -2.5)]).decode("utf-8-sig")
     assert f"'{cell}" in rows
     assert ",-2.5" in rows
+
+
+def test_the_plant_itself_is_diagnosed_over_whole_days(tmp_path: Path) -> None:
+    """Two machines since yesterday: done, with a report on both; the figures are those of the store's own samples."""
+    seeded = full(config=WebConfig(port=0, folder=tmp_path), rtt_every_ns=60 * SECOND_NS)
+    with TestClient(create_app(seeded.context), base_url="http://127.0.0.1", follow_redirects=False) as client:
+        form = {"asset": [MILL, PRESS, LINK], "first": "2026-11-21", "last": "2026-11-22"}
+        answer = client.post("/diagnoses/plant", data=form)
+        assert answer.status_code == 303
+        number = answer.headers["location"].removeprefix("/diagnoses/")
+        assert finished(client, number) == "done"
+        report = client.get(f"/api/v1/diagnoses/{number}/report.json?lang=fr").json()
+        assert {machine["asset"] for machine in report["machines"]} == {MILL, PRESS}
+        assert report["from"].startswith("2026-11-20T23:00:00")
+        assert "Presse" in client.get(f"/diagnoses/{number}?lang=fr").text
+        assert client.get(f"/api/v1/diagnoses/{number}/result").status_code == 409
+        for wrong in ({"asset": ["km0/x/y"]}, {"first": "2026-01-01"}, {"first": "2026-11-23", "last": "2026-11-24"}):
+            assert client.post("/diagnoses/plant", data=form | wrong).status_code in (404, 422)
+        client.app.state.close()  # type: ignore[attr-defined]  # as above
 
 
 def test_mappings_are_saved_listed_and_forgotten(app: Client) -> None:

@@ -37,6 +37,7 @@ EVERYBODY: Final = Need(None)
 SEE_PLANT: Final = Need(Role.VIEWER, plant=True, scope="read")
 SEE_OWN: Final = Need(Role.VIEWER, scope="read")
 MAKE_OWN: Final = Need(Role.ENGINEER, scope="write")
+MAKE_OF_PLANT: Final = Need(Role.ENGINEER, plant=True, scope="write")
 MYSELF: Final = Need(Role.VIEWER)
 ADMINISTER: Final = Need(Role.ADMINISTRATOR)
 ADMINISTER_HOST: Final = Need(Role.ADMINISTRATOR, plant=True)
@@ -58,6 +59,8 @@ WALLS: Final[dict[tuple[str, str], Need]] = {
         "/api/v1/diagnoses/{number}/losses.csv",
         "/api/v1/diagnoses/{number}/bad-rows.csv", "/api/v1/mappings",
     )},
+    ("POST", "/diagnoses/plant"): MAKE_OF_PLANT,
+    ("POST", "/api/v1/diagnoses/plant"): MAKE_OF_PLANT,
     ("POST", "/diagnoses/{number}"): MAKE_OWN,
     ("POST", "/diagnoses/{number}/remove"): MAKE_OWN,
     ("POST", "/mappings/{name}/drop"): MAKE_OWN,

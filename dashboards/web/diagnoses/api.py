@@ -5,12 +5,13 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from dashboards.web import problems
 from dashboards.web.accounts.walls import Who
+from dashboards.web.context import WebContext
 from dashboards.web.diagnoses import desk as making
-from dashboards.web.diagnoses import report
+from dashboards.web.diagnoses import plant, report
 from dashboards.web.diagnoses.desk import Desk
 from dashboards.web.diagnoses.result import ResultOut, SaidOut
 from dashboards.web.diagnoses.shelf import ID, MAPPING_NAME, Diagnosis, State
@@ -18,6 +19,8 @@ from dashboards.web.diagnoses.upload import bring
 from dashboards.web.models import Model
 from dashboards.web.times import Instant
 from pipeline.files.mapping import EventLogConfig
+from telemetry.plant import AssetPath
+from telemetry.samples import Window
 
 MOST: Final = 200
 
@@ -57,13 +60,23 @@ class DiagnosisOut(Model):
     """A file that was brought, and how far its diagnosis is."""
 
     id: str
-    file: str
+    kind: Literal["file", "plant"]
+    file: str = Field(description="its name; of the plant: what was looked at")
     bytes: int
     by: str = Field(description='who brought it; "" without accounts')
     made: Instant
     state: State = Field(description="mapping: waits for `run`")
     share_read: float = Field(description="of a running one [0…1]")
     fault: str = Field(description="why it failed, in words for its owner")
+
+
+class PlantIn(Model):
+    """What of the plant to look at."""
+
+    model_config = ConfigDict(extra="forbid")
+    assets: list[AssetPath] = Field(min_length=1, max_length=100)
+    start: Instant = Field(alias="from")
+    end: Instant = Field(alias="to", description="at most 35 days later")
 
 
 class DiagnosesOut(Model):
@@ -105,21 +118,21 @@ class MappingOut(Model):
 
 def shown(desk: Desk, one: Diagnosis) -> DiagnosisOut:
     return DiagnosisOut(
-        id=one.id, file=one.name, bytes=one.bytes, by=one.who, made=one.made_ns, state=one.state,
+        id=one.id, kind=one.kind, file=one.name, bytes=one.bytes, by=one.who, made=one.made_ns, state=one.state,
         share_read=desk.work.share(one.id) if one.state == "running" else 0.0, fault=one.fault,
     )  # fmt: skip
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk, context: WebContext) -> APIRouter:
     """The routes."""
     api = APIRouter(prefix="/api/v1", responses=RESPONSES, tags=["diagnoses"])
-    _diagnoses(api, desk)
+    _diagnoses(api, desk, context)
     _results(api, desk)
     _mappings(api, desk)
     return api
 
 
-def _diagnoses(api: APIRouter, desk: Desk) -> None:
+def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
     @api.get("/diagnoses")
     async def diagnoses(
         who: Who,
@@ -154,6 +167,13 @@ def _diagnoses(api: APIRouter, desk: Desk) -> None:
         said = request.headers.get("content-length", "")
         size = int(said) if said.isdecimal() else None
         return shown(desk, await bring(desk.shelf, desk.config, who, name, request.stream(), size, lang))
+
+    @api.post("/diagnoses/plant", status_code=HTTPStatus.ACCEPTED)
+    async def of_plant(who: Who, asked: PlantIn) -> DiagnosisOut:
+        """Diagnose machines and links of the plant over an interval; ask for its state until done, then its report."""
+        window = Window(asked.start, max(asked.start, asked.end))
+        found = await asyncio.to_thread(plant.begin, desk, context, who, asked.assets, window)
+        return shown(desk, found)
 
     @api.get("/diagnoses/{number}")
     async def diagnosis(who: Who, number: Number) -> DiagnosisOut:

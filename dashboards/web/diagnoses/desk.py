@@ -41,6 +41,7 @@ class Desk:
 
     def propose(self, found: Diagnosis, timezone: str, language: Language) -> proposing.Proposal:
         """What the file probably says."""
+        self._of_file(found)
         try:
             return proposing.propose(
                 self.shelf.file(found), timezone=timezone, largest=self.config.max_upload_mb * 1_000_000
@@ -62,17 +63,27 @@ class Desk:
             return None
 
     def run(self, found: Diagnosis, mapping: EventLogConfig) -> None:
+        self._of_file(found)
         if not self.work.start(found, mapping):
             raise ProblemError(HTTPStatus.CONFLICT, "running", "This diagnosis is running: wait for its end.")
 
-    def result(self, found: Diagnosis) -> ResultOut:
+    def _ended(self, found: Diagnosis) -> None:
         if found.state != "done":
             raise ProblemError(HTTPStatus.CONFLICT, "no-result", f"There is no result yet: it is {found.state}.")
+
+    def _of_file(self, found: Diagnosis) -> None:
+        if found.kind != "file":
+            detail = "This diagnosis is of the plant, and has no file: its report tells all of it."
+            raise ProblemError(HTTPStatus.CONFLICT, "no-file", detail)
+
+    def result(self, found: Diagnosis) -> ResultOut:
+        self._of_file(found)
+        self._ended(found)
         return ResultOut.model_validate_json((self.shelf.folder(found.id) / RESULT).read_bytes(), strict=False)
 
     def report(self, found: Diagnosis, language: Language, form: str) -> Path:
         """The file of the report."""
-        self.result(found)
+        self._ended(found)
         path = report.path(self.shelf.folder(found.id), language, form)
         if not path.exists():
             detail = "There is no report: pip install 'km0-telemetry[reports,files]', then run it again."

@@ -3,18 +3,20 @@
 import asyncio
 import math
 import re
+from datetime import date, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from dashboards.web import charts
 from dashboards.web.accounts.identity import Role
 from dashboards.web.accounts.walls import Who
+from dashboards.web.context import WebContext
 from dashboards.web.definitions import LOSSES
-from dashboards.web.diagnoses import form, report
+from dashboards.web.diagnoses import form, plant, report
 from dashboards.web.diagnoses.api import MappingName, Number
 from dashboards.web.diagnoses.desk import Desk
 from dashboards.web.diagnoses.result import BarOut, ResultOut
@@ -24,23 +26,27 @@ from dashboards.web.texts import Language, mark, translations
 from pipeline.files.mapping import EventLogConfig
 from pipeline.kpis.losses import REJECTS, SPEED, Bar
 from pipeline.said import Said
+from telemetry import calendar
 from telemetry.plant import DAYS
+from telemetry.samples import Window
 
 LISTED: Final = 50
 ZONES: Final = ("Europe/Paris", "Europe/Zurich", "Europe/Berlin", "UTC")
 ChartName = Literal["waterfall", "pareto", "reasons"]
 
 
-def router(desk: Desk, renderer: Renderer) -> APIRouter:
+def router(desk: Desk, context: WebContext, renderer: Renderer) -> APIRouter:
     """The pages and their charts."""
     routes = APIRouter(include_in_schema=False)
-    _listing(routes, desk, renderer)
+    _listing(routes, desk, context, renderer)
     _one(routes, desk, renderer)
     _changes(routes, desk, renderer)
     return routes
 
 
-def _listing(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
+def _listing(routes: APIRouter, desk: Desk, context: WebContext, renderer: Renderer) -> None:
+    zone = context.plant.zone
+
     def listed(page: Page, who: Who, before: int | None) -> Response:
         found = desk.shelf.list(who.organisation, LISTED + 1, before)
         return renderer.page(
@@ -52,6 +58,9 @@ def _listing(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
             most=desk.config.max_upload_mb,
             may=who.role >= Role.ENGINEER,
             states=STATES,
+            assets=[one for one in context.plant.assets if one.kind != "platform"] if who.owns_plant else [],
+            first=calendar.local_day(context.now_ns(), zone) - timedelta(days=6),
+            last=calendar.local_day(context.now_ns(), zone),
         )
 
     @routes.get("/diagnoses")
@@ -59,6 +68,19 @@ def _listing(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
         page: Page, who: Who, before: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None
     ) -> Response:
         return await asyncio.to_thread(listed, page, who, before)
+
+    @routes.post("/diagnoses/plant")
+    async def of_plant(
+        who: Who,
+        asset: Annotated[list[str], Form(min_length=1, max_length=100)],
+        first: Annotated[date, Form()],
+        last: Annotated[date, Form()],
+    ) -> Response:
+        """Whole local days, the last one included."""
+        start_ns = calendar.local_ns(first, 0, zone)
+        window = Window(start_ns, max(start_ns, calendar.local_ns(last + timedelta(days=1), 0, zone)))
+        found = await asyncio.to_thread(plant.begin, desk, context, who, asset, window)
+        return RedirectResponse(f"/diagnoses/{found.id}", HTTPStatus.SEE_OTHER)
 
     @routes.post("/mappings/{name}/drop")
     async def drop(who: Who, name: MappingName) -> Response:
@@ -77,6 +99,9 @@ STATES: Final = {
 def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
     def opened(page: Page, who: Who, number: str, again: bool, saved: str | None) -> Response:
         found = desk.find(who, number)
+        if found.kind == "plant" and found.state != "running":
+            shown = report.shown(desk.shelf.folder(found.id), page.language)
+            return renderer.page(page, "plant_result.html", found=found, report=shown, may=who.role >= Role.ENGINEER)
         if found.state == "done" and not again:
             return result_page(page, who, found)
         if found.state == "running":

@@ -28,17 +28,19 @@ MAPPING_NAME: Final = r"^[^\s/\\<>\x00-\x1f](?:[^/\\<>\x00-\x1f]*[^\s/\\<>\x00-\
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS diagnoses (
     id TEXT PRIMARY KEY, organisation INTEGER NOT NULL, who TEXT NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL,
-    made_ns INTEGER NOT NULL, state TEXT NOT NULL, mapping TEXT, fault TEXT NOT NULL DEFAULT '');
+    made_ns INTEGER NOT NULL, state TEXT NOT NULL, mapping TEXT, fault TEXT NOT NULL DEFAULT '',
+    kind TEXT NOT NULL DEFAULT 'file');
 CREATE INDEX IF NOT EXISTS newest ON diagnoses (organisation, made_ns DESC);
 CREATE TABLE IF NOT EXISTS mappings (
     organisation INTEGER NOT NULL, name TEXT NOT NULL, mapping TEXT NOT NULL, PRIMARY KEY (organisation, name));
 """
-_COLUMNS: Final = "id, organisation, who, name, bytes, made_ns, state, mapping, fault"
+_COLUMNS: Final = "id, organisation, who, name, bytes, made_ns, state, mapping, fault, kind"
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """`mapping` is JSON of an EventLogConfig, as it was last run; `fault` says why it failed."""
+    """Of a file, or of the plant. `mapping` is JSON of an EventLogConfig, as it was last run, or what of the plant was
+    asked for; `fault` says why it failed."""
 
     id: str
     organisation: int
@@ -49,6 +51,7 @@ class Diagnosis:
     state: State
     mapping: str | None
     fault: str
+    kind: Literal["file", "plant"] = "file"
 
 
 class Shelf:
@@ -99,13 +102,15 @@ class Shelf:
         """Take away the folder of a diagnosis that was not added."""
         shutil.rmtree(self._folder / number, ignore_errors=True)
 
-    def add(self, number: str, organisation: int, who: str, name: str, size: int) -> Diagnosis:
-        """Put a file that is whole on the shelf: it lies in the folder under its name."""
+    def add(
+        self, number: str, organisation: int, who: str, name: str, size: int, kind: Literal["file", "plant"] = "file"
+    ) -> Diagnosis:
+        """Put on the shelf a file that is whole and lies in the folder under its name; or one of the plant."""
         with self._used() as db:
             db.execute(
-                "INSERT INTO diagnoses (id, organisation, who, name, bytes, made_ns, state) "
-                "VALUES (?, ?, ?, ?, ?, ?, 'mapping')",
-                (number, organisation, who, name, size, self._now_ns()),
+                "INSERT INTO diagnoses (id, organisation, who, name, bytes, made_ns, state, kind) "
+                "VALUES (?, ?, ?, ?, ?, ?, 'mapping', ?)",
+                (number, organisation, who, name, size, self._now_ns(), kind),
             )
         found = self.get(organisation, number)
         assert found is not None

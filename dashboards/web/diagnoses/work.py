@@ -6,15 +6,17 @@ sentence for its owner, a bug of ours is one in the log, and neither leaves a di
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from dashboards.web.diagnoses import report, result
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
+from pipeline.diagnosis.diagnosis import Diagnosis as Found
 from pipeline.diagnosis.diagnosis import of_log
 from pipeline.files import eventlog, guard
 from pipeline.files.mapping import EventLogConfig
-from telemetry.errors import DecodeError
+from telemetry.errors import DecodeError, StoreError
 
 AT_ONCE: Final = 2
 RESULT: Final = "result.json"
@@ -45,22 +47,37 @@ class Work:
         """Run it; False when it runs already."""
         if not self._shelf.begin(diagnosis, mapping.model_dump_json(exclude_defaults=True)):
             return False
-        self._pool.submit(self._run, diagnosis, mapping)
+        self._pool.submit(self._run, diagnosis, lambda: self._of_file(diagnosis, mapping))
         return True
 
-    def _run(self, diagnosis: Diagnosis, mapping: EventLogConfig) -> None:
+    def start_plant(self, diagnosis: Diagnosis, asked: str, find: Callable[[], Found]) -> bool:
+        """Run one of the plant, whatever `find` finds; `asked` is what was asked for, as JSON."""
+        if not self._shelf.begin(diagnosis, asked):
+            return False
+        self._pool.submit(self._run, diagnosis, lambda: self._report(diagnosis, find()))
+        return True
+
+    def _of_file(self, diagnosis: Diagnosis, mapping: EventLogConfig) -> None:
+        found = eventlog.load(
+            self._shelf.file(diagnosis), mapping, largest=self._largest,
+            progress=lambda share: self._told(diagnosis.id, share),
+        )  # fmt: skip
+        self._report(diagnosis, of_log(found, self._shelf.file(diagnosis)))
+        made = result.of(found, diagnosis.name)
+        (self._shelf.folder(diagnosis.id) / RESULT).write_text(made.model_dump_json(), encoding="utf-8")
+
+    def _report(self, diagnosis: Diagnosis, found: Found) -> None:
+        report.write(found, self._shelf.folder(diagnosis.id))
+
+    def _run(self, diagnosis: Diagnosis, make: Callable[[], None]) -> None:
         fault = "a fault of ours: the log of the server has it"
         try:
-            found = eventlog.load(
-                self._shelf.file(diagnosis), mapping, largest=self._largest,
-                progress=lambda share: self._told(diagnosis.id, share),
-            )  # fmt: skip
-            folder = self._shelf.folder(diagnosis.id)
-            report.write(of_log(found, self._shelf.file(diagnosis)), folder)
-            (folder / RESULT).write_text(result.of(found, diagnosis.name).model_dump_json(), encoding="utf-8")
+            make()
             fault = ""
         except DecodeError as error:
             fault = error.said.en if isinstance(error, guard.RefusedFileError) else str(error)
+        except StoreError as error:
+            fault = f"the store did not answer: {error}"
         except _Interrupted:
             return  # the next start says so
         finally:

@@ -57,6 +57,8 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/diagnoses/{number}/losses.csv"): OWN,
     ("GET", "/api/v1/diagnoses/{number}/bad-rows.csv"): OWN,
     ("GET", "/api/v1/mappings"): OWN,
+    ("POST", "/diagnoses/plant"): MAKERS - {"guest"},
+    ("POST", "/api/v1/diagnoses/plant"): MAKERS - {"guest"},
     ("POST", "/diagnoses/{number}"): MAKERS,
     ("POST", "/diagnoses/{number}/remove"): MAKERS,
     ("POST", "/mappings/{name}/drop"): MAKERS,
