@@ -5,9 +5,12 @@ Where rows turn out not to be in order, the table is read again and everything i
 is in `faults`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, get_args
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +27,7 @@ from telemetry.dialects import Dialect, state_of
 from telemetry.errors import DecodeError
 from telemetry.glossary import MachineState
 from telemetry.intervals import Instants
+from telemetry.plant import Plant
 from telemetry.samples import SECOND_NS, Quality, Series, Window
 
 if TYPE_CHECKING:
@@ -78,11 +82,14 @@ class _Gatherer:
         sample = _sample(table, config)
         self._time = times.TimeReader.of(sample, config.time_format, config.timezone)
         self._end: times.TimeReader | None = None
+        self._end_is_clock = False
         if config.end is not None:
             ends = table.columns.index(table.require(config.end, " for the end"))
-            self._end = times.TimeReader.of(
-                [row[ends] for row in table.sample], config.time_format, config.timezone
-            )  # fmt: skip
+            told = [row[ends] for row in table.sample]
+            self._end_is_clock = config.clock is not None and not any(map(_DATED.search, told))
+            if self._end_is_clock:
+                told = _joined_sample(table, config.time, config.end)
+            self._end = times.TimeReader.of(told, config.time_format, config.timezone)
 
     def _choose(self) -> dict[Metric, str]:
         """The column (or the name, in a long table) of each metric that the file has."""
@@ -256,11 +263,15 @@ class _Gatherer:
         frame, config = batch.frame, self._config
         if self._end is not None and config.end is not None:
             column = frame[config.end]
-            if config.clock is not None and not bool(column.cast(polars().String).str.contains(r"\d[-/.]\d").any()):
+            if self._end_is_clock:
                 column = times.joined(frame[config.time], column)
             found = self._end.read(column)
             ends, wrong, where = found.times_ns, found.bad & ~read.bad, config.end
             why: Why = found.why
+            if self._end_is_clock:  # from 21:00 to 05:00 is to 05:00 of the next day
+                ends = _next_day(
+                    ends, ~wrong & ~read.bad & (ends < read.times_ns), Plant(timezone=config.timezone or "UTC").zone
+                )
         else:
             assert config.duration is not None
             unit = _UNITS[config.duration_unit]
@@ -336,7 +347,17 @@ class _Gatherer:
         )]  # fmt: skip
 
 
+def _next_day(times_ns: Instants, rows: Flags, zone: ZoneInfo) -> Instants:
+    """These rows a day later by the clock on the wall."""
+    later = times_ns.copy()
+    for row in np.flatnonzero(rows).tolist():
+        seconds, rest = divmod(int(times_ns[row]), SECOND_NS)
+        later[row] = round((datetime.fromtimestamp(seconds, zone) + timedelta(days=1)).timestamp()) * SECOND_NS + rest
+    return later
+
+
 _LONGEST_WORD: Final = 200
+_DATED: Final = re.compile(r"\d[-/.]\d")
 _TOO_WIDE: Final = Said(
     "the row has more cells than the header: is a decimal comma taken for a separator?",
     "la ligne a plus de cellules que l'en-tête : une virgule décimale prise pour un séparateur ?",
@@ -357,10 +378,17 @@ def _sample(table: Table, config: EventLogConfig) -> list[str]:
     at = table.columns.index(config.time)
     if config.clock is None:
         return [row[at] for row in table.sample]
-    clock = table.columns.index(config.clock)
+    return _joined_sample(table, config.time, config.clock)
+
+
+def _joined_sample(table: Table, date: str, clock: str) -> list[str]:
+    """The first rows' dates and clocks as one column of times."""
     pl = polars()
-    dates = pl.Series([row[at] for row in table.sample], dtype=pl.String)
-    found: list[str] = times.joined(dates, pl.Series([row[clock] for row in table.sample], dtype=pl.String)).to_list()
+    cells = (
+        pl.Series([row[table.columns.index(column)] for row in table.sample], dtype=pl.String)
+        for column in (date, clock)
+    )
+    found: list[str] = times.joined(*cells).to_list()
     return found
 
 

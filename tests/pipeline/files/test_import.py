@@ -206,6 +206,26 @@ def test_a_list_of_stops(tmp_path: Path) -> None:
     assert (bad.line, bad.column) == (4, "Durée (min)")
 
 
+def test_a_date_with_two_clocks(tmp_path: Path) -> None:
+    """Start and end share the date of their row; an end before its start is of the next day, daylight saving or not."""
+    sheet = (
+        "Date;Heure début;Heure fin;Etat;Qté produite\n28/03/2026;13:00;13:20;Panne;0\n"
+        "28/03/2026;13:20;21:00;Production;90\n28/03/2026;21:00;05:00;Production;70\n"
+    )
+    found, log = read(wrote(tmp_path / "postes.csv", sheet))
+    assert (found.mapping.time, found.mapping.clock, found.mapping.end) == ("Date", "Heure début", "Heure fin")
+    assert not log.faults.listed
+    assert states(log)[:3] == [
+        (at(2026, 3, 28, 12), S.OUT_OF_SERVICE), (at(2026, 3, 28, 12, 20), S.EXECUTING),
+        (at(2026, 3, 28, 20), S.EXECUTING),
+    ]  # fmt: skip
+    assert log.span.end_ns - 1 == at(2026, 3, 29, 3)  # 05:00 in Paris: the night has lost an hour
+    parts = log.series["parts"]
+    assert list(zip(parts.times_ns.tolist(), parts.values.tolist(), strict=True))[-2:] == [
+        (at(2026, 3, 28, 20), 90), (at(2026, 3, 29, 3), 160),
+    ]  # fmt: skip
+
+
 def test_a_long_table_of_packml_numbers(tmp_path: Path) -> None:
     """A row per signal: names are told from values, and 6 is Execute."""
     rows = "timestamp,tag,value\n2026-03-13T06:00:00Z,State,6\n2026-03-13T06:10:00Z,State,9\n"
