@@ -65,6 +65,8 @@ class Mosquitto:
 
     port: int
     folder: Path
+    autosave_s: int = 1
+    """How often [s] it writes all that it keeps: what a kill may cost."""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -72,7 +74,7 @@ class Mosquitto:
         config = self.folder / "mosquitto.conf"
         config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-            f"persistence_location {self.folder}/\nautosave_interval 1\nmax_queued_messages 0\n"
+            f"persistence_location {self.folder}/\nautosave_interval {self.autosave_s}\nmax_queued_messages 0\n"
             f"{'user root' if os.geteuid() == 0 else ''}\n"
         )
         with (self.folder / "mosquitto.log").open("ab") as log:

@@ -38,6 +38,9 @@ async def test_a_backlog_at_the_broker_is_no_backlog_in_memory(mosquitto: Mosqui
 
     `pytest -s` shows the curve of memory.
     """
+    mosquitto.stop()
+    mosquitto.autosave_s = 3600  # it stands still while it writes a million messages, and would do so every second
+    mosquitto.start()
     bench, sink = MqttBench(mosquitto), CountingSink()
     bench.bound = 5000
     collector, component = bench.collector()
