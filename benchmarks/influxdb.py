@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +30,7 @@ from pipeline.stores import InfluxDbConfig
 from pipeline.stores.columns import Columns
 from pipeline.stores.duckdb import DuckDbStore
 from pipeline.stores.influxdb import InfluxDbStore
-from pipeline.stores.influxdb_writing import BODY_LINES, Lines
+from pipeline.stores.influxdb_writing import Lines
 from telemetry.samples import SECOND_NS, Sample, Window
 
 T0: Final = 1_795_300_000 * SECOND_NS
@@ -93,8 +94,7 @@ def gauges(first: int, rows: int = ROWS) -> list[Sample]:
 def bodies(samples: list[Sample]) -> list[bytes]:
     columns = Columns.of(samples)
     assert columns is not None
-    lines = Lines(columns, set()).text
-    return ["".join(lines[start : start + BODY_LINES]).encode() for start in range(0, len(lines), BODY_LINES)]
+    return ["".join(lines).encode() for lines in Lines(columns, set()).bodies()]
 
 
 def writing(url: str) -> list[Row]:
@@ -152,13 +152,18 @@ def _to_write(pool: urllib3.PoolManager, url: str) -> Callable[..., None]:
 
 
 def reading(url: str, rows: int = 200_000) -> list[Row]:
-    """One gauge of one machine into arrays."""
+    """One gauge of one machine into arrays: our store, plain JSON, and influxdb-client's `query_data_frame`.
+
+    1.6 has no Flux, so that one is given the annotated CSV which a 2.x would send of the same samples, from memory:
+    only what the client itself does with it counts.
+    """
     store = InfluxDbStore(InfluxDbConfig(url=url))
     asset, start = "km0/bench/cell/reader", T0 - 10**7 * SECOND_NS
     for first in range(0, rows, 50_000):
         numbers = range(first, first + 50_000)
         store.write([Sample(start + n * SECOND_NS, asset, "power", n % 4096 * 0.25, received_ns=T0) for n in numbers])
     window = Window(start, T0)
+    framed = _framed(start, rows)
 
     def ours() -> float:
         return len(store.read(asset, "power", window))
@@ -171,9 +176,37 @@ def reading(url: str, rows: int = 200_000) -> list[Row]:
         np.array([row[1] for row in found]), np.array([row[2] for row in found], np.int8)
         return len(times)
 
-    found = in_turn({"read a gauge as JSON": as_json, "InfluxDbStore.read": ours}, "samples", rounds=3)
+    contestants: dict[str, Callable[[], float]] = {
+        "read a gauge as JSON": as_json,
+        "influxdb-client, query_data_frame": framed,
+        "InfluxDbStore.read": ours,
+    }
+    found = in_turn(contestants, "samples", rounds=3)
     store.close()
     return found
+
+
+def _framed(start: int, rows: int) -> Callable[[], float]:
+    """What `query_data_frame` does with the annotated CSV of a gauge, as Flux gives it: a row per sample."""
+    parser = import_module("influxdb_client.client.flux_csv_parser")
+    head = (
+        "#datatype,string,long,dateTime:RFC3339,dateTime:RFC3339,dateTime:RFC3339,double,string,string,string\r\n"
+        "#group,false,false,true,true,false,false,true,true,true\r\n#default,_result,,,,,,,,\r\n"
+        ",result,table,_start,_stop,_time,_value,_field,_measurement,asset\r\n"
+    )
+    first, last = "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"
+    at = [np.datetime_as_string(np.datetime64(start + n * SECOND_NS, "ns"), unit="s") for n in range(rows)]
+    lines = [f",,0,{first},{last},{at[n]}Z,{n % 4096 * 0.25},power,machine,reader\r\n" for n in range(rows)]
+    text = (head + "".join(lines) + "\r\n").encode()
+
+    def frame() -> float:
+        response = urllib3.HTTPResponse(BytesIO(text), preload_content=False)
+        mode = parser.FluxSerializationMode.dataFrame
+        with parser.FluxCsvParser(response, mode, data_frame_index=None) as parsing:
+            [found] = list(parsing.generator())
+        return len(found)
+
+    return frame
 
 
 def month() -> list[Row]:

@@ -1,8 +1,9 @@
 """The DuckDB store: rows written per second by batch size, and what a question costs when a million rows are held."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Final
 
 from benchmarks import Row
 from benchmarks.measure import in_turn
+from pipeline.stores import InfluxDbConfig
 from pipeline.stores.duckdb import DuckDbStore
+from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, Sample, Window
 
 T0: Final = 1_795_300_000 * SECOND_NS
@@ -91,5 +94,39 @@ def questions(held: int = HELD) -> list[Row]:
     return [{"what": row["what"], "ms": round(1000 / row["questions/s"], 3), "rounds": row["rounds"]} for row in rows]
 
 
+def growth(sizes: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)) -> list[Row]:
+    """What 1000 samples of one machine cost while more and more of ten machines are held; InfluxDB beside, if there."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(dir=".") as folder, ExitStack() as stack:
+        stores: dict[str, Store] = {"DuckDB": DuckDbStore(Path(folder) / "store.duckdb")}
+        if shutil.which("influxd"):
+            from benchmarks.influxdb import influxd
+            from pipeline.stores.influxdb import InfluxDbStore
+
+            stores["InfluxDB"] = InfluxDbStore(InfluxDbConfig(url=stack.enter_context(influxd())))
+        held = 0
+        for size in sizes:
+            while held < size:
+                batch = gauges(held, 50_000)
+                for store in stores.values():
+                    store.write(batch)
+                held += len(batch)
+            middle = T0 + held // 20 * SECOND_NS
+            window = Window(middle, middle + 1000 * SECOND_NS)
+            asked = {
+                f"{name}: read 1000 of {held} rows": partial(
+                    asking, partial(store.read, ASSETS[3], "power", window), 20
+                )
+                for name, store in stores.items()
+            }
+            rows += in_turn(asked, "questions", rounds=3)
+        for store in stores.values():
+            store.close()
+    return [
+        {"what": row["what"], "ms": round(1000 / max(row["questions/s"], 1), 1), "rounds": row["rounds"]}
+        for row in rows
+    ]
+
+
 def run() -> list[Row]:
-    return writes() + questions()
+    return writes() + questions() + growth()

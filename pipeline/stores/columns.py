@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,8 @@ from telemetry.samples import SECOND_NS, Quality, Sample, Span
 SPLIT_NS: Final = 600 * SECOND_NS
 """Where the times of one series jump by more than this [ns], a new span starts: one late sample among live ones
 then dirties its own neighbourhood and not the day in between. Ten minutes keeps a day of 30 s gauges one span."""
+
+_TIME, _VALUE, _QUALITY, _RECEIVED, _TEXT = map(attrgetter, ("time_ns", "value", "quality", "received_ns", "text"))
 
 SeriesKey = tuple[str, str]
 """(asset, metric)."""
@@ -66,11 +69,11 @@ class Columns:
         numbers: dict[SeriesKey, int] = {}
         try:
             series = np.fromiter((numbers.setdefault((s.asset, s.metric), len(numbers)) for s in samples), np.int32)
-            times = np.fromiter((s.time_ns for s in samples), np.int64, count)
-            values = np.fromiter((s.value for s in samples), np.float64, count)
-            quality = np.fromiter((s.quality for s in samples), np.int64, count)
-            received = np.fromiter((s.received_ns for s in samples), np.int64, count)
-            worded = [s.text for s in samples]
+            times = np.fromiter(map(_TIME, samples), np.int64, count)
+            values = np.fromiter(map(_VALUE, samples), np.float64, count)
+            quality = np.fromiter(map(_QUALITY, samples), np.int64, count)
+            received = np.fromiter(map(_RECEIVED, samples), np.int64, count)
+            worded = list(map(_TEXT, samples))
             some_text = any(worded)
             "".join(worded).encode()
             "".join(asset + metric for asset, metric in numbers).encode()

@@ -82,9 +82,8 @@ class InfluxDbStore:
                 metric for metric in metrics_of(fields) if (metric + (NUMBER if is_word(metric) else TEXT)) in fields
             }
         lines = Lines(columns, self._texted)
-        refused = lines.refused | {
-            lines.rows[number]: reason for number, reason in store(self._server, self._bucket, lines.text).items()
-        }
+        named = store(self._server, self._bucket, lines.bodies())
+        refused = lines.refused | {lines.rows[number]: reason for number, reason in named.items()}
         spans = [
             Span(
                 *columns.keys[int(columns.series[start])], int(columns.times_ns[start]), int(columns.times_ns[end - 1])

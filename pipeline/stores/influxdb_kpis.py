@@ -46,7 +46,7 @@ class KpiBucket:
     def write(self, values: Sequence[KpiValue], cursor: int) -> None:
         """The values, then the cursor: whoever dies in between computes these values again. Raises StoreError."""
         held = self.cursor()
-        if refused := store(self._server, self._bucket, [f"{_line(value)}\n" for value in values]):
+        if refused := store(self._server, self._bucket, [[f"{_line(value)}\n" for value in values]] if values else []):
             raise StoreError(f"InfluxDB refuses {len(refused)} KPI values: {next(iter(refused.values()))}")
         if cursor != held or not values:
             # One point per day, replaced through the day; a bucket with retention takes no older one.

@@ -5,7 +5,8 @@ Invariants:
 - A line is refused only when the server said so of it, of a body of it alone, or of every line of its body.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from pipeline.stores.columns import Columns
@@ -13,20 +14,30 @@ from pipeline.stores.influxdb_schema import NUMBER, QUALITY, RECEIVED, TEXT, is_
 from pipeline.stores.influxdb_server import InfluxServer, RefusedError, TooLargeError
 from pipeline.stores.lineprotocol import EARLIEST_NS, LATEST_NS, UnwritableError, block, key, quoted
 
-BODY_LINES: Final = 20_000
-"""Lines of one request: about 2.5 MB, well below what any version takes."""
+BODY_LINES: Final = 10_000
+"""Lines of one request: about 1.3 MB, well below what any version takes."""
 
 
 class Lines:
-    """The lines of one write. `rows[i]` is the row of `columns` that line i comes from; `refused` by row."""
+    """The lines of one write, in bodies. `rows[i]` is the row of `columns` that line i comes from; `refused` by row."""
 
     def __init__(self, columns: Columns, texted: set[str]) -> None:
         """`texted`: metrics whose numbers may have words beside them; it grows by those that have."""
-        self.text: list[str] = []
         self.rows: list[int] = []
         self.refused: dict[int, str] = {}
-        for start, end in columns.runs():
-            self._add(columns, start, end, texted)
+        self._columns, self._texted = columns, texted
+        self._text: list[str] = []
+
+    def bodies(self) -> Iterator[list[str]]:
+        """BODY_LINES each, encoded as they are asked for; `rows` and `refused` are whole when it ends."""
+        for start, end in self._columns.runs():
+            for first in range(start, end, BODY_LINES):
+                self._add(self._columns, first, min(end, first + BODY_LINES), self._texted)
+                while len(self._text) >= BODY_LINES:
+                    body, self._text = self._text[:BODY_LINES], self._text[BODY_LINES:]
+                    yield body
+        if self._text:
+            yield self._text
 
     def _add(self, columns: Columns, start: int, end: int, texted: set[str]) -> None:
         asset, metric = columns.keys[int(columns.series[start])]
@@ -61,16 +72,27 @@ class Lines:
                 texted.add(metric)
                 fields.append((name + TEXT, words or '""'))
         fields += [(name + QUALITY, same), (name + RECEIVED, received)]
-        self.text += block(lead, fields, columns.times_ns[rows].tolist())
+        self._text += block(lead, fields, columns.times_ns[rows].tolist())
         self.rows += range(first, last)
 
 
-def store(server: InfluxServer, bucket: str, lines: Sequence[str]) -> dict[int, str]:
-    """Send lines; the reasons for those that are refused, by their place in `lines`. Raises StoreError."""
+def store(server: InfluxServer, bucket: str, bodies: Iterable[Sequence[str]]) -> dict[int, str]:
+    """Send lines; the reasons for those that are refused, by their place among all lines. Raises StoreError.
+
+    While the server works on a body the next one is made; they are sent one after the other.
+    """
     refused: dict[int, str] = {}
-    for start in range(0, len(lines), BODY_LINES):
-        part = lines[start : start + BODY_LINES]
-        refused |= {start + number: reason for number, reason in _send(server, bucket, part).items()}
+    count = 0
+    with ThreadPoolExecutor(1, "influxdb") as sender:
+        sending: Future[dict[int, str]] | None = None
+        first = 0
+        for lines in bodies:
+            if sending is not None:
+                refused |= {first + number: reason for number, reason in sending.result().items()}
+            first, count = count, count + len(lines)
+            sending = sender.submit(_send, server, bucket, lines)
+        if sending is not None:
+            refused |= {first + number: reason for number, reason in sending.result().items()}
     return refused
 
 

@@ -24,10 +24,11 @@ def write_samples(path: Path, chunks: Iterable[list[Sample]]) -> int:
                 columns = Columns.of(chunk)
                 assert columns is not None  # a store held them
                 written = Lines(columns, set())
+                for body in written.bodies():
+                    target.writelines(body)
+                    count += len(body)
                 if written.refused:
                     raise StoreError(f"line protocol cannot say this: {next(iter(written.refused.values()))}")
-                target.writelines(written.text)
-                count += len(written.text)
         part.replace(path)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
