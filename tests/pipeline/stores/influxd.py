@@ -70,7 +70,7 @@ class Influxd:
             if parent.stat().st_uid == 0 and str(parent).startswith(tempfile.gettempdir() + "/pytest-of-"):
                 parent.chmod(0o755)
 
-    def wait(self, seconds: float = 30.0) -> None:
+    def wait(self, seconds: float = 60.0) -> None:
         """Return once it answers."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

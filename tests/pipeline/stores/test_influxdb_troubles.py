@@ -19,6 +19,8 @@ from telemetry.samples import SECOND_NS, Sample
 from tests.contracts.store import EVER, T0
 from tests.pipeline.stores.influxd import Influxd
 
+pytestmark = pytest.mark.timeout(400)  # a busy machine starts a database slowly
+
 MONTH_NS = 30 * 24 * 3600 * SECOND_NS
 
 
@@ -70,7 +72,7 @@ async def loaded(config: InfluxDbConfig, folder: Path) -> AsyncIterator[tuple[Lo
         finally:
             ended.set()
         await loading
-        await asyncio.wait_for(spool.emptied(), 60)
+        await asyncio.wait_for(spool.emptied(), 200)
         draining.cancel()
         await asyncio.wait([draining])
         assert spool.dead_letters.count() == 0
@@ -85,7 +87,7 @@ def _compare(store: InfluxDbStore, load: Load) -> None:
 
 
 async def _failing(component: Component) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while component.condition != "failing":  # noqa: ASYNC110  # health is not signalled
             await asyncio.sleep(0.01)
 
@@ -94,7 +96,7 @@ async def _working(component: Component, more: int = 500) -> None:
     """So many more samples were stored."""
     target = component.counted("samples") + more
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while component.counted("samples") < target:  # noqa: ASYNC110  # health is not signalled
                 await asyncio.sleep(0.01)
     except TimeoutError:
