@@ -21,6 +21,9 @@ from telemetry.plant import Asset, Plant
 SPARKPLUG_HOST: Final = "km0-{group}"
 """The identity of the host application that collects a line."""
 
+_PER_TOPIC: Final = ("mqtt", "link", "vehicle", "gnb", "core")
+"""Kinds of assets that publish one value per topic."""
+
 _PACKML_STATES = {str(number): state.name for state, (number, _) in NUMBERS.items() if state.name != "BLOCKED"}
 
 _PRINTER_STATES = {
@@ -43,11 +46,14 @@ def plant_of(scenario: Scenario) -> Plant:
             calendar=machine.calendar,
             cycle_s={made.name: made.cycle_s for made in machine.products},
             micro_stop_s=machine.micro_stop_s,
+            counter_rollover=machine.counter_rolls_at,
             reason_categories=dict(_causes(scenario, machine.path)),
         )
         for machine in scenario.machines
     ]
-    links = [Asset(path=link.path, name=link.name or link.path, kind="link") for link in scenario.links]
+    links = [
+        Asset(path=link.path, name=link.name or link.path, kind="link") for link in (*scenario.links, *scenario.others)
+    ]
     return Plant(
         name="simulated",
         timezone=scenario.timezone,
@@ -92,7 +98,7 @@ def file_of(
             for machine in scenario.machines
             if isinstance(machine, Printer)
         ]
-        sites = {asset.path.partition("/")[0] for asset in scenario.assets if asset.kind in ("mqtt", "link")}
+        sites = {asset.path.partition("/")[0] for asset in scenario.assets if asset.kind in _PER_TOPIC}
         topics += [
             {
                 "dialect": "json",
@@ -122,7 +128,7 @@ def file_of(
         nodes += [
             {"node": f"nsu={VENDOR};s={vendor_node(machine.path, metric)}", "asset": machine.path, "metric": metric}
             for machine in spoken
-            for metric in ("reason", "product", machine.meter.metric)
+            for metric in ("reason", "product", *machine.meter.metrics)
         ]
         machines = [{"asset": machine.path, "machine": machine.path.rpartition("/")[2]} for machine in spoken]
         collectors.append(

@@ -308,7 +308,7 @@ def _lines(
         excuses = _excuses(asset.path, asset.kind, scenario, span, latest, done)
         if asset.kind == "link":
             lines += link_lines(store, truth, asset.path, span, excuses)
-        else:
+        elif asset.path in scenario.models:
             lines += machine_lines(store, figures, asset.path, span, excuses)
     return tuple(lines)
 

@@ -4,12 +4,26 @@ from typing import Annotated
 
 from pydantic import Field
 
-from simulators.sections import Link, MqttMachine, OpcUaMachine, Printer, SparkplugMachine
+from simulators.sections import (
+    Link,
+    MqttMachine,
+    OpcUaMachine,
+    Printer,
+    RadioNetwork,
+    SparkplugMachine,
+    Vehicle,
+)  # fmt: skip
 
 MachineSection = OpcUaMachine | MqttMachine | Printer | SparkplugMachine
 """The kinds that are machines: they have a calendar, products and a true TRS."""
 
-SimulatedAsset = Annotated[OpcUaMachine | MqttMachine | Printer | SparkplugMachine | Link, Field(discriminator="kind")]
+SimulatedAsset = Annotated[
+    OpcUaMachine | MqttMachine | Printer | SparkplugMachine | Link | Vehicle | RadioNetwork,
+    Field(discriminator="kind"),
+]
 """The union, on `kind`, of what may stand in a scenario's [[assets]]."""
 
-__all__ = ["Link", "MachineSection", "MqttMachine", "OpcUaMachine", "Printer", "SimulatedAsset", "SparkplugMachine"]
+__all__ = [
+    "Link", "MachineSection", "MqttMachine", "OpcUaMachine", "Printer", "RadioNetwork", "SimulatedAsset",
+    "SparkplugMachine", "Vehicle",
+]  # fmt: skip

@@ -36,6 +36,10 @@ class LinkModel:
     handover: float = 0.15
     handover_loss: float = 0.0
 
+    def events(self, seed: int, born_ns: int) -> Iterator[Event]:
+        """See link_events."""
+        return link_events(self, seed, born_ns)
+
 
 def link_events(model: LinkModel, seed: int, born_ns: int) -> Iterator[Event]:
     """Radio figures and the router's own probe log from the link's birth on, for ever."""

@@ -86,11 +86,15 @@ class Hazard:
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A measurement taken every `every_s` [s]: mean and standard deviation by state; other states read 0."""
+    """A measurement taken every `every_s` [s]: mean and standard deviation by state; other states read 0.
+
+    `energy`: a power meter has a register, too, which counts the Wh of what it measured.
+    """
 
     metric: str
     every_s: float
     levels: dict[MachineState, tuple[float, float]]
+    energy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class MachineModel:
     `takes_from` is the machine whose good parts it works on, with room for `buffer` parts between them.
     `tells_reasons`: whether its wire has words for reasons; without them a stop is what its state says. `merges`:
     states that its wire has no word for, and what it says instead. `counts_scrap`: it counts bad parts, not good ones.
+    `rolls_over_at`: the count that its counters never show, for they begin again at 0.
     """
 
     path: str
@@ -116,6 +121,7 @@ class MachineModel:
     tells_reasons: bool = True
     merges: Mapping[MachineState, MachineState] = field(default_factory=dict)
     counts_scrap: bool = False
+    rolls_over_at: int | None = None
 
     def told(self, state: MachineState) -> MachineState:
         """A state in the words of the machine's wire."""

@@ -18,13 +18,13 @@ from simulators.disturbance import Disturbance, ToMessages
 from simulators.echo_reflector import EchoReflector
 from simulators.faults import WIRE_FAULTS, Done, Fault
 from simulators.journal import Journal
-from simulators.link import PROBE_METRICS, link_events
+from simulators.link import PROBE_METRICS
 from simulators.lives import lives
 from simulators.mqtt_plant import MqttPublisher
 from simulators.payloads import Message, report_messages, value_messages
 from simulators.radio_path import LinkConfig
 from simulators.replay import replay
-from simulators.sections import OpcUaMachine, SparkplugMachine
+from simulators.sections import Link, MqttMachine, OpcUaMachine, RadioNetwork, SparkplugMachine, Vehicle
 from simulators.sparkplug_edge import SparkplugEdge
 from simulators.spec import Spec
 from simulators.timeline import Event, Timeline, told
@@ -82,11 +82,14 @@ class Plant:
             for path, asset in played.items()
             if isinstance(asset, OpcUaMachine) and asset.speaks != "plain"
         }
+        others = [asset.model for asset in scenario.others if asset.path in played]
         self._disturbed: dict[str, Disturbance] = {}
         self._asked: set[int] = set()
         self._edges: dict[str, SparkplugEdge] = {}
+        self._to_enter: list[tuple[int, Message]] = []
+        """Reasons that an operator has not entered yet, and when he does [ns]."""
         self.done: Final = Done()
-        self.truth: Final = Truth(self._machines.values(), spec.seed, spec.epoch_ns, self._links.values())
+        self.truth: Final = Truth(self._machines.values(), spec.seed, spec.epoch_ns, self._links.values(), others)
 
     @property
     def published(self) -> int:
@@ -148,6 +151,8 @@ class Plant:
         for disturbed in self._disturbed.values():
             for message in disturbed.rest():
                 await self._mqtt_publish(message)
+        if self._spec.until_ns is not None:
+            await self._enter(_FAR_NS)
         for edge in self._edges.values():
             await edge.mend()
         await self._reached()
@@ -214,8 +219,9 @@ class Plant:
 
     def _life(self, path: str) -> Iterator[Event]:
         seed, born_ns = self._spec.seed, self._spec.epoch_ns
-        if path in self._links:
-            return link_events(self._links[path], seed, born_ns)
+        asset = self._played[path]
+        if isinstance(asset, Link | Vehicle | RadioNetwork):
+            return asset.model.events(seed, born_ns)
         life = told(lives(self._machines, path, seed, born_ns), self._machines[path], seed, born_ns)
         if path in self._speeches:
             from simulators.companion import events
@@ -291,7 +297,21 @@ class Plant:
     async def _publish(self, to_messages: ToMessages, path: str, events: list[Event], until_ns: int) -> None:
         wanted = [event for event in events if event[0] < self._probed_from_ns or event[1] not in PROBE_METRICS]
         disturbed = self._disturbed.get(path)
+        asset = self._played[path]
+        late_ns = round(asset.reasons_late_s * 10**9) if isinstance(asset, MqttMachine) else 0
         for message in disturbed.messages(wanted, until_ns) if disturbed else to_messages(path, wanted):
+            entered_ns = message.events[-1][0] + late_ns if message.events else 0
+            if late_ns and message.topic.endswith("/reason") and entered_ns >= until_ns:
+                self._to_enter.append((entered_ns, message))
+            else:
+                await self._mqtt_publish(message)
+        await self._enter(until_ns)
+
+    async def _enter(self, until_ns: int) -> None:
+        """Publish the reasons that operators enter before an instant [ns]."""
+        due = [message for at_ns, message in self._to_enter if at_ns < until_ns]
+        self._to_enter = [entry for entry in self._to_enter if entry[0] >= until_ns]
+        for message in due:
             await self._mqtt_publish(message)
 
     async def _mqtt_publish(self, message: Message, *, retain: bool = False) -> None:
@@ -309,7 +329,7 @@ async def _send(asset: _Asset, events: list[Event], until_ns: int) -> None:
 def _concerning(faults: tuple[Fault, ...], kind: str) -> list[Fault]:
     """The faults of messages that a device of this kind can have: a report has no word for silence or another year."""
     unable = ("silence", "leftovers") if kind == "printer" else ()
-    counts = kind != "link"
+    counts = kind in ("mqtt", "printer")
     return [
         fault
         for fault in faults

@@ -39,7 +39,11 @@ class PlantUnderTest:
         self.host: Final = None if mqtt_port is None else "127.0.0.1"
         self.port: Final = mqtt_port
         self.truth: Final[Truth] = Truth(
-            scenario.models.values(), scenario.seed, self.start_ns, scenario.link_models.values()
+            scenario.models.values(),
+            scenario.seed,
+            self.start_ns,
+            scenario.link_models.values(),
+            [other.model for other in scenario.others],
         )
         self.journal: Final = folder / "journal.jsonl"
         """Every published identity, for simulators.journal.read_journal."""

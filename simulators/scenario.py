@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import Field, field_validator, model_validator
 
-from simulators import Link, MachineSection, SimulatedAsset
+from simulators import Link, MachineSection, RadioNetwork, SimulatedAsset, Vehicle
 from simulators.faults import Fault
 from simulators.link import LinkModel
 from simulators.machine import MachineModel
@@ -75,11 +75,16 @@ class Scenario(Section):
 
     @property
     def machines(self) -> tuple[MachineSection, ...]:
-        return tuple(asset for asset in self.assets if not isinstance(asset, Link))
+        return tuple(asset for asset in self.assets if not isinstance(asset, Link | Vehicle | RadioNetwork))
 
     @property
     def links(self) -> tuple[Link, ...]:
         return tuple(asset for asset in self.assets if isinstance(asset, Link))
+
+    @property
+    def others(self) -> tuple[Vehicle | RadioNetwork, ...]:
+        """Vehicles, gNBs and cores: what is told has no KPI of its own, so its samples alone are held to the truth."""
+        return tuple(asset for asset in self.assets if isinstance(asset, Vehicle | RadioNetwork))
 
     @cached_property
     def models(self) -> dict[str, MachineModel]:

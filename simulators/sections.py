@@ -12,7 +12,9 @@ from pydantic import Field, field_validator, model_validator
 from simulators import packml
 from simulators.link import LinkModel
 from simulators.machine import Duration, Gauge, Hazard, Loss, MachineModel, Product
+from simulators.radio_network import RadioNetworkModel
 from simulators.speeches import NO_WORD, TELLS
+from simulators.vehicle import VehicleModel
 from simulators.work_calendar import WorkCalendar
 from telemetry.config import Section
 from telemetry.glossary import METRICS, MachineState
@@ -87,6 +89,7 @@ class Meter(Section):
     levels: dict[StateName | Literal["EXECUTING"], tuple[float, float]] = Field(
         description="mean and standard deviation by state, [46.0, 9.0]; in other states it reads 0"
     )
+    energy: bool = Field(False, description="a power meter that counts energy, too [Wh]")
 
     @field_validator("metric")
     @classmethod
@@ -97,7 +100,19 @@ class Meter(Section):
 
     @property
     def gauge(self) -> Gauge:
-        return Gauge(self.metric, self.every_s, {MachineState[name]: level for name, level in self.levels.items()})
+        levels = {MachineState[name]: level for name, level in self.levels.items()}
+        return Gauge(self.metric, self.every_s, levels, self.energy)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What it tells, by name in the glossary."""
+        return (self.metric, "energy") if self.energy else (self.metric,)
+
+    @model_validator(mode="after")
+    def _energy_of_power(self) -> "Meter":
+        if self.energy and self.metric != "power":
+            raise ValueError(f"energy is counted by a meter of power, not of {self.metric}")
+        return self
 
 
 class _Machine(Section):
@@ -120,11 +135,24 @@ class _Machine(Section):
         20, ge=1, description="room between `takes_from` and this one [parts]: when it is full, that one is BLOCKED"
     )
 
+    counter_rolls_at: int | None = Field(
+        None, ge=10, description="its counters never show this count and begin again at 0, as 65536 in 16 bits"
+    )
+    reasons_late_s: float = Field(
+        0.0, ge=0, le=86_400, description="an operator enters the reason of a stop so long after it [s]; kind mqtt"
+    )
+
     @model_validator(mode="after")
     def _tell_apart(self) -> "_Machine":
         for what, names in (("product", [p.name for p in self.products]), ("stop", [s.reason for s in self.stops])):
             if twice := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"{what} {min(twice)!r} is there twice")
+        if self.reasons_late_s and not isinstance(self, MqttMachine):
+            raise ValueError("reasons_late_s is for machines of kind mqtt")
+        if self.counter_rolls_at and getattr(self, "speaks", "") == "machine-tool":
+            raise ValueError("counter_rolls_at: the jobs of a machine tool count from 0 anyway")
+        if self.meter.energy and isinstance(self, Printer):
+            raise ValueError("a printer's report has no place for energy")
         if self.takes_from == self.path:
             raise ValueError("a machine cannot work on its own parts")
         return self
@@ -145,6 +173,7 @@ class _Machine(Section):
             buffer=self.buffer,
             tells_reasons=not isinstance(self, Printer),
             merges=self._merges,
+            rolls_over_at=self.counter_rolls_at,
             counts_scrap=isinstance(self, SparkplugMachine) or getattr(self, "speaks", "") == "packml",
         )
 
@@ -170,7 +199,7 @@ class OpcUaMachine(_Machine):
     def metrics(self) -> tuple[str, ...]:
         """What it tells, by name in the glossary."""
         told = TELLS.get(self.speaks, ("state", "parts", "parts_good"))
-        return (*told, "reason", "product", self.meter.metric)
+        return (*told, "reason", "product", *self.meter.metrics)
 
 
 class MqttMachine(_Machine):
@@ -206,7 +235,7 @@ class SparkplugMachine(_Machine):
     @property
     def metrics(self) -> tuple[str, ...]:
         """What it tells, by name in the glossary."""
-        return ("state", "reason", "product", "parts", "parts_scrap", self.meter.metric)
+        return ("state", "reason", "product", "parts", "parts_scrap", *self.meter.metrics)
 
 
 class Link(Section):
@@ -234,3 +263,41 @@ class Link(Section):
             self.path, self.radio_s, self.probe_s, self.floor_ms, self.cells,
             self.fading_db, self.handover, self.handover_loss,
         )  # fmt: skip
+
+
+Point = tuple[float, float]
+
+
+class Vehicle(Section):
+    """An autonomous vehicle on 5G, over MQTT, one value per topic: position, mission, battery, and its radio."""
+
+    kind: Literal["vehicle"]
+    path: AssetPath = Field(description="ISA-95 path")
+    name: str = Field("", description="what people call it")
+    stations: tuple[Point, ...] = Field(
+        min_length=2, description="where it drives between, [east, north] [m]; it charges at the first"
+    )
+    antennas: tuple[Point, ...] = Field(min_length=1, description="where the cells' antennas are, [east, north] [m]")
+    speed: float = Field(1.4, gt=0, le=30, description="how fast it drives [m/s]")
+    loads_s: Seconds = Field(45.0, description="how long it loads at a station [s]")
+    every_s: Seconds = Field(2.0, description="how often it reports [s]")
+
+    @property
+    def model(self) -> VehicleModel:
+        """The process."""
+        return VehicleModel(self.path, self.stations, self.antennas, self.speed, self.loads_s, self.every_s)
+
+
+class RadioNetwork(Section):
+    """A gNB or a 5G core that tells of itself, over MQTT, one value per topic: devices, load, sessions."""
+
+    kind: Literal["gnb", "core"]
+    path: AssetPath = Field(description="ISA-95 path")
+    name: str = Field("", description="what people call it")
+    devices: int = Field(40, ge=1, le=100_000, description="devices that there are")
+    every_s: Seconds = Field(30.0, description="how often it reports [s]")
+
+    @property
+    def model(self) -> RadioNetworkModel:
+        """The process."""
+        return RadioNetworkModel(self.path, self.kind == "core", self.devices, self.every_s)

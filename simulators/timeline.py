@@ -4,6 +4,7 @@ Invariants. Times are whole milliseconds; a metric has at most one event per mil
 changed. The events are those of the life, however time is cut into chunks.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Final
@@ -34,6 +35,8 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
     mean, deviation = 0.0, 0.0
     state, reason = -1, ""
     made = judged = 0
+    register, shown = 0.0, -1
+    turn = model.rolls_over_at or sys.maxsize
     verdict = "parts_scrap" if model.counts_scrap else "parts_good"
     yield born_ns, "parts", 0
     yield born_ns, verdict, 0
@@ -42,6 +45,11 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
         while tick_ns < time_ns:
             value = round(max(0.0, mean + deviation * noise.gauss(0.0, 1.0)), GAUGE_DECIMALS)
             yield tick_ns, gauge.metric, value  # also when unchanged: a meter that falls silent is out of order
+            if gauge.energy:
+                if int(register) != shown:
+                    shown = int(register)
+                    yield tick_ns, "energy", shown
+                register += value * gauge.every_s / 3600.0  # what it measures holds until it measures again
             tick_ns += every_ns
         if isinstance(fact, Turn):
             mean, deviation = gauge.levels.get(fact.state, (0.0, 0.0))
@@ -55,10 +63,10 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
             yield time_ns, "product", fact.product
         else:
             made += 1
-            yield time_ns, "parts", made
+            yield time_ns, "parts", made % turn
             if fact.good != model.counts_scrap:
                 judged += 1
-                yield time_ns, verdict, judged
+                yield time_ns, verdict, judged % turn
 
 
 class Timeline:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,9 @@ from typing import Any, Final
 from simulators.link import PROBE_METRICS, LinkModel, link_events
 from simulators.lives import lives
 from simulators.machine import NS_PER_MS, Fact, MachineModel, Made, Turn
-from simulators.timeline import Event, Timeline
+from simulators.radio_network import RadioNetworkModel
+from simulators.timeline import Event, Timeline, Value, told
+from simulators.vehicle import VehicleModel
 from telemetry.glossary import MachineState
 
 _NONE: Final = Fraction(0)
@@ -175,12 +177,18 @@ class Truth:
     """The truth of a plant: asked for any asset over any window after the birth of its machines [ns]."""
 
     def __init__(
-        self, machines: Iterable[MachineModel], seed: int, born_ns: int, links: Iterable[LinkModel] = ()
+        self,
+        machines: Iterable[MachineModel],
+        seed: int,
+        born_ns: int,
+        links: Iterable[LinkModel] = (),
+        others: Iterable[VehicleModel | RadioNetworkModel] = (),
     ) -> None:
         self._born_ns = born_ns
         self._seed = seed
         self._models = {model.path: model for model in machines}
         self._links = {link.path: link for link in links}
+        self._others = {other.path: other for other in others}
         self._probes: dict[str, tuple[Timeline, list[Event]]] = {}
         self._lived = {path: _Lived(lives(self._models, path, seed, born_ns)) for path in self._models}
 
@@ -251,10 +259,21 @@ class Truth:
         answered = tuple(float(value) for _, metric, value in inside if metric == "rtt")
         return LinkTruth(asset, start_ns, end_ns, answered, sum(metric == "rtt_lost" for _, metric, _ in inside))
 
+    def in_force(self, asset: str, at_ns: int) -> dict[str, Value]:
+        """What is true of any asset at an instant [ns], by metric: what it has said last, had nothing been lost."""
+        self._check(at_ns, at_ns)
+        if asset in self._models:
+            model = self._models[asset]
+            story = told(lives(self._models, asset, self._seed, self._born_ns), model, self._seed, self._born_ns)
+        else:
+            story = {**self._links, **self._others}[asset].events(self._seed, self._born_ns)
+        return {metric: value for _, metric, value in takewhile(lambda event: event[0] <= at_ns, story)}
+
     def write(self, path: Path, start_ns: int, end_ns: int, step_ns: int = 3600 * 10**9) -> None:
         """As a JSON file: for every asset the whole window, and each step (counted from the epoch) that it holds whole.
 
-        Layout: {"seed", "born_ns", "whole": [figures, …], "steps": [figures, …]}.
+        Layout: {"seed", "born_ns", "whole": [figures, …], "steps": [figures, …], "in_force": {asset: {metric: value}}},
+        the last at the end.
         """
         steps = range(-(-start_ns // step_ns) * step_ns, end_ns - step_ns + 1, step_ns)
         windows = [(start, start + step_ns) for start in steps]
@@ -263,6 +282,7 @@ class Truth:
             "born_ns": self._born_ns,
             "whole": [self._figures(asset, start_ns, end_ns) for asset in self.assets],
             "steps": [self._figures(asset, *window) for asset in self._models for window in windows],
+            "in_force": {asset: self.in_force(asset, end_ns) for asset in (*self.assets, *self._others)},
         }
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 

@@ -171,6 +171,17 @@ METRICS: Final[dict[str, Metric]] = {
         Metric("cell", "", "word", "serving cell", "cellule serveuse", subject="link"),
         Metric("throughput_up", "Mbit/s", "gauge", "uplink throughput", "débit montant", 0, 1e6, subject="link"),
         Metric("throughput_down", "Mbit/s", "gauge", "downlink throughput", "débit descendant", 0, 1e6, subject="link"),
+        # vehicles on the network, and the network about itself
+        Metric("position_x", "m", "gauge", "position, east", "position, vers l'est", -1e6, 1e6, subject="link"),
+        Metric("position_y", "m", "gauge", "position, north", "position, vers le nord", -1e6, 1e6, subject="link"),
+        Metric("speed", "m/s", "gauge", "speed over ground", "vitesse", 0, 1e3, subject="link"),
+        Metric("battery", "%", "gauge", "state of charge", "charge de la batterie", 0, 100, subject="link"),
+        Metric("mission", "", "word", "what the vehicle is doing", "mission en cours", subject="link"),
+        Metric("handovers", "", "counter", "changes of the serving cell", "changements de cellule", 0, subject="link"),
+        Metric("connected_ues", "", "gauge", "devices connected to the gNB", "terminaux connectés", 0, subject="link"),
+        Metric("prb_used", "%", "gauge", "downlink PRB in use", "blocs radio occupés", 0, 100, subject="link"),
+        Metric("registered_ues", "", "gauge", "devices registered (AMF)", "terminaux enregistrés", 0, subject="link"),
+        Metric("pdu_sessions", "", "gauge", "PDU sessions set up (SMF)", "sessions PDU établies", 0, subject="link"),
         # the data path itself
         Metric(
             "online", "", "state", "1: the source or collector is connected", "1 : connecté", 0, 1, subject="source"

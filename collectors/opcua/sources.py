@@ -70,7 +70,7 @@ class Sources:
         self.missing = {}
         if not self._config.machines:
             return
-        moved, self._namespaces = list(namespaces) != self._namespaces, list(namespaces)
+        moved = list(namespaces) != self._namespaces
         browser = Browser(session, namespaces)
         found = await machines.find(browser)
         for wanted in self._config.machines:
@@ -82,6 +82,8 @@ class Sources:
                 self._take(Source(parse(browser.address(told.place.seen.node)), told.reader), moved)
             if machine.speaks_events:
                 self._take(Source(parse(machine.address), EventValues(wanted.asset, self._gate), events=True), moved)
+        # Only now: a server that is lost half-way through must be found moved again, or old readers stay.
+        self._namespaces = list(namespaces)
 
     def _chosen(self, wanted: OpcUaMachine, found: list[Machine]) -> Machine | None:
         names = [machine.seen.name for machine in found]

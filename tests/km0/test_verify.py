@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from km0 import verify as command
+from simulators.scenario import find
 from telemetry.errors import ConfigError
 from tests.support import require_program
 
@@ -81,6 +82,32 @@ def test_the_devices_faults_are_accounted_for_one_by_one() -> None:
     assert found["samples"]["ok"]
 
 
+def test_rolling_counters_late_reasons_and_energy_change_no_figure(tmp_path: Path) -> None:
+    """Counters that begin again at 100, reasons that an operator enters half an hour after the stop, and a register
+    of energy: every figure is exact, and what is in force at the end stands in the truth."""
+    text = find("wrong-reference-cycle").read_text(encoding="utf-8")
+    text = text.replace('metric = "power",', 'metric = "power", energy = true,', 1)
+    text = text.replace('kind = "mqtt"\n', 'kind = "mqtt"\ncounter_rolls_at = 100\nreasons_late_s = 1800\n', 1)
+    assert text.count("energy = true") == text.count("counter_rolls_at") == 1
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    code, found = verify(str(tmp_path / "mine.toml"), "--hours", "2", "--data", str(tmp_path / "run"))
+    assert (code, wrong(found)) == (0, set())
+    assert found["samples"]["ok"]
+    parts = next(line["truth"] for line in found["kpis"] if line["kpi"] == "parts")
+    (in_force,) = json.loads((tmp_path / "run" / "truth.json").read_text())["in_force"].values()
+    assert in_force["parts"] < 100 < parts
+    assert in_force["energy"] > 5000  # Wh: two hours at some 7 kW, less the stops
+
+
+@pytest.mark.soak
+def test_machines_of_companion_specifications_lose_nothing_either() -> None:
+    """A restarted, renumbered, frozen and unreachable server: states told by several nodes are joined right, though
+    the nodes of the states themselves have moved."""
+    code, found = verify("machining-cell", "--hours", "3", "--faults", "server-restart,renumbered,frozen,half-open")
+    assert (code, wrong(found)) == (0, set())
+    assert found["samples"]["lost"] == found["samples"]["set_aside"] == 0
+
+
 @pytest.mark.soak
 def test_a_server_that_stood_still_has_lost_nothing() -> None:
     """The machines' process stands still for so long that the collector gives its subscription up: what was written
@@ -138,7 +165,8 @@ def test_a_sparkplug_gateway_stores_and_forwards() -> None:
 @pytest.mark.parametrize(
     "scenario",
     ["demonstrator", "good-week", "dying-spindle", "starved-line", "handover-storm", "wrong-reference-cycle",
-     "two-products", "dst-night", "packaging-line", "machining-cell"],
+     "two-products", "dst-night", "packaging-line", "machining-cell",
+     "autonomous-vehicle"],
 )  # fmt: skip
 def test_every_scenario_of_the_library_is_true(scenario: str) -> None:
     """The whole library, whole."""

@@ -31,7 +31,8 @@ def whole(name: str, asset: str) -> MachineTruth:
 def test_the_library_holds_the_telling_ones() -> None:
     """Every scenario that the documentation names is shipped, and says what is to be seen in it."""
     names = {"demonstrator", "good-week", "dying-spindle", "starved-line", "handover-storm", "wrong-reference-cycle",
-             "two-products", "dst-night", "packaging-line", "machining-cell"}  # fmt: skip
+             "two-products", "dst-night", "packaging-line", "machining-cell",
+             "autonomous-vehicle"}  # fmt: skip
     assert names <= set(library())
     assert all(len(open_scenario(name).about) > 30 for name in library())
 
