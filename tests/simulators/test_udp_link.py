@@ -134,7 +134,7 @@ def test_the_relays_journal_is_true() -> None:
 
 
 def test_delay_is_kept() -> None:
-    """A packet that is due 10 ms after it came leaves then: never earlier, and half of them soon after, however busy we are."""
+    """A packet that is due 10 ms after it came leaves then: never earlier, and half of them soon after."""
     config = replace(STILL, up=replace(PLAIN, base_ms=10))
     with EchoReflector() as reflector, UdpLink(config, 1, reflector.address) as link:
         _send(100, link.port, 0.002)
