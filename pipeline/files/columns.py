@@ -55,9 +55,9 @@ class Column:
         return ordered(Series(time, np.where(quality == Quality.BAD, 0.0, values), quality, texts))
 
 
-def summed(steps: Series) -> Series:
-    """Parts since the row before, as a counter that begins at zero just before."""
-    start = Series.of((int(steps.times_ns[0]) - 1, 0.0))
+def summed(steps: Series, since_ns: int | None = None) -> Series:
+    """Parts since the row before, as a counter that begins at zero at `since_ns`, or just before its first row."""
+    start = Series.of((int(steps.times_ns[0]) - 1 if since_ns is None else since_ns, 0.0))
     return Series.joined(start, Series(steps.times_ns, np.cumsum(steps.values), steps.quality, steps.words))
 
 

@@ -164,9 +164,14 @@ class _Gatherer:
                     self._cells(metric, batch, frame[self._config.value], times_ns, at, ends)
         else:
             for metric, name in self._metrics.items():
-                at = np.flatnonzero(_filled(frame[name]) & good)
+                column, told = frame[name], good
+                if ends is not None and metric == "reason":  # of a stretch: without one there, it has none
+                    column = column.cast(pl.String).fill_null("")
+                else:
+                    told = good & _filled(column)
+                at = np.flatnonzero(told)
                 if len(at) or metric == "state":
-                    self._cells(metric, batch, frame[name], times_ns, at, ends)
+                    self._cells(metric, batch, column, times_ns, at, ends)
 
     def _whole(self, batch: Batch, wanted: list[str]) -> Batch:
         """The batch without its blank rows; rows with more cells than the header are told."""
@@ -319,7 +324,8 @@ class _Gatherer:
             notes += self._close(series)
         for metric in COUNTERS:
             if metric in series and self._config.counts == "since_last":
-                series[metric] = summed(series[metric])
+                # of a stretch, all was made since it began
+                series[metric] = summed(series[metric], self._first_ns if self._ends else None)
         span = Window(self._first_ns, self._last_ns + 1)
         return Gathered(series, faults, (*notes, *faults.notes()), span)
 

@@ -226,6 +226,21 @@ def test_a_date_with_two_clocks(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_stretch_has_its_own_reason_and_its_own_parts(tmp_path: Path) -> None:
+    """A blank reason is none, not that of the row before; what the first row made was made since it began."""
+    sheet = (
+        "Début;Fin;Etat;Cause;Qté produite\n13/03/2026 06:00;13/03/2026 07:00;Production;;60\n"
+        "13/03/2026 07:00;13/03/2026 07:10;Arrêt;Bourrage;0\n13/03/2026 07:10;13/03/2026 08:00;Arrêt;;0\n"
+    )
+    log = read(wrote(tmp_path / "a.csv", sheet))[1]
+    reason = log.series["reason"]
+    told = dict(zip(reason.times_ns.tolist(), reason.texts.tolist(), strict=True))
+    assert [told[at(2026, 3, 13, *clock)] for clock in ((5, 0), (6, 0), (6, 10))] == ["", "Bourrage", ""]
+    parts = log.series["parts"]
+    assert (parts.times_ns[0], parts.values[0]) == (at(2026, 3, 13, 5), 0)
+    assert log.history(log.span).over(log.span).made_all == 60
+
+
 def test_a_long_table_of_packml_numbers(tmp_path: Path) -> None:
     """A row per signal: names are told from values, and 6 is Execute."""
     rows = "timestamp,tag,value\n2026-03-13T06:00:00Z,State,6\n2026-03-13T06:10:00Z,State,9\n"
