@@ -122,6 +122,7 @@ class Probe:
                 if target not in await self._resolve(self._config.host, self._config.port):
                     self._component.count("address_changes")
                     run.end()
+                    return
 
 
 class _Run:

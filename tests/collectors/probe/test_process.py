@@ -27,8 +27,17 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are l
 ASSET = "km0/network/5g/link-1"
 
 
-def config(port: int, cpu: int | None = None) -> ProbeConfig:
-    return ProbeConfig(kind="probe", asset=ASSET, host="127.0.0.1", port=port, interval_ms=10, timeout_ms=100, cpu=cpu)
+def config(port: int, cpu: int | None = None, priority: int = 0) -> ProbeConfig:
+    return ProbeConfig(
+        kind="probe",
+        asset=ASSET,
+        host="127.0.0.1",
+        port=port,
+        interval_ms=10,
+        timeout_ms=100,
+        cpu=cpu,
+        priority=priority,
+    )
 
 
 def senders(parent: int) -> list[int]:
@@ -119,6 +128,22 @@ async def test_bound_to_a_processor() -> None:
             (sender,) = senders(os.getpid())
             assert os.sched_getaffinity(sender) == {0}
             assert os.sched_getaffinity(0) == before
+
+
+async def test_real_time_priority() -> None:
+    """The thread that measures has the real-time priority of the settings, and nothing of ours has; where the system
+    does not allow it, the reason and the way out are said."""
+    sink, component = MemorySink(), Health().component("probe")
+    with EchoReflector() as reflector:
+        async with kept(Probe(config(reflector.address[1], priority=7), component), component, sink):
+            await until(lambda: bool(sink.samples) or component.counted("reconnects") > 0)
+            if component.counted("reconnects"):
+                assert "CAP_SYS_NICE" in component.snapshot()["detail"]
+                return
+            (sender,) = senders(os.getpid())
+            assert os.sched_getscheduler(sender) == os.SCHED_FIFO
+            assert os.sched_getparam(sender).sched_priority == 7
+            assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 async def test_a_processor_that_is_not_there() -> None:
