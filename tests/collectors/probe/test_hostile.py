@@ -5,7 +5,8 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -160,19 +161,24 @@ async def test_a_reflector_that_stops_and_counts_from_zero_again() -> None:
     reflector = EchoReflector(stateful=True).start()
     port = reflector.address[1]
     try:
-        async with probing(port, interval_ms=10, timeout_ms=100, reflector="stateful") as (sink, component):
-            await sink.until(samples=60)
+        async with probing(port, interval_ms=10, timeout_ms=1000, reflector="stateful") as (sink, component):
+            await sink.until(samples=150)
             reflector.stop()
-            measured = len(sink.samples)
-            await sink.until(samples=measured + 60)
+            stopped_ns = time.time_ns()
+            await until(lambda: sum(at > stopped_ns and what == "rtt_lost" for at, what, _ in packets(sink)) >= 20)
+            started_ns = time.time_ns()
             reflector = EchoReflector(port=port, stateful=True).start()
-            measured = len(sink.samples)
-            await sink.until(samples=measured + 100)
+            await until(lambda: component.counted("reflector_restarts") > 0)
     finally:
         reflector.stop()
-    found = packets(sink)
-    assert found[0][1] == found[-1][1] == "rtt"
-    lost = [text for _, metric, text in found if metric == "rtt_lost"]
-    assert len(lost) >= 10
-    assert set(lost) == {""}
+    # Beside a machine that is busy elsewhere an answer may be late, and lost with its direction: not in the outage.
+    during = [(metric, text) for time_ns, metric, text in packets(sink) if stopped_ns < time_ns < started_ns - 10**9]
+    assert len(during) >= 10
+    assert set(during) == {("rtt_lost", "")}
     assert component.counted("reflector_restarts") == 1
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 — a sender's process and its counters know of no events
+            await asyncio.sleep(0.05)
