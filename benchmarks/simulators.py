@@ -19,6 +19,8 @@ from simulators.truth import Truth
 BORN_NS = 1_795_000_000 * 10**9
 HOURS = 48
 MESSAGES = 20_000
+FLEET = 1000
+SECONDS = 60
 
 
 def run() -> list[Row]:
@@ -29,6 +31,7 @@ def run() -> list[Row]:
         own.start()
         try:
             rows += in_turn({f"QoS 1 messages to {own.kind}": lambda: _messages(own.port)}, "messages", rounds=3)
+            rows.append(asyncio.run(_at_one_hertz(own.port)))
         finally:
             own.stop()
     return rows
@@ -54,6 +57,30 @@ def _messages(port: int) -> Cost:
         for number in range(MESSAGES)
     ]
     return asyncio.run(_published(port, messages))
+
+
+async def _at_one_hertz(port: int) -> Row:
+    """Each of so many machines tells its power once a second; how late is the last one acknowledged, at worst?"""
+    publisher = MqttPublisher("127.0.0.1", port, lambda _message: None)
+    await publisher.start()
+    usage, began, behind = resource.getrusage(resource.RUSAGE_SELF), time.monotonic(), 0.0
+    for second in range(SECONDS):
+        await asyncio.sleep(max(0.0, began + second - time.monotonic()))
+        for number in range(FLEET):
+            path = f"km0/bench/cell/machine-{number}"
+            time_ns = BORN_NS + second * 10**9
+            await publisher.publish(value_messages(path, [(time_ns, "power", 7400.5)])[0])
+        await publisher.settled()
+        behind = max(behind, time.monotonic() - began - second)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    await publisher.stop()
+    cpu = after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
+    return {
+        "what": f"{FLEET} machines at 1 Hz for {SECONDS} s from one process",
+        "messages": FLEET * SECONDS,
+        "latest acknowledged after its second [s]": round(behind, 3),
+        "CPU [share of a core]": round(cpu / SECONDS, 3),
+    }
 
 
 async def _published(port: int, messages: list[Message]) -> Cost:

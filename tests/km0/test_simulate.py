@@ -1,8 +1,10 @@
 """`km0 simulate`: a scenario played to somebody else's broker, and what it says of it."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,35 @@ def test_an_address_is_a_host_and_perhaps_a_port() -> None:
     for nonsense in (":1883", "host:port", "host:0", "host:70000"):
         with pytest.raises(ConfigError, match="host:1883"):
             _address(nonsense)
+
+
+def test_a_speed_is_kept_to(mosquitto: Mosquitto) -> None:
+    """Six minutes of plant at 120 plant seconds a second take three seconds, and not less."""
+    began = time.monotonic()
+    address = f"127.0.0.1:{mosquitto.port}"
+    answer = simulate("wrong-reference-cycle", "--hours", "0.1", "--speed", "120", "--broker", address)
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["published"] > 20
+    assert time.monotonic() - began >= 3.0
+
+
+def test_live_goes_on_in_real_time_until_it_is_stopped(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """With --live the scenario ends now and the machines go on: samples of the present come, and an interrupt ends it
+    with a count, a truth and exit code 0."""
+    command = [sys.executable, "-m", "km0.cli", "simulate", "handover-storm", "--hours", "0.1", "--live",
+               "--broker", f"127.0.0.1:{mosquitto.port}", "--data", str(tmp_path)]  # fmt: skip
+    with Subscriber(mosquitto.port) as witness:
+        began_ns = time.time_ns()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while not any(time_ns > began_ns for _, _, time_ns in witness.identities()):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 0, complaint
+    journal = read_journal(tmp_path / "journal.jsonl")
+    assert json.loads(said)["published"] == len(journal.published)
+    assert max(one.time_ns for one in journal.published) > began_ns
+    assert json.loads((tmp_path / "truth.json").read_text())["whole"]
