@@ -193,8 +193,9 @@ def _sparkplug_data(round_number: int, metrics: int) -> bytes:
     """Message number `round_number` of its edge node: seq goes on from 2."""
     time = b"\x18" + _varint(START_MS + 1 + round_number)
     named = [_metric(b"\x10" + _varint(n + 1), time, b"\x69" + bytes(8)) for n in range(metrics)]
-    sequence = _varint((round_number + 2) % 256).ljust(1)
-    return b"\x08" + _varint(START_MS) + b"".join(named) + b"\x18" + sequence
+    sequence = (round_number + 2) % 256
+    # In two bytes, also where one would do: all messages have one size.
+    return b"\x08" + _varint(START_MS) + b"".join(named) + b"\x18" + bytes([sequence & 127 | 128, sequence >> 7])
 
 
 if __name__ == "__main__":
