@@ -66,7 +66,7 @@ def dressed(chart: Any, look: Look) -> Spec:
     through."""
     text = {"labelColor": look["soft"], "titleColor": look["soft"], "labelFontSize": 12, "titleFontSize": 12}
     clothed = (
-        chart.configure(font=FONT + ", system-ui, sans-serif", background="transparent")
+        chart.configure(font=FONT + ", system-ui, sans-serif", background="transparent", padding=_PADDING)
         .configure_view(stroke=None)
         .configure_axis(
             **text, titleFontWeight="normal", gridColor=look["line"], domainColor=look["line"], tickColor=look["line"]
@@ -76,6 +76,10 @@ def dressed(chart: Any, look: Look) -> Spec:
     )
     spec: Spec = clothed.to_dict()
     return spec
+
+
+_PADDING: Final = {"left": 24, "right": 8, "top": 6, "bottom": 6}
+"""A browser without our font sets labels wider than they were measured: room for them on the left."""
 
 
 class Locale(TypedDict):

@@ -17,7 +17,7 @@ def html(content: dict[str, Any]) -> str:
     return rooms.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(it=content) + "\n"
 
 
-def _picture(drawn: str) -> Markup:
+def _picture(drawn: str, told: str) -> Markup:
     """An SVG as an image: whatever is in it, an image runs nothing and fetches nothing."""
     packed = base64.b64encode(drawn.encode()).decode()
-    return Markup('<img alt="" src="data:image/svg+xml;base64,{}">').format(packed)
+    return Markup('<img alt="{}" src="data:image/svg+xml;base64,{}">').format(told, packed)
