@@ -22,20 +22,33 @@ class Memo(Generic[T]):
         self._working: dict[Hashable, threading.Lock] = {}
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """The value of the key, computed now if it is not kept or too old. What `compute` raises is not kept."""
+        """The value of the key, computed now if it is not kept or too old. What `compute` raises is not kept.
+
+        While one asks for a value that is too old, others are given the old one: nobody waits for what was known.
+        """
         with self._lock:
             working = self._working.setdefault(key, threading.Lock())
-        with working:
-            now_ns = self._now_ns()
+            kept = self._kept.get(key)
+        if kept is not None and self._fresh(kept[0]):
+            return kept[1]
+        if not working.acquire(blocking=kept is None):
+            assert kept is not None
+            return kept[1]
+        try:
             with self._lock:
                 kept = self._kept.get(key)
-            if kept is not None and 0 <= now_ns - kept[0] < self._period_ns:
+            if kept is not None and self._fresh(kept[0]):
                 return kept[1]
             value = compute()
             with self._lock:
-                self._kept[key] = now_ns, value
+                self._kept[key] = self._now_ns(), value
                 while len(self._kept) > MOST:
                     oldest = min(self._kept, key=lambda one: self._kept[one][0])
                     del self._kept[oldest]
                     self._working.pop(oldest, None)
             return value
+        finally:
+            working.release()
+
+    def _fresh(self, at_ns: int) -> bool:
+        return 0 <= self._now_ns() - at_ns < self._period_ns

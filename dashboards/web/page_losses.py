@@ -20,7 +20,7 @@ from pipeline.kpis.rollup import history
 from telemetry.plant import Asset
 from telemetry.samples import SECOND_NS
 
-KEPT_S: Final = 10.0
+KEPT_S: Final = 30.0
 REASONS_NS: Final = 31 * 24 * 3600 * SECOND_NS
 """Causes are read from the machines' own words: over a month at most [ns], a year would be read whole."""
 

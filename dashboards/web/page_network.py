@@ -16,7 +16,7 @@ from pipeline.kpis.use_cases import USE_CASES
 from telemetry.plant import Asset
 from telemetry.samples import Window
 
-KEPT_S: Final = 10.0
+KEPT_S: Final = 30.0
 Link = Annotated[str, Query(max_length=200, description="path of a link; without, the first")]
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from httpx2 import Client
@@ -216,6 +218,27 @@ def test_an_answer_is_kept_for_a_moment() -> None:
     assert [memo.get("a", compute), memo.get("a", compute), memo.get("b", compute)] == [1, 1, 2]
     clock.now_ns += 11 * 10**9
     assert memo.get("a", compute) == 3
+
+
+def test_nobody_waits_for_what_was_known() -> None:
+    """While one computes a value again, the others get the old one at once."""
+    clock, begun, go_on = Clock(), threading.Event(), threading.Event()
+    memo: Memo[str] = Memo(10, clock)
+    assert memo.get("a", lambda: "old") == "old"
+    clock.now_ns += 11 * 10**9
+
+    def slow() -> str:
+        begun.set()
+        assert go_on.wait(60)
+        return "new"
+
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(memo.get, "a", slow)
+        assert begun.wait(60)
+        assert memo.get("a", lambda: "never") == "old"
+        go_on.set()
+        assert one.result(60) == "new"
+    assert memo.get("a", lambda: "never") == "new"
 
 
 def test_html_in_reasons_stays_text_on_the_losses_page(fresh: Client, blank: Seeded) -> None:
