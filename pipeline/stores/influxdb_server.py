@@ -225,7 +225,9 @@ def _raise_query(status: int, headers: Mapping[str, str], body: bytes, bucket: s
 
 def _trouble(message: str, bucket: str) -> StoreError:
     if "not found" in message:
-        return StoreError(f"InfluxDB has no {bucket!r} ({message}): `km0 init influxdb` makes it")
+        return StoreError(
+            f"InfluxDB has no {bucket!r} that our token may see ({message}): `km0 init influxdb` makes it"
+        )
     return StoreError(f"InfluxDB: {message}")
 
 

@@ -12,8 +12,10 @@ from km0.init_influxdb import JOURNAL_DAYS, steps
 from pipeline.stores import InfluxDbConfig
 from pipeline.stores.influxdb import InfluxDbStore
 from telemetry.config import Secret
+from telemetry.errors import RejectedError, StoreError
 from telemetry.protocols import Store
-from tests.contracts.store import Reopen, StoreContract
+from telemetry.samples import SECOND_NS, Sample
+from tests.contracts.store import EVER, MILL, Reopen, StoreContract, at, kpi, rows
 from tests.pipeline.stores.influxd import Influxd
 
 _numbers = count()
@@ -38,22 +40,59 @@ class TestInfluxDbStore(StoreContract):
             store.close()
 
 
+def prepared(tokens: Path, keep_days: int) -> InfluxDbConfig:
+    """Buckets of one's own in the server that is named, and the tokens for them."""
+    url = os.environ.get("KM0_TEST_INFLUX_URL")
+    if url is None:
+        pytest.skip("KM0_TEST_INFLUX_URL names no server")
+    lead = f"test_{time.time_ns()}_"
+    token = Secret(env="KM0_TEST_INFLUX_TOKEN") if "KM0_TEST_INFLUX_TOKEN" in os.environ else None
+    config = InfluxDbConfig(
+        url=url, token=token, bucket=f"{lead}km0", kpi_bucket=f"{lead}kpi", journal_bucket=f"{lead}journal"
+    )
+    days = {"bucket": keep_days, "kpi_bucket": 0, "journal_bucket": JOURNAL_DAYS}
+    for step in steps(config, token, tokens, days):
+        step.do()
+    assert list(steps(config, token, tokens, days)) == []
+    return config
+
+
 class TestNamedServer(StoreContract):
     """Any server named by KM0_TEST_INFLUX_URL, with an operator's token in KM0_TEST_INFLUX_TOKEN: a real 2.x, say."""
 
+    def test_what_is_older_than_it_keeps_is_refused_by_index(self, tmp_path: Path) -> None:
+        """Of three samples the one from 40 days ago, for a bucket that keeps 30; the others are stored."""
+        store = InfluxDbStore(prepared(tmp_path, 30))
+        now = time.time_ns() // SECOND_NS * SECOND_NS
+        times = [now, now - 40 * 86400 * SECOND_NS, now - SECOND_NS]
+        with pytest.raises(RejectedError) as refused:
+            store.write([Sample(time_ns, MILL, "power", 1.0) for time_ns in times])
+        assert list(refused.value.reasons) == [1]
+        assert store.read(MILL, "power", EVER).times_ns.tolist() == [now - SECOND_NS, now]
+        store.close()
+
+    def test_each_token_may_do_its_own(self, tmp_path: Path) -> None:
+        """The reader reads and writes nothing; the pipeline writes KPI values and no samples."""
+        config = prepared(tmp_path, 0)
+
+        def store(role: str) -> InfluxDbStore:
+            token = Secret(file=tmp_path / f"influxdb-{role}-token")
+            return InfluxDbStore(config.model_copy(update={"token": token}))
+
+        store("writer").write([at(0, 1)])
+        assert rows(store("reader")) == rows(store("pipeline")) == [(0, 1)]
+        store("pipeline").write_kpis([kpi(0, 0.5)], store("pipeline").changes(0).cursor)
+        assert store("reader").read_kpis(MILL, "oee", EVER) == [kpi(0, 0.5)]
+        for role in ("reader", "pipeline"):
+            with pytest.raises(StoreError):
+                store(role).write([at(1, 1)])
+        for role in ("reader", "writer"):
+            with pytest.raises(StoreError):
+                store(role).write_kpis([kpi(0, 0.7)], 1)
+
     @pytest.fixture
     def reopen(self, tmp_path: Path) -> Iterator[Reopen]:
-        url = os.environ.get("KM0_TEST_INFLUX_URL")
-        if url is None:
-            pytest.skip("KM0_TEST_INFLUX_URL names no server")
-        lead = f"test_{time.time_ns()}_"
-        token = Secret(env="KM0_TEST_INFLUX_TOKEN") if "KM0_TEST_INFLUX_TOKEN" in os.environ else None
-        config = InfluxDbConfig(
-            url=url, token=token, bucket=f"{lead}km0", kpi_bucket=f"{lead}kpi", journal_bucket=f"{lead}journal"
-        )
-        days = {"bucket": 0, "kpi_bucket": 0, "journal_bucket": JOURNAL_DAYS}
-        for step in steps(config, token, tmp_path, days):
-            step.do()
+        config = prepared(tmp_path, 0)
         held: list[InfluxDbStore] = []
 
         def again() -> Store:
