@@ -169,6 +169,10 @@ async def _node(items: int) -> Row:
             await server.kill()
 
 
+_MARK: Final = 0x7A6B5C4D
+"""Stands for the sequence number while a message is encoded."""
+
+
 class _Recorded:
     """A session whose Publish answers are a recorded stream: `rounds` messages of a value of each item."""
 
@@ -185,11 +189,9 @@ class _Recorded:
         response = ua.PublishResponse()
         response.Parameters.SubscriptionId = ua.UInt32(1)
         response.Parameters.NotificationMessage.NotificationData = [ua.DataChangeNotification(MonitoredItems=values)]
-        self._bodies = []
-        for sequence in range(1, rounds + 1):
-            response.Parameters.NotificationMessage.SequenceNumber = ua.UInt32(sequence)
-            self._bodies.append(bytes(struct_to_binary(response)))
-        self._bodies.reverse()
+        response.Parameters.NotificationMessage.SequenceNumber = ua.UInt32(_MARK)
+        before, after = bytes(struct_to_binary(response)).split(_MARK.to_bytes(4, "little"))
+        self._bodies = [before + sequence.to_bytes(4, "little") + after for sequence in range(rounds, 0, -1)]
 
     async def request(self, _: Any, *, patient: bool = False) -> bytes:
         if not self._bodies and patient:
