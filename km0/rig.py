@@ -63,11 +63,12 @@ def plant_of(scenario: Scenario) -> Plant:
 
 
 def _causes(scenario: Scenario, path: str) -> dict[str, Loss]:
-    """What an owner must state: causes of stops whose state the machine's wire has no word for."""
+    """What an owner states of his machine's own words: causes that its state does not tell, or not on its wire."""
     model = scenario.models[path]
     if not model.tells_reasons:
         return {}
-    found = {h.reason: model.loss(Turn(0, h.state, h.reason)) for h in model.hazards if model.told(h.state) != h.state}
+    stated = [h for h in model.hazards if h.loss is not None or model.told(h.state) != h.state]
+    found = {h.reason: model.loss(Turn(0, h.state, h.reason)) for h in stated}
     neighbours = [model.takes_from] + [other.path for other in scenario.models.values() if other.takes_from == path]
     if model.told(MachineState.STARVED) not in (MachineState.STARVED, MachineState.BLOCKED):
         found |= {waits_for(neighbour): "induced" for neighbour in neighbours if neighbour is not None}
