@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -46,13 +47,18 @@ class Companies:
         return TestClient(self.app, base_url=ORIGIN, headers=headers, cookies=cookies, follow_redirects=False)
 
 
+@cache
+def _hash() -> str:
+    return passwords.hashed(PASSWORD)
+
+
 def companies(folder: Path, change: Callable[[WebConfig], WebConfig] = lambda config: config) -> Companies:
     """The host has a viewer, an engineer and an administrator, and two tokens of the engineer; the guest has one."""
     config = change(WebConfig(port=0, folder=folder, accounts=AccountsConfig(organisation="Hôte")))
     seeded = empty(config=config)
     app = create_app(seeded.context)
     book: Book = app.state.book
-    password = passwords.hashed(PASSWORD)
+    password = _hash()
     found = Companies(seeded, app, book)
     first = app.state.welcome.removeprefix("welcome/")
     found.sessions["administrator"] = book.enter(book.use_link(first, "administrator", password))
