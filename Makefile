@@ -28,7 +28,7 @@ imports: .venv/.dev ## who may import whom
 	$(BIN)/lint-imports --no-logo
 
 pytest: .venv/.dev ## the tests, without lint (ARGS="-k spool")
-	$(BIN)/pytest -m "not soak" -n 3 --dist loadfile $(ARGS)
+	$(BIN)/pytest -m "not soak" -n 4 --dist loadfile $(ARGS)
 
 peers: ## the system programs that tests talk to (installs them when root on Debian)
 	@sh tests/install-peers

@@ -5,20 +5,18 @@ Where rows turn out not to be in order, the table is read again and everything i
 is in `faults`.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, get_args
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.files import numbers, times
 from pipeline.files.columns import UNKNOWN, WORDS, Column, summed, with_more
-from pipeline.files.faults import Faults, Why
+from pipeline.files.faults import Faults
 from pipeline.files.mapping import EventLogConfig, Metric
+from pipeline.files.stretches import Ends, joined_sample
 from pipeline.files.tables import OVERFLOW, Batch, Table, polars
 from pipeline.kpis.counting import COUNTERS
 from pipeline.kpis.signals import Flags
@@ -27,8 +25,7 @@ from telemetry.dialects import Dialect, state_of
 from telemetry.errors import DecodeError
 from telemetry.glossary import MachineState
 from telemetry.intervals import Instants
-from telemetry.plant import Plant
-from telemetry.samples import SECOND_NS, Quality, Series, Window
+from telemetry.samples import Quality, Series, Window
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
 
 METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
 Progress = Callable[[float], None]
-_UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 class _OutOfOrderError(Exception):
@@ -81,15 +77,7 @@ class _Gatherer:
         self._metrics = self._choose()
         sample = _sample(table, config)
         self._time = times.TimeReader.of(sample, config.time_format, config.timezone)
-        self._end: times.TimeReader | None = None
-        self._end_is_clock = False
-        if config.end is not None:
-            ends = table.columns.index(table.require(config.end, " for the end"))
-            told = [row[ends] for row in table.sample]
-            self._end_is_clock = config.clock is not None and not any(map(_DATED.search, told))
-            if self._end_is_clock:
-                told = _joined_sample(table, config.time, config.end)
-            self._end = times.TimeReader.of(told, config.time_format, config.timezone)
+        self._stretches = Ends.of(table, config)
 
     def _choose(self) -> dict[Metric, str]:
         """The column (or the name, in a long table) of each metric that the file has."""
@@ -142,7 +130,10 @@ class _Gatherer:
         self._faults.back += int((moments < reached[:-1]).sum())
         self._first_ns = min(self._first_ns, int(moments.min()))
         self._last_ns = max(self._last_ns, int(moments.max()))
-        ends = self._read_ends(batch, read) if self._config.end or self._config.duration else None
+        ends = None
+        if self._stretches is not None:
+            ends = self._stretches.read(batch, read, self._faults)
+            self._last_ns = max(self._last_ns, int(ends[good].max()))
         self._take_cells(batch, read.times_ns, good, ends)
         if ends is not None:
             self._starts.append(moments)
@@ -263,41 +254,6 @@ class _Gatherer:
             f"l'état {word[:60]!r} n'est pas connu ({self._dialect!r}) : dites ce qu'il signifie ([states])",
         )
 
-    def _read_ends(self, batch: Batch, read: times.Reading) -> Instants:
-        """When each row's state ends; its own start where that cannot be told, which is listed."""
-        frame, config = batch.frame, self._config
-        if self._end is not None and config.end is not None:
-            column = frame[config.end]
-            if self._end_is_clock:
-                column = times.joined(frame[config.time], column)
-            found = self._end.read(column)
-            ends, wrong, where = found.times_ns, found.bad & ~read.bad, config.end
-            why: Why = found.why
-            if self._end_is_clock:  # from 21:00 to 05:00 is to 05:00 of the next day
-                ends = _next_day(
-                    ends, ~wrong & ~read.bad & (ends < read.times_ns), Plant(timezone=config.timezone or "UTC").zone
-                )
-        else:
-            assert config.duration is not None
-            unit = _UNITS[config.duration_unit]
-            cells = frame[config.duration].cast(polars().String).fill_null("").to_list()
-            lengths = np.array([numbers.seconds(cell, unit) for cell in cells])
-            wrong, where = ~np.isfinite(lengths) & ~read.bad, config.duration
-            ends = read.times_ns + np.rint(np.where(np.isfinite(lengths), lengths, 0) * SECOND_NS).astype(np.int64)
-
-            def why(row: int) -> Said:
-                return _no_length(cells[row])
-
-        back = ~wrong & ~read.bad & (ends < read.times_ns)
-        for flags, reason in ((wrong, why), (back, lambda _: _BACKWARDS)):
-            if flags.any():
-                self._faults.add(where, np.flatnonzero(flags), batch.lines, reason)
-        wrong |= back
-        ends = np.where(wrong | read.bad, read.times_ns, ends)
-        if (~read.bad).any():
-            self._last_ns = max(self._last_ns, int(ends[~read.bad].max()))
-        return ends
-
     def _finish(self) -> Gathered:
         faults = self._faults
         faults.settle()
@@ -353,22 +309,11 @@ class _Gatherer:
         )]  # fmt: skip
 
 
-def _next_day(times_ns: Instants, rows: Flags, zone: ZoneInfo) -> Instants:
-    """These rows a day later by the clock on the wall."""
-    later = times_ns.copy()
-    for row in np.flatnonzero(rows).tolist():
-        seconds, rest = divmod(int(times_ns[row]), SECOND_NS)
-        later[row] = round((datetime.fromtimestamp(seconds, zone) + timedelta(days=1)).timestamp()) * SECOND_NS + rest
-    return later
-
-
 _LONGEST_WORD: Final = 200
-_DATED: Final = re.compile(r"\d[-/.]\d")
 _TOO_WIDE: Final = Said(
     "the row has more cells than the header: is a decimal comma taken for a separator?",
     "la ligne a plus de cellules que l'en-tête : une virgule décimale prise pour un séparateur ?",
 )
-_BACKWARDS: Final = Said("it ends before it starts", "la fin précède le début")
 
 
 def _no_number(metric: str, cell: object) -> Said:
@@ -376,26 +321,11 @@ def _no_number(metric: str, cell: object) -> Said:
     return Said(f"{metric} is {told!r}: not a number", f"{metric} vaut {told!r} : ce n'est pas un nombre")
 
 
-def _no_length(cell: str) -> Said:
-    return Said(f"{cell[:40]!r} is not a length of time", f"{cell[:40]!r} n'est pas une durée")
-
-
 def _sample(table: Table, config: EventLogConfig) -> list[str]:
     at = table.columns.index(config.time)
     if config.clock is None:
         return [row[at] for row in table.sample]
-    return _joined_sample(table, config.time, config.clock)
-
-
-def _joined_sample(table: Table, date: str, clock: str) -> list[str]:
-    """The first rows' dates and clocks as one column of times."""
-    pl = polars()
-    cells = (
-        pl.Series([row[table.columns.index(column)] for row in table.sample], dtype=pl.String)
-        for column in (date, clock)
-    )
-    found: list[str] = times.joined(*cells).to_list()
-    return found
+    return joined_sample(table, config.time, config.clock)
 
 
 def _filled(column: "Cells") -> Flags:

@@ -120,6 +120,7 @@ def test_health_remembers_since_when() -> None:
             "condition": "failing",
             "since_ns": 2,
             "detail": "refused again",
+            "lost": 0,
             "counts": {"samples": 3},
             "gauges": {"lag_ms": 1.5},
         }

@@ -146,6 +146,8 @@ async def test_channels_jobs_and_tools_are_collected_without_a_list_of_nodes(ser
         await server.tell(state=[f"{plan}/Job2/State", "Running", at + 4])
         await until(lambda: last(sink, MILL, "order") == (0.0, "OF-2"))
         await server.tell(write=[[f"{plan}/Job2/PartsGood", "UInt32", 1, at + 5]])
+        # the server samples: what is written over before it looked is not told
+        await until(lambda: last(sink, MILL, "parts_good") == (1.0, ""))
         # the end and the last part bear one time, and the end comes first
         await server.tell(state=[f"{plan}/Job2/State", "Ended", at + 6])
         await server.tell(write=[[f"{plan}/Job2/PartsGood", "UInt32", 2, at + 6]])
