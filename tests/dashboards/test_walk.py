@@ -104,7 +104,7 @@ def axe() -> str:
     return script.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.soak)])
 async def test_no_page_shuts_anybody_out(browser: Browser, axe: str, scheme: Any) -> None:
     """axe-core finds no serious fault of WCAG 2.2 AA, contrast included, on any page, light or dark."""
     async with served(full(config=CONFIG, rtt_every_ns=60 * SECOND_NS)) as (address, _):

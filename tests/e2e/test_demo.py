@@ -130,10 +130,15 @@ def test_the_reference_cycles_of_the_plant_file_are_those_of_the_machines() -> N
     assert {path: plant.asset(path).cycle_s for path in MACHINES} == reference_cycles()
 
 
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """A demonstration that has gone live, and the address of its page."""
-    with demonstrating(tmp_path / "data") as process:
+@pytest.fixture(scope="module")
+def live_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("live") / "data"
+
+
+@pytest.fixture(scope="module")
+def live(live_folder: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A demonstration that has gone live, and the address of its page; the last test that uses it ends it."""
+    with demonstrating(live_folder) as process:
         assert process.stderr is not None
         address = ""
         for line in process.stderr:
@@ -142,6 +147,15 @@ def live(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
             if line.startswith("live"):
                 break
         yield process, address
+
+
+@pytest.mark.usefixtures("live")
+def test_a_second_demo_on_the_same_folder_is_told_so(live_folder: Path) -> None:
+    """One process has the data; another says which and ends, without a traceback."""
+    again = subprocess.run(command(live_folder, "--for", "5s"), capture_output=True, text=True, timeout=60, check=False)
+    assert again.returncode == 2
+    assert "another km0 demo is running" in again.stderr
+    assert "--data OTHER" in again.stderr
 
 
 def test_ctrl_c_ends_it_within_three_seconds(live: tuple["subprocess.Popen[str]", str]) -> None:
@@ -155,16 +169,6 @@ def test_ctrl_c_ends_it_within_three_seconds(live: tuple["subprocess.Popen[str]"
     assert process.wait(10) == 0
     assert time.monotonic() - began < 3
     assert not [child for child in children if _alive(child)]
-
-
-def test_a_second_demo_on_the_same_folder_is_told_so(live: tuple["subprocess.Popen[str]", str], tmp_path: Path) -> None:
-    """One process has the data; another says which and ends, without a traceback."""
-    again = subprocess.run(
-        command(tmp_path / "data", "--for", "5s"), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert again.returncode == 2
-    assert "another km0 demo is running" in again.stderr
-    assert "--data OTHER" in again.stderr
 
 
 def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
