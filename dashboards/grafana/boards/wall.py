@@ -1,6 +1,6 @@
 """The wall: the whole plant from ten metres. Which machine needs help, and is it the network?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from dashboards.grafana import looks
 from dashboards.grafana.boards.words import LOSS_WORDS, loss_mappings, target_steps
 from dashboards.grafana.frame import board, link_to, variables_of
-from dashboards.grafana.panels import Panel, big, every_column, field, filled, transformed
+from dashboards.grafana.panels import Panel, big, every_column, field, filled, longest_first, ranked, transformed
 from dashboards.grafana.queries import RATIO, Select, Source, at, call, kpis, name
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Asset, Plant
@@ -20,18 +20,33 @@ _STALE: Final = ((None, "alarm"), (1, "run"))
 def wall(plant: Plant, texts: Texts) -> Dashboard:
     return board(
         "wall", plant, texts, _panels(plant, texts), measurement="machine", since=("now/d", "now"), refresh="10s",
-        says="One line per machine: its state, whether its data is live, TRS today against target, what cost most. "
-        "A machine needs help when its line is not green. Below, the network.",
+        says="On top, the machine that lost most. Then one line per machine: its state, whether its data is live, TRS "
+        "today against target, what cost most. A machine needs help when its line is not green. Below, the network.",
     )  # fmt: skip
 
 
 def _panels(plant: Plant, texts: Texts) -> Iterator[Panel]:
+    machines = [asset for asset in plant.assets if asset.kind == "machine"]
+    if machines:
+        yield _ranking(machines, texts)
     for asset in plant.assets:
         if asset.kind == "machine":
             yield from _machine(asset, texts)
     for asset in plant.assets:
         if asset.kind == "link":
             yield from _link(asset, texts)
+
+
+def _ranking(machines: Sequence[Asset], texts: Texts) -> Panel:
+    short = f"({call('sum', 'denominator')} - {call('sum', 'numerator')}) / 3600"
+    lost = {one.name: kpis({"hours": short}, "trs", "hour", path=at(one.path)) for one in machines}
+    return longest_first(
+        filled(
+            ranked(), texts, "Who needs help first: hours lost today", "NF E60-182 tR − tU: required time that was "
+            "not useful since the start of the time range, the machine that lost most on top.",
+            lost, (24, min(9, 2 + len(machines))), unit="h",
+        ).min(0).decimals(1)
+    )  # fmt: skip
 
 
 def _machine(asset: Asset, texts: Texts) -> Iterator[Panel]:
@@ -60,7 +75,7 @@ def _machine(asset: Asset, texts: Texts) -> Iterator[Panel]:
         "index. Green from the target of the plant file on, orange below it, red below 85 % of it.",
         kpis({"trs": RATIO}, "trs", "hour", path=path), (6, _HIGH), unit="percentunit", steps=target_steps(asset),
         alias=f"{texts('target')} {target}",
-    ).decimals(0).title(f"{texts('TRS')} · {texts('target')} {target}")  # fmt: skip
+    ).decimals(0).title(f"{texts('TRS today')} · {texts('target')} {target}")  # fmt: skip
     yield _worst_loss(asset, texts)
 
 
@@ -68,8 +83,8 @@ def _worst_loss(asset: Asset, texts: Texts) -> Panel:
     hours = {"lost": f"{call('sum', 'value')} / 3600"}
     lost = kpis(hours, tuple(LOSS_WORDS), "hour", group=("kpi",), path=at(asset.path))
     panel = filled(
-        every_column(big()), texts, "Worst loss", "The stop category of NF E60-182 that took most of the required time "
-        "since the start of the time range, and how long it took.",
+        every_column(big()), texts, "Biggest loss today", "The stop category of NF E60-182 that took most of the "
+        "required time since the start of the time range, and how long it took.",
         Select(Source.KPIS, {"hours": call("max", "lost"), "loss": name("kpi")}, lost), (8, _HIGH),
         mappings=loss_mappings(texts), table_rows=True,
     )  # fmt: skip
@@ -84,7 +99,7 @@ def _link(asset: Asset, texts: Texts) -> Iterator[Panel]:
         "above 50 ms, red above 100 ms (TS 22.104, process monitoring).",
         kpis({"p99": call("last", "value")}, "rtt_p99", "hour", path=path), (7, _HIGH), unit="ms",
         steps=((None, "run"), (50, "stop"), (100, "fault")), alias=asset.name,
-    ).decimals(0).title(f"{asset.name} · 99 %")  # fmt: skip
+    ).decimals(0).title(f"{asset.name} · {texts('99 % of round trips within')}")  # fmt: skip
     yield field(slow, asset.name, links=[link_to("network", texts, variables_of(asset.path))])
     recent = (*path, f"time > now() - {round(asset.stale_after_s)}s")
     yield filled(

@@ -68,10 +68,17 @@ async def test_machines_are_collected_without_a_list_of_nodes(server: Foreign) -
         # the item state decides, not the program that runs
         assert last(sink, MILL, "state") == (MachineState.NOT_EXECUTING, "")
         tool = "Mill/Monitoring/MachineTool"
-        await server.tell(state=[f"{tool}/MachineryItemState", "Executing", at + 10])
-        await server.tell(state=[f"{tool}/MachineryOperationMode", "Setup", at + 20])
-        await server.tell(state=[f"{tool}/MachineryOperationMode", "Processing", at + 30])
-        await server.tell(state=[f"{tool}/MachineryItemState", "OutOfService", at + 40])
+        for machine, state, ms in (
+            ("MachineryItemState", "Executing", 10),
+            ("MachineryOperationMode", "Setup", 20),
+            ("MachineryOperationMode", "Processing", 30),
+            ("MachineryItemState", "OutOfService", 40),
+        ):
+            await server.tell(state=[f"{tool}/{machine}", state, at + ms])
+            # the server samples: what is written over before it looked is not told
+            await until(
+                lambda ms=ms: at + ms in {one.time_ns // 1_000_000 for one in sink.samples if one.asset == MILL}
+            )
         await server.tell(
             write=[
                 [f"{tool}/FeedOverride", "Double", 80.0, at + 11],

@@ -171,7 +171,7 @@ def test_variables_lead_down_the_path(day: Day, english: dict[str, dict[str, Any
 
 def test_the_wall_says_the_same_trs_as_the_catalogue(day: Day, answers: list[Asked]) -> None:
     """The figure on the wall is the sum of useful time over the sum of required time of the hours themselves."""
-    [tile] = [one for one in answers if one.board == "wall" and "trs" in one.query and "'mill-1'" in one.query]
+    [tile] = [one for one in answers if one.panel.startswith("TRS today") and "'mill-1'" in one.query]
     statement = 'SELECT "numerator", "denominator" FROM "kpi" WHERE "kpi" = \'trs\' AND "window" = \'hour\''
     where = f'AND "asset" = \'mill-1\' AND "unknown" = 0 AND time >= {day.start_ns} AND time <= {day.end_ns}'
     [hours], _ = ask(day, "km0-kpis", f"{statement} {where}")
