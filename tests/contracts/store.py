@@ -1,4 +1,7 @@
-"""What every Store owes: inherit StoreContract and give the fixture `reopen`; run over the real ones and the fake."""
+"""What every Store owes: inherit StoreContract and give the fixture `reopen`; run over the real ones and the fake.
+
+Longer than a module should be: a store is held to one contract, in one place.
+"""
 
 import math
 import threading

@@ -208,10 +208,12 @@ def test_the_services_bring_live_kpi_values(own_pod: Pod, prepared: Path) -> Non
     assert own_pod.start("prepare", services["prepare"], [_km0()], files).wait(60) == 0, _log(folder, "prepare")
     assert own_pod.start("prepare", services["prepare"], [_km0()], files).wait(60) == 0
     assert "nothing to do" in _log(folder, "prepare")
-    for name in ("collectors", "pipeline", "web", "sim"):
-        own_pod.start(name, services[name], [_km0()], files)
-    for name in ("collectors", "pipeline", "web", "sim"):
-        until(f"healthy: {name}", lambda name=name: own_pod.healthy(services[name], files), folder)  # type: ignore[misc]
+    # the machines last: what they said before anybody had subscribed, a broker has no session to keep it for
+    for together in (("collectors", "pipeline", "web"), ("sim",)):
+        for name in together:
+            own_pod.start(name, services[name], [_km0()], files)
+        for name in together:
+            until(f"healthy: {name}", lambda name=name: own_pod.healthy(services[name], files), folder)  # type: ignore[misc]
 
     cookie = _logged_in(own_pod, folder)
     assert asked(own_pod, "http://127.0.0.1:8080/api/v1/plant/now") is None  # who is not logged in sees nothing
