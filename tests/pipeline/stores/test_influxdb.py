@@ -21,23 +21,27 @@ from tests.pipeline.stores.influxd import Influxd
 _numbers = count()
 
 
+def reopening(config: InfluxDbConfig) -> Iterator[Reopen]:
+    """Opens the store anew, the one before closed."""
+    held: list[InfluxDbStore] = []
+
+    def again() -> Store:
+        for store in held:
+            store.close()
+        held[:] = [InfluxDbStore(config)]
+        return held[0]
+
+    yield again
+    for store in held:
+        store.close()
+
+
 class TestInfluxDbStore(StoreContract):
     """Debian's influxd 1.6.7."""
 
     @pytest.fixture
     def reopen(self, influxd: Influxd) -> Iterator[Reopen]:
-        config = influxd.databases(f"contract_{next(_numbers)}_")
-        held: list[InfluxDbStore] = []
-
-        def again() -> Store:
-            for store in held:
-                store.close()
-            held[:] = [InfluxDbStore(config)]
-            return held[0]
-
-        yield again
-        for store in held:
-            store.close()
+        yield from reopening(influxd.databases(f"contract_{next(_numbers)}_"))
 
 
 def prepared(tokens: Path, keep_days: int) -> InfluxDbConfig:
@@ -92,15 +96,4 @@ class TestNamedServer(StoreContract):
 
     @pytest.fixture
     def reopen(self, tmp_path: Path) -> Iterator[Reopen]:
-        config = prepared(tmp_path, 0)
-        held: list[InfluxDbStore] = []
-
-        def again() -> Store:
-            for store in held:
-                store.close()
-            held[:] = [InfluxDbStore(config)]
-            return held[0]
-
-        yield again
-        for store in held:
-            store.close()
+        yield from reopening(prepared(tmp_path, 0))
