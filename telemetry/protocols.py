@@ -60,5 +60,10 @@ class Store(Protocol):
     def read_kpis(self, asset: str, kpi: str, window: Window) -> list[KpiValue]:
         """Values of windows that overlap `window`, in time order; of `window.kind` only, unless it is "interval"."""
 
+    def read_many_kpis(
+        self, assets: Sequence[str], kpis: Sequence[str], window: Window
+    ) -> dict[tuple[str, str], list[KpiValue]]:
+        """As read_kpis, for each pair of an asset and a KPI, asked at once: a list for each pair, maybe empty."""
+
     def close(self) -> None:
         """Release files and connections. Calling it twice is harmless."""

@@ -92,12 +92,8 @@ class PlantReader:
             return self._plant_day.at(self._context.now_ns())
 
     def _read_values(self, now_ns: int) -> Values:
-        window = Window(now_ns, now_ns + 1)
-        return {
-            (asset.path, kpi): self._context.store.read_kpis(asset.path, kpi, window)
-            for asset in self._machines
-            for kpi in (*figures.FACTORS, *figures.PARTS)
-        }
+        paths = [asset.path for asset in self._machines]
+        return self._context.store.read_many_kpis(paths, (*figures.FACTORS, *figures.PARTS), Window(now_ns, now_ns + 1))
 
     def _read_hours(self, now_ns: int) -> dict[str, LinkWindow]:
         return {asset.path: self._link_window(asset, 60, now_ns) for asset in self._links}

@@ -34,7 +34,7 @@ class Reader:
     def __init__(self, context: WebContext) -> None:
         self._context = context
         self.machines: Final = [asset for asset in context.plant.assets if asset.kind == "machine"]
-        self._totals: Memo[Totals] = Memo(KEPT_S, context.now_ns)
+        self._totals: Memo[dict[str, Totals]] = Memo(KEPT_S, context.now_ns)
         self._reasons: Memo[list[Loss]] = Memo(KEPT_S, context.now_ns)
 
     def period(self, name: Name) -> Period:
@@ -47,13 +47,11 @@ class Reader:
             raise problems.unknown("machine", path, "/api/v1/assets")
         return found
 
-    def of(self, asset: Asset, asked: Period) -> Totals:
-        key = (asset.path, asked.name, asked.whole.start_ns)
-        return self._totals.get(key, lambda: totals(self._context.store, asset, asked))
-
     def all(self, path: str, asked: Period) -> tuple[Totals, dict[str, Totals]]:
         """The sums of what was chosen, and of each machine of it."""
-        each = {asset.path: self.of(asset, asked) for asset in self.chosen(path)}
+        key = (asked.name, asked.whole.start_ns)
+        every = self._totals.get(key, lambda: totals(self._context.store, self.machines, asked))
+        each = {asset.path: every[asset.path] for asset in self.chosen(path)}
         return each[path] if path else together(list(each.values())), each
 
     def causes(self, path: str, asked: Period) -> list[Loss] | None:

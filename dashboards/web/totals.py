@@ -48,14 +48,17 @@ class Totals:
         return self.ratios["trs"].numerator
 
 
-def totals(store: Store, asset: Asset, period: Period) -> Totals:
-    """Sums over the stored values of the period's windows."""
+def totals(store: Store, assets: Sequence[Asset], period: Period) -> dict[str, Totals]:
+    """Of each machine, by its path: sums over the stored values of the period's windows, read in one question."""
     window = Window(period.whole.start_ns, period.whole.end_ns, period.kind)
+    found = store.read_many_kpis([asset.path for asset in assets], (*RATIOS, *SUMS, *STOP_TIMES.values()), window)
+    values: dict[str, dict[str, list[KpiValue]]] = {asset.path: {} for asset in assets}
+    for (path, kpi), read in found.items():
+        values[path][kpi] = [value for value in read if value.start_ns >= window.start_ns]
+    return {asset.path: _of(asset, values[asset.path]) for asset in assets}
 
-    def read(kpi: str) -> list[KpiValue]:
-        return [value for value in store.read_kpis(asset.path, kpi, window) if value.start_ns >= window.start_ns]
 
-    values = {kpi: read(kpi) for kpi in (*RATIOS, *SUMS, *STOP_TIMES.values())}
+def _of(asset: Asset, values: Mapping[str, Sequence[KpiValue]]) -> Totals:
     required = {value.start_ns: value.numerator for value in values["required_time"] if value.coverage > 0}
     ratios = {kpi: _pooled(values[kpi], required) for kpi in RATIOS}
     sums = {kpi: _sum(values[kpi]) for kpi in SUMS}

@@ -302,8 +302,13 @@ class DuckDbStore:
         return self._cursor
 
     def read_kpis(self, asset: str, kpi: str, window: Window) -> list[KpiValue]:
+        return self.read_many_kpis((asset,), (kpi,), window)[asset, kpi]
+
+    def read_many_kpis(
+        self, assets: Sequence[str], kpis: Sequence[str], window: Window
+    ) -> dict[tuple[str, str], list[KpiValue]]:
         with self._file.reading() as db:
-            return self._kpis.read(db, asset, kpi, window)
+            return self._kpis.read(db, assets, kpis, window)
 
     def close(self) -> None:
         with self._file.lock:

@@ -62,19 +62,26 @@ class KpiTable:
         )
         return fresh
 
-    def read(self, db: duckdb.DuckDBPyConnection, asset: str, kpi: str, window: Window) -> list[KpiValue]:
-        """The values whose windows overlap `window`, in time order."""
-        kinds = {
-            number: kind
-            for (path, name, kind), number in list(self.ids.items())
-            if (path, name) == (asset, kpi) and window.kind in ("interval", kind)
+    def read(
+        self, db: duckdb.DuckDBPyConnection, assets: Sequence[str], kpis: Sequence[str], window: Window
+    ) -> dict[tuple[str, str], list[KpiValue]]:
+        """Of each pair of an asset and a KPI the values whose windows overlap `window`, in time order."""
+        values: dict[tuple[str, str], list[KpiValue]] = {(asset, kpi): [] for asset in assets for kpi in kpis}
+        keys = {
+            number: key
+            for key, number in list(self.ids.items())
+            if key[:2] in values and window.kind in ("interval", key[2])
         }
-        if not kinds:
-            return []
+        if not keys:
+            return values
         found = db.execute(
             "SELECT series, start_ns, end_ns, value, numerator, denominator, coverage, samples, final, detail "
             "FROM kpis WHERE list_contains(?, series) AND start_ns < ? AND greatest(end_ns, start_ns + 1) > ?",
-            [list(kinds), window.end_ns, window.start_ns],
+            [list(keys), window.end_ns, window.start_ns],
         ).fetchall()
-        values = [KpiValue(asset, kpi, kinds[number], *rest) for number, *rest in found]
-        return sorted(values, key=lambda value: (value.start_ns, value.end_ns, value.kind))
+        for number, *rest in found:
+            asset, kpi, kind = keys[number]
+            values[asset, kpi].append(KpiValue(asset, kpi, kind, *rest))
+        for chosen in values.values():
+            chosen.sort(key=lambda value: (value.start_ns, value.end_ns, value.kind))
+        return values

@@ -194,7 +194,12 @@ class InfluxDbStore:
         return self._kpis.cursor()
 
     def read_kpis(self, asset: str, kpi: str, window: Window) -> list[KpiValue]:
-        return self._kpis.read(asset, kpi, window)
+        return self._kpis.read((asset,), (kpi,), window)[asset, kpi]
+
+    def read_many_kpis(
+        self, assets: Sequence[str], kpis: Sequence[str], window: Window
+    ) -> dict[tuple[str, str], list[KpiValue]]:
+        return self._kpis.read(assets, kpis, window)
 
     def close(self) -> None:
         self._server.close()

@@ -8,10 +8,11 @@ Show values where unknown = 0.
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from pipeline.stores.influxdb_rows import table
-from pipeline.stores.influxdb_schema import literal, tags_of, where
+from pipeline.stores.influxdb_schema import GROUPED, asset_of, literal, tags_of, where
 from pipeline.stores.influxdb_server import InfluxServer
 from pipeline.stores.influxdb_writing import store
 from pipeline.stores.lineprotocol import UnwritableError, Value, line, series
@@ -61,12 +62,11 @@ class KpiBucket:
             self._cursor = found[0]["values"][0][1] if found else 0
         return self._cursor
 
-    def read(self, asset: str, kpi: str, window: Window) -> list[KpiValue]:
-        """The values whose windows overlap `window`, in time order. Raises StoreError."""
-        try:
-            selected = f'FROM "{_NAME}" WHERE {where(asset)} AND "kpi" = {literal(kpi)}'
-        except UnwritableError:
-            return []
+    def read(self, assets: Sequence[str], kpis: Sequence[str], window: Window) -> dict[tuple[str, str], list[KpiValue]]:
+        """Of each pair the values whose windows overlap `window`, in time order. Raises StoreError."""
+        values: dict[tuple[str, str], list[KpiValue]] = {(asset, kpi): [] for asset in assets for kpi in kpis}
+        if not (chosen := _chosen(assets, kpis)):
+            return values
         statements = []
         for kind, longest_ns in _LONGEST_NS.items():
             if window.kind in ("interval", kind):
@@ -77,17 +77,28 @@ class KpiBucket:
             statements.append(
                 " AND ".join(others) if window.kind == "interval" else f'"window" = {literal(window.kind)}'
             )
-        columns = ", ".join(
-            f'"{name}"' for name in (*_FIGURES, "samples", "end", "final", "unknown", "detail", "window")
-        )
-        end_ns = min(window.end_ns, 2**63 - 2)
-        found = self._server.ask(
-            self._bucket,
-            [f"SELECT {columns} {selected} AND {statement} AND time < {end_ns}" for statement in statements],
-        )
-        values = [_value(asset, kpi, row) for result in found for series in result for row in table(series)]
-        kept = [value for value in values if window.overlaps(value.start_ns, value.end_ns)]
-        return sorted(kept, key=lambda value: (value.start_ns, value.end_ns, value.kind))
+        columns = ", ".join(f'"{name}"' for name in (*_FIGURES, "samples", "end", "final", "unknown", "detail"))
+        asked = f'SELECT {columns} FROM "{_NAME}" WHERE {chosen}'  # noqa: S608  # quoted by influxdb_schema
+        before = f'time < {min(window.end_ns, 2**63 - 2)} GROUP BY {GROUPED}, "kpi", "window"'
+        found = self._server.ask(self._bucket, [f"{asked} AND {statement} AND {before}" for statement in statements])
+        for answer in (one for result in found for one in result):
+            tags = answer["tags"]
+            asset = asset_of(tags)
+            kept = (_value(asset, tags["kpi"], tags["window"], row) for row in table(answer))
+            values[asset, tags["kpi"]] += (one for one in kept if window.overlaps(one.start_ns, one.end_ns))
+        for one in values.values():
+            one.sort(key=lambda value: (value.start_ns, value.end_ns, value.kind))
+        return values
+
+
+def _chosen(assets: Sequence[str], kpis: Sequence[str]) -> str:
+    """The condition that selects these assets and KPIs; "" when none of them can be there."""
+    paths = []
+    for asset in dict.fromkeys(assets):
+        with suppress(UnwritableError):
+            paths.append(f"({where(asset)})")
+    names = [f'"kpi" = {literal(kpi)}' for kpi in dict.fromkeys(kpis)]
+    return f"({' OR '.join(paths)}) AND ({' OR '.join(names)})" if paths and names else ""
 
 
 def _line(value: KpiValue) -> str:
@@ -109,12 +120,12 @@ def _line(value: KpiValue) -> str:
     return line(series(_NAME, tags), fields, value.start_ns)
 
 
-def _value(asset: str, kpi: str, row: dict[str, Any]) -> KpiValue:
+def _value(asset: str, kpi: str, kind: str, row: dict[str, Any]) -> KpiValue:
     value, numerator, denominator, coverage = (_figure(row, bit, name) for bit, name in enumerate(_FIGURES))
     return KpiValue(
         asset,
         kpi,
-        row["window"],
+        kind,
         row["time"],
         row["end"],
         value,

@@ -100,15 +100,20 @@ class MemoryStore:
         return self._cursor
 
     def read_kpis(self, asset: str, kpi: str, window: Window) -> list[KpiValue]:
+        return self.read_many_kpis((asset,), (kpi,), window)[asset, kpi]
+
+    def read_many_kpis(
+        self, assets: Sequence[str], kpis: Sequence[str], window: Window
+    ) -> dict[tuple[str, str], list[KpiValue]]:
+        found: dict[tuple[str, str], list[KpiValue]] = {(asset, kpi): [] for asset in assets for kpi in kpis}
         with self._lock:
-            found = [
-                value
-                for value in self._kpis.values()
-                if (value.asset, value.kpi) == (asset, kpi)
-                and window.kind in ("interval", value.kind)
-                and window.overlaps(value.start_ns, value.end_ns)
-            ]
-        return sorted(found, key=lambda value: (value.start_ns, value.end_ns, value.kind))
+            for value in self._kpis.values():
+                wanted = (value.asset, value.kpi) in found and window.kind in ("interval", value.kind)
+                if wanted and window.overlaps(value.start_ns, value.end_ns):
+                    found[value.asset, value.kpi].append(value)
+        for values in found.values():
+            values.sort(key=lambda value: (value.start_ns, value.end_ns, value.kind))
+        return found
 
     def close(self) -> None:
         """Nothing to release."""

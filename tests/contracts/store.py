@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -385,6 +386,24 @@ class StoreContract:
         assert store.read_kpis(MILL, "oee", window(80000, 80001)) == [day]
         assert store.read_kpis(MILL, "oee", window(0, 3600)) == [kpi(0, 0.1), day]
         assert store.read_kpis(PRESS, "oee", EVER) == []
+
+    def test_many_kpis_are_read_in_one_question(self, store: Store) -> None:
+        """For each pair of an asset and a KPI what read_kpis gives, an empty list where there is nothing."""
+        mine = [kpi(0, 0.1), kpi(0, 0.2, kind="day"), kpi(3600, 0.3), kpi(0, 0.4, "trs"), kpi(0, 0.5, "other")]
+        pressed = [msgspec.structs.replace(kpi(0, 0.6), asset=PRESS), msgspec.structs.replace(kpi(0, 0.7), asset="x")]
+        store.write_kpis([*mine, *pressed], 0)
+        hours = window(0, 3600, "hour")
+        assert store.read_many_kpis([MILL, PRESS], ["oee", "trs", "never"], hours) == {
+            (MILL, "oee"): [kpi(0, 0.1)],
+            (MILL, "trs"): [kpi(0, 0.4, "trs")],
+            (PRESS, "oee"): [pressed[0]],
+            (PRESS, "trs"): [],
+            (MILL, "never"): [],
+            (PRESS, "never"): [],
+        }
+        assert store.read_many_kpis([MILL], ["oee"], window(0, 7200)) == {(MILL, "oee"): mine[:3]}
+        assert store.read_many_kpis([], ["oee"], hours) == store.read_many_kpis([MILL], [], hours) == {}
+        assert store.read_many_kpis(["no path"], ["oee"], hours) == {("no path", "oee"): []}
 
     def test_closing_twice_is_harmless(self, store: Store) -> None:
         """A shutdown may come from two sides."""

@@ -68,7 +68,7 @@ def test_every_page_reads_with_and_without_data(client: Client, fresh: Client, a
 def test_sums_of_days_are_pooled_not_averaged(two_days: Seeded) -> None:
     """TRS is 8.5 h ÷ 14 h, coverage is weighted with required time, losses are what each step lost."""
     asked = period("week", PLANT.zone, NOW_NS)
-    found = totals(two_days.store, PLANT.asset(MILL), asked)
+    found = totals(two_days.store, [PLANT.asset(MILL)], asked)[MILL]
     assert found.ratios["trs"].value == pytest.approx(8.5 / 14)
     assert found.coverage == pytest.approx((8 + 0.75 * 8) / 16)
     lost = {one.name: one.seconds / 3600 for one in found.losses}
@@ -88,7 +88,7 @@ def test_machines_together_are_sums_and_cost_is_theirs() -> None:
     for asset, hours in zip(plant.assets, (2.0, 1.0), strict=True):
         seeded.store.write_kpis(day(asset.path, 0, breakdown_time=hours * 3600, required_time=8 * 3600.0), 1)
     asked = period("week", plant.zone, NOW_NS)
-    [lost] = together([totals(seeded.store, asset, asked) for asset in plant.assets]).losses
+    [lost] = together(list(totals(seeded.store, plant.assets, asked).values())).losses
     assert (lost.seconds, lost.cost) == (3 * 3600, pytest.approx(130))
 
 
