@@ -7,11 +7,13 @@ Invariants:
 
 import asyncio
 import contextlib
+import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
+from collectors.opcua.blend import BlendPart
 from collectors.opcua.holes import Holes
 from collectors.opcua.presence import Presence
 from collectors.opcua.sources import Sources
@@ -19,6 +21,7 @@ from collectors.opcua.subscription import Subscription
 from collectors.opcua.values import OVERFLOW
 from collectors.opcua.wire import Publication, Reading
 from telemetry.errors import DecodeError, SourceError
+from telemetry.glossary import METRICS
 from telemetry.health import Component
 from telemetry.protocols import Sink
 from telemetry.samples import Sample
@@ -78,19 +81,15 @@ class Delivery:
         batch.samples += self.known_again(self.kept)
         self.kept = ()
         self.settled = False
-        for publication in publications:
-            for handle, reading in publication.readings:
-                self._take(handle, reading, batch, live=True)
-            batch.aside += publication.broken
+        self._take(((handle, reading) for one in publications for handle, reading in one.readings), batch, live=True)
+        batch.aside += [broken for one in publications for broken in one.broken]
         await self._keep(batch, subscription, sink)
         self.settled = True
 
     async def from_history(self, readings: Mapping[int, Sequence[Reading]], sink: Sink) -> None:
         """Make values of the past durable, by handle."""
         batch = _Batch(self._now_ns())
-        for handle, some in readings.items():
-            for reading in some:
-                self._take(handle, reading, batch, live=False)
+        self._take(((handle, reading) for handle, some in readings.items() for reading in some), batch, live=False)
         await self._keep(batch, None, sink)
         self._component.count("from_history", len(batch.samples))
 
@@ -125,10 +124,30 @@ class Delivery:
         reader = self._sources[handle].reader
         return reader.asset, reader.metric
 
-    def _take(self, handle: int, reading: Reading, batch: _Batch, *, live: bool) -> None:
-        if not 0 <= handle < len(self._sources):
-            batch.aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
-            return
+    def _take(self, readings: Iterable[tuple[int, Reading]], batch: _Batch, *, live: bool) -> None:
+        """Make samples of readings, each node's in the order given. The nodes of a joined metric are taken together in
+        the order of time: node after node, each value of one would tell again all that the others had told since."""
+        states: list[Sample] = []
+        joined: dict[int, list[tuple[int, Reading]]] = {}
+        for handle, reading in readings:
+            if not 0 <= handle < len(self._sources):
+                batch.aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
+            elif isinstance(self._sources[handle].reader, BlendPart):
+                joined.setdefault(handle, []).append((handle, reading))
+            else:
+                found = self._made(handle, reading, batch, live=live)
+                batch.samples += found
+                if found and self._sources[handle].reader.holds_state:
+                    states += found
+        last: dict[tuple[str, str, int], Sample] = {}
+        for handle, reading in heapq.merge(*joined.values(), key=_at_ns):
+            for sample in self._made(handle, reading, batch, live=live):
+                last[sample.asset, sample.metric, sample.time_ns] = sample
+        batch.samples += last.values()
+        states += (sample for sample in last.values() if METRICS[sample.metric].kind == "state")
+        batch.samples += self._presence.delivered(states, live=live)
+
+    def _made(self, handle: int, reading: Reading, batch: _Batch, *, live: bool) -> list[Sample]:
         reader = self._sources[handle].reader
         if handle in self.spoke:
             self.spoke[handle] = monotonic()
@@ -139,16 +158,11 @@ class Delivery:
         if at_ns and not reading.waiting:
             self.latest[handle] = at_ns if live else max(at_ns, self.latest.get(handle, 0))
         try:
-            found = reader.samples(reading, batch.received_ns)
+            return reader.samples(reading, batch.received_ns)
         except DecodeError as error:
             label = self._sources[handle].label
             batch.aside.append((f"{label}: {error}", repr(reading).encode("utf-8", "replace")))
-            return
-        if not found:
-            return
-        batch.samples += found
-        if reader.holds_state:
-            batch.samples += self._presence.delivered(found, live=live)
+            return []
 
     async def _keep(self, batch: _Batch, subscription: Subscription | None, sink: Sink) -> None:
         """Return once all is durable. Once begun it is ended even if we are cancelled: no server sends it again."""
@@ -178,3 +192,7 @@ class Delivery:
             name = self._component.name
             await asyncio.gather(*(sink.set_aside(name, reason, raw) for reason, raw in batch.aside))
             self._component.count("dead_letters", len(batch.aside))
+
+
+def _at_ns(told: tuple[int, Reading]) -> int:
+    return told[1].source_ns or told[1].server_ns

@@ -92,12 +92,14 @@ class Presence:
         return said
 
     def delivered(self, samples: Iterable[Sample], *, live: bool) -> list[Sample]:
-        """Take note of samples, `live` or from history; returns what must be stated again besides."""
-        again = []
+        """Take note of samples that came together, `live` or from history; returns what must be stated again."""
+        newest: dict[Series, Sample] = {}
         for sample in samples:
             if METRICS[sample.metric].kind != "state":
                 continue
             series = (sample.asset, sample.metric)
+            if series not in newest or sample.time_ns >= newest[series].time_ns:
+                newest[series] = sample
             known = self._in_force.get(series)
             if known is None or sample.time_ns >= known.time_ns:
                 self._in_force[series] = sample
@@ -106,7 +108,9 @@ class Presence:
                 if (before.time_ns if before is not None else 0) <= sample.time_ns < since:
                     # A clock behind ours: what the source stamped before the break may have come to be after it.
                     self._unknown[series] = (since, sample)
-            if live and (stated := self._unstated.pop(series, 0)) >= sample.time_ns:
+        again = []
+        for series, sample in newest.items() if live else ():
+            if (stated := self._unstated.pop(series, 0)) >= sample.time_ns:
                 again.append(_restated(sample, max(sample.received_ns, stated + 1)))
         return again
 

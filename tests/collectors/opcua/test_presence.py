@@ -154,3 +154,16 @@ def test_a_clock_behind_ours_does_not_bring_an_old_state_back() -> None:
     presence.delivered([Sample(95 * SECOND_NS, MILL, "state", 2.0)], live=False)
     (filled,) = presence.filled(MILL, "state")
     assert (filled.time_ns, filled.value) == (unknown.time_ns, 2.0)
+
+
+def test_of_values_that_come_together_after_a_break_the_newest_is_stated_again() -> None:
+    """The server's queue holds two old values: what is in force now is the second, and the first is not said again."""
+    now = [100 * SECOND_NS]
+    presence = Presence(60, lambda: now[0])
+    presence.connected([MILL])
+    presence.delivered([Sample(60 * SECOND_NS, MILL, "state", 3.0)], live=True)
+    presence.lost([MILL], [(MILL, "state")], "cut")
+    now[0] = 130 * SECOND_NS
+    came = [Sample(at * SECOND_NS, MILL, "state", value, received_ns=now[0]) for at, value in ((60, 3.0), (90, 2.0))]
+    (again,) = presence.delivered(came, live=True)
+    assert (again.time_ns, again.value) == (now[0], 2.0)
