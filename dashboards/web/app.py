@@ -72,7 +72,7 @@ def create_app(context: WebContext) -> FastAPI:
         dependencies=[Depends(walls.Walls(book))],
     )
     app.state.renderer = renderer
-    link = book.first_link() if book is not None else None
+    link = book.people.first_link() if book is not None else None
     app.state.welcome = None if link is None else f"welcome/{link}"
     problems.install(app, HEADERS)
     app.add_exception_handler(walls.LoginNeeded, _to_login)

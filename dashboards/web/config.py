@@ -16,6 +16,9 @@ class AccountsConfig(Section):
 
     organisation: str = Field("KM0", min_length=1, max_length=100, description="the organisation that owns the plant")
     session_hours: float = Field(12.0, gt=0, le=24 * 31, description="a session ends so long after the login [h]")
+    password_mb: int = Field(
+        64, ge=19, le=4096, description="memory that checking one password takes [MB]; less only on a small computer"
+    )
     secure_cookies: bool = Field(
         True, description="cookies over HTTPS only (or on this machine); false only on a network you trust"
     )

@@ -31,5 +31,14 @@ class Identity:
     scopes: frozenset[str] | None = None
 
 
+def identity(row: tuple[object, ...], *, csrf: str = "", scopes: frozenset[str] | None = None) -> Identity:
+    """From a row of user, name, organisation, its name, role and whether it owns the plant."""
+    user, name, organisation, organisation_name, role, owns = row[:6]
+    return Identity(
+        int(str(user)), str(name), int(str(organisation)), str(organisation_name), Role(int(str(role))), bool(owns),
+        csrf, scopes,
+    )  # fmt: skip
+
+
 OPEN: Final = Identity(0, "", 0, "", Role.ADMINISTRATOR, owns_plant=True)
 """Everybody, where there are no accounts: on this machine only (see WebConfig)."""

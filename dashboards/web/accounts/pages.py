@@ -10,8 +10,9 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from dashboards.web.accounts import passwords
-from dashboards.web.accounts.book import Book, RefusedError
+from dashboards.web.accounts.book import Book
 from dashboards.web.accounts.identity import SCOPES, Role, Scope
+from dashboards.web.accounts.ledger import RefusedError
 from dashboards.web.accounts.walls import COOKIE, Who, own_address
 from dashboards.web.config import AccountsConfig
 from dashboards.web.problems import ProblemError
@@ -49,14 +50,17 @@ def _go(address: str) -> Response:
 def router(book: Book, config: AccountsConfig, renderer: Renderer) -> APIRouter:
     """The routes of accounts."""
     routes = APIRouter(include_in_schema=False)
-    _entering(routes, book, config, renderer)
-    _linked(routes, book, config, renderer)
+    hashes = passwords.Passwords(config.password_mb)
+    _entering(routes, book, hashes, config, renderer)
+    _linked(routes, book, hashes, config, renderer)
     _own(routes, book, config, renderer)
     _people(routes, book, renderer)
     return routes
 
 
-def _entering(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Renderer) -> None:
+def _entering(
+    routes: APIRouter, book: Book, hashes: passwords.Passwords, config: AccountsConfig, renderer: Renderer
+) -> None:
     patience = passwords.Patience()
 
     def shown(page: Page, code: int = 200, **values: Any) -> Response:
@@ -75,15 +79,15 @@ def _entering(routes: APIRouter, book: Book, config: AccountsConfig, renderer: R
             answer = shown(page, 429, fault=TOO_OFTEN, minutes=minutes, name=name, next=following)
             answer.headers["Retry-After"] = str(math.ceil(wait))
             return answer
-        found = book.password(name)
-        good, renewed = passwords.right(password, found[1] if found else None)
+        found = book.entrance.password(name)
+        good, renewed = hashes.right(password, found[1] if found else None)
         if not good or found is None:
             patience.failed(name, source)
-            book.failed(name, source)
+            book.entrance.failed(name, source)
             return shown(page, 403, fault=WRONG, name=name, next=following)
         patience.succeeded(name)
         if renewed is not None:
-            book.rehash(found[0], renewed)
+            book.entrance.rehash(found[0], renewed)
         try:
             return _came_in(book, config, found[0], following)
         except RefusedError as error:
@@ -101,10 +105,12 @@ def _entering(routes: APIRouter, book: Book, config: AccountsConfig, renderer: R
         return await asyncio.to_thread(enter, page, source, name, password, own_address(next))
 
 
-def _linked(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Renderer) -> None:
+def _linked(
+    routes: APIRouter, book: Book, hashes: passwords.Passwords, config: AccountsConfig, renderer: Renderer
+) -> None:
     @routes.get("/welcome/{secret}")
     async def welcome_page(page: Page, secret: str) -> Response:
-        name = await asyncio.to_thread(book.linked, secret)
+        name = await asyncio.to_thread(book.people.linked, secret)
         fault = USED if name is None else None
         return renderer.page(page, "welcome.html", 200 if name else 404, name=name, fault=fault)
 
@@ -112,7 +118,7 @@ def _linked(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Ren
         if len(password) < passwords.LEAST:
             return renderer.page(page, "welcome.html", 422, name=name, fault=TOO_SHORT)
         try:
-            user = book.use_link(secret, name, passwords.hashed(password))
+            user = book.people.use_link(secret, name, hashes.hashed(password))
             return _came_in(book, config, user, "/account")
         except RefusedError as error:
             raise _refused(error) from None
@@ -124,7 +130,7 @@ def _linked(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Ren
 
 def _came_in(book: Book, config: AccountsConfig, user: int, address: str) -> Response:
     answer = _go(address)
-    _set_session(answer, book.enter(user), config)
+    _set_session(answer, book.entrance.enter(user), config)
     return answer
 
 
@@ -143,8 +149,8 @@ def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Render
             who=who,
             roles=ROLES,
             scopes=SCOPES,
-            tokens=book.tokens(who),
-            organisations=book.organisations_of(who.user),
+            tokens=book.tokens.of(who),
+            organisations=book.entrance.organisations_of(who.user),
             made=made,
         )
 
@@ -154,7 +160,7 @@ def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Render
 
     @routes.post("/logout")
     async def logout(request: Request) -> Response:
-        await asyncio.to_thread(book.leave, request.cookies.get(COOKIE, ""))
+        await asyncio.to_thread(book.entrance.leave, request.cookies.get(COOKIE, ""))
         answer = _go("/login")
         answer.delete_cookie(COOKIE, secure=config.secure_cookies, httponly=True, samesite="lax")
         return answer
@@ -162,10 +168,10 @@ def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Render
     @routes.post("/account/organisation")
     async def other_organisation(request: Request, who: Who, organisation: Annotated[int, Form()]) -> Response:
         try:
-            session = await asyncio.to_thread(book.enter, who.user, organisation)
+            session = await asyncio.to_thread(book.entrance.enter, who.user, organisation)
         except RefusedError as error:
             raise _refused(error) from None
-        await asyncio.to_thread(book.leave, request.cookies.get(COOKIE, ""))
+        await asyncio.to_thread(book.entrance.leave, request.cookies.get(COOKIE, ""))
         answer = _go("/account")
         _set_session(answer, session, config)
         return answer
@@ -174,13 +180,13 @@ def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Render
     async def make_token(
         page: Page, who: Who, name: Name, scope: Annotated[list[Scope], Form(min_length=1)]
     ) -> Response:
-        made = await asyncio.to_thread(book.make_token, who, name, frozenset(scope))
+        made = await asyncio.to_thread(book.tokens.make, who, name, frozenset(scope))
         return await asyncio.to_thread(account, page, who, made)
 
     @routes.post("/account/tokens/{number}/end")
     async def end_token(who: Who, number: int) -> Response:
         try:
-            await asyncio.to_thread(book.end_token, who, number)
+            await asyncio.to_thread(book.tokens.end, who, number)
         except RefusedError as error:
             raise _refused(error) from None
         return _go("/account")
@@ -193,8 +199,8 @@ def _people(routes: APIRouter, book: Book, renderer: Renderer) -> None:
             "people.html",
             who=who,
             roles=ROLES,
-            members=book.members(who.organisation),
-            entries=book.entries(who.organisation),
+            members=book.people.members(who.organisation),
+            entries=book.ledger.entries(who.organisation),
             link=None if link is None else f"/welcome/{quote(link)}",
             name=name,
         )
@@ -212,18 +218,20 @@ def _people(routes: APIRouter, book: Book, renderer: Renderer) -> None:
 
     @routes.post("/people")
     async def invite(page: Page, who: Who, name: Name, role: Annotated[RoleName, Form()]) -> Response:
-        return await changed(page, who, name, book.invite, name, Role[role.upper()])
+        return await changed(page, who, name, book.people.invite, name, Role[role.upper()])
 
     @routes.post("/people/{user}/role")
     async def change_role(
         page: Page, who: Who, user: int, role: Annotated[RoleName | Literal["none"], Form()]
     ) -> Response:
-        return await changed(page, who, "", book.change_role, user, None if role == "none" else Role[role.upper()])
+        return await changed(
+            page, who, "", book.people.change_role, user, None if role == "none" else Role[role.upper()]
+        )
 
     @routes.post("/people/{user}/link")
     async def renew(page: Page, who: Who, user: int) -> Response:
-        return await changed(page, who, "", book.renew, user)
+        return await changed(page, who, "", book.people.renew, user)
 
     @routes.post("/people/organisations")
     async def make_organisation(page: Page, who: Who, name: Name, administrator: Name) -> Response:
-        return await changed(page, who, administrator, book.organisation, name, administrator)
+        return await changed(page, who, administrator, book.people.organisation, name, administrator)

@@ -104,9 +104,9 @@ class Walls:
             return OPEN
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return await asyncio.to_thread(self._book.token, secret.strip())
+            return await asyncio.to_thread(self._book.tokens.identity, secret.strip())
         cookie = request.cookies.get(COOKIE)
-        return None if cookie is None else await asyncio.to_thread(self._book.session, cookie)
+        return None if cookie is None else await asyncio.to_thread(self._book.entrance.session, cookie)
 
     async def __call__(self, request: Request) -> None:
         """The dependency of every route: raises ProblemError or LoginNeeded unless the request may pass."""

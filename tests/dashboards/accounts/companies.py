@@ -9,15 +9,17 @@ from fastapi import FastAPI
 from httpx2 import Client
 from starlette.testclient import TestClient
 
-from dashboards.web.accounts import passwords
 from dashboards.web.accounts.book import Book
 from dashboards.web.accounts.identity import Identity, Role
+from dashboards.web.accounts.passwords import Passwords
 from dashboards.web.accounts.walls import COOKIE
 from dashboards.web.app import create_app
 from dashboards.web.config import AccountsConfig, WebConfig
 from tests.dashboards.seeded import Seeded, empty
 
 PASSWORD = "correct horse battery"
+LEAST_MB = 19
+"""The cheapest passwords that the settings allow: these tests are of other things."""
 ORIGIN = "https://localhost"
 
 
@@ -32,7 +34,7 @@ class Companies:
     tokens: dict[str, str] = field(default_factory=dict)
 
     def who(self, name: str) -> Identity:
-        found = self.book.session(self.sessions[name])
+        found = self.book.entrance.session(self.sessions[name])
         assert found is not None
         return found
 
@@ -49,25 +51,29 @@ class Companies:
 
 @cache
 def _hash() -> str:
-    return passwords.hashed(PASSWORD)
+    return Passwords(LEAST_MB).hashed(PASSWORD)
 
 
 def companies(folder: Path, change: Callable[[WebConfig], WebConfig] = lambda config: config) -> Companies:
     """The host has a viewer, an engineer and an administrator, and two tokens of the engineer; the guest has one."""
-    config = change(WebConfig(port=0, folder=folder, accounts=AccountsConfig(organisation="Hôte")))
+    config = change(
+        WebConfig(port=0, folder=folder, accounts=AccountsConfig(organisation="Hôte", password_mb=LEAST_MB))
+    )
     seeded = empty(config=config)
     app = create_app(seeded.context)
     book: Book = app.state.book
     password = _hash()
     found = Companies(seeded, app, book)
     first = app.state.welcome.removeprefix("welcome/")
-    found.sessions["administrator"] = book.enter(book.use_link(first, "administrator", password))
+    found.sessions["administrator"] = book.entrance.enter(book.people.use_link(first, "administrator", password))
     boss = found.who("administrator")
     for role in (Role.VIEWER, Role.ENGINEER):
         name = role.name.lower()
-        found.sessions[name] = book.enter(book.use_link(book.invite(boss, name, role) or "", name, password))
-    link = book.organisation(boss, "Invité", "guest") or ""
-    found.sessions["guest"] = book.enter(book.use_link(link, "guest", password))
+        found.sessions[name] = book.entrance.enter(
+            book.people.use_link(book.people.invite(boss, name, role) or "", name, password)
+        )
+    link = book.people.organisation(boss, "Invité", "guest") or ""
+    found.sessions["guest"] = book.entrance.enter(book.people.use_link(link, "guest", password))
     for scope in ("read", "write"):
-        found.tokens[f"token {scope}"] = book.make_token(found.who("engineer"), scope, frozenset({scope}))
+        found.tokens[f"token {scope}"] = book.tokens.make(found.who("engineer"), scope, frozenset({scope}))
     return found

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.web.accounts.book import LINK_S, RefusedError
 from dashboards.web.accounts.identity import Role
-from dashboards.web.accounts.passwords import MOST, WITHIN_S, Patience
+from dashboards.web.accounts.ledger import RefusedError
+from dashboards.web.accounts.passwords import MOST, WITHIN_S, Passwords, Patience
+from dashboards.web.accounts.people import LINK_S
 from dashboards.web.accounts.walls import COOKIE, own_address
 from dashboards.web.app import create_app
 from dashboards.web.config import AccountsConfig, WebConfig
 from telemetry.config import parse
 from telemetry.errors import ConfigError
 from telemetry.samples import SECOND_NS
-from tests.dashboards.accounts.companies import PASSWORD, Companies
+from tests.dashboards.accounts.companies import LEAST_MB, PASSWORD, Companies
 from tests.dashboards.seeded import empty
 
 
@@ -25,10 +26,10 @@ def test_the_first_start_makes_an_administrator_with_a_link_that_works_once(tmp_
     two = create_app(empty(config=config).context)
     book = two.state.book
     early, link = (app.state.welcome.removeprefix("welcome/") for app in (one, two))
-    assert (book.linked(early), book.linked(link)) == (None, "administrator")
-    book.use_link(link, "Ada", "hash")
+    assert (book.people.linked(early), book.people.linked(link)) == (None, "administrator")
+    book.people.use_link(link, "Ada", "hash")
     with pytest.raises(RefusedError, match="used already"):
-        book.use_link(link, "Eve", "hash")
+        book.people.use_link(link, "Eve", "hash")
     three = create_app(empty(config=config).context)
     assert three.state.welcome is None
     for app in (one, two, three):
@@ -37,14 +38,14 @@ def test_the_first_start_makes_an_administrator_with_a_link_that_works_once(tmp_
 
 def test_a_link_is_over_after_two_days(own: Companies) -> None:
     """Too old is as good as used."""
-    link = own.book.invite(own.who("administrator"), "late", Role.VIEWER) or ""
+    link = own.book.people.invite(own.who("administrator"), "late", Role.VIEWER) or ""
     own.seeded.clock.now_ns += LINK_S * SECOND_NS
-    assert own.book.linked(link) is None
+    assert own.book.people.linked(link) is None
 
 
 def test_a_person_comes_in_and_goes_out_by_the_pages(own: Companies) -> None:
     """Link, password, session, logout: a browser's walk, after which the cookie opens nothing."""
-    link = own.book.invite(own.who("administrator"), "Zoé", Role.VIEWER)
+    link = own.book.people.invite(own.who("administrator"), "Zoé", Role.VIEWER)
     browser = own.client()
     assert "Zoé" in browser.get(f"/welcome/{link}").text
     short = browser.post(f"/welcome/{link}", data={"name": "Zoé", "password": "court"})
@@ -60,7 +61,7 @@ def test_a_person_comes_in_and_goes_out_by_the_pages(own: Companies) -> None:
     found = re.search(r'name="csrf" value="([^"]+)"', page)
     assert found is not None
     assert browser.post("/logout", data={"csrf": found[1]}).status_code == 303
-    assert own.book.session(session) is None
+    assert own.book.entrance.session(session) is None
     browser.cookies.set(COOKIE, session)
     assert browser.get("/account", headers={"Accept": "text/html"}).status_code == 303
 
@@ -101,9 +102,9 @@ def test_patience_comes_back_with_time() -> None:
 
 def test_a_session_ends_after_its_hours(own: Companies) -> None:
     """Twelve hours, by the settings of this test's app."""
-    assert own.book.session(own.sessions["viewer"]) is not None
+    assert own.book.entrance.session(own.sessions["viewer"]) is not None
     own.seeded.clock.now_ns += 12 * 3600 * SECOND_NS
-    assert own.book.session(own.sessions["viewer"]) is None
+    assert own.book.entrance.session(own.sessions["viewer"]) is None
 
 
 @pytest.mark.parametrize("csrf", [None, "", "wrong", "é"])
@@ -113,7 +114,7 @@ def test_a_form_without_the_sessions_own_word_changes_nothing(own: Companies, cs
     del browser.headers["X-CSRF-Token"]
     data = {"name": "mine", "scope": "read"} | ({} if csrf is None else {"csrf": csrf})
     assert browser.post("/account/tokens", data=data).status_code == 403
-    assert own.book.tokens(own.who("viewer")) == []
+    assert own.book.tokens.of(own.who("viewer")) == []
 
 
 @pytest.mark.parametrize(
@@ -137,17 +138,17 @@ def test_a_token_is_shown_once_acts_within_its_scopes_and_can_be_ended(own: Comp
     program = own.client()
     program.headers["Authorization"] = f"Bearer {secret[0]}"
     assert program.get("/api/v1/assets").status_code == 200
-    number = max(token.id for token in own.book.tokens(own.who("engineer")))
+    number = max(token.id for token in own.book.tokens.of(own.who("engineer")))
     assert browser.post(f"/account/tokens/{number}/end").status_code == 303
     assert program.get("/api/v1/assets").status_code == 401
 
 
 def test_nobody_ends_the_token_of_another(own: Companies) -> None:
     """An administrator neither: they take away the role."""
-    number = own.book.tokens(own.who("engineer"))[0].id
+    number = own.book.tokens.of(own.who("engineer"))[0].id
     for person in ("viewer", "administrator", "guest"):
         assert own.client(person).post(f"/account/tokens/{number}/end").status_code == 409
-    assert len(own.book.tokens(own.who("engineer"))) == 2
+    assert len(own.book.tokens.of(own.who("engineer"))) == 2
 
 
 def test_a_wrong_token_is_nobody_whatever_cookie_comes_with_it(own: Companies) -> None:
@@ -159,11 +160,11 @@ def test_a_wrong_token_is_nobody_whatever_cookie_comes_with_it(own: Companies) -
 def test_losing_a_role_ends_sessions_and_tokens(own: Companies) -> None:
     """Whoever is removed is out at once, programs too."""
     boss, engineer = own.who("administrator"), own.who("engineer")
-    own.book.change_role(boss, engineer.user, Role.VIEWER)
+    own.book.people.change_role(boss, engineer.user, Role.VIEWER)
     assert own.who("engineer").role is Role.VIEWER
-    own.book.change_role(boss, engineer.user, None)
-    assert own.book.session(own.sessions["engineer"]) is None
-    assert own.book.token(own.tokens["token read"]) is None
+    own.book.people.change_role(boss, engineer.user, None)
+    assert own.book.entrance.session(own.sessions["engineer"]) is None
+    assert own.book.tokens.identity(own.tokens["token read"]) is None
 
 
 def test_the_last_administrator_stays(own: Companies) -> None:
@@ -171,43 +172,43 @@ def test_the_last_administrator_stays(own: Companies) -> None:
     boss = own.who("administrator")
     for role in (None, Role.VIEWER):
         with pytest.raises(RefusedError, match="last administrator"):
-            own.book.change_role(boss, boss.user, role)
+            own.book.people.change_role(boss, boss.user, role)
 
 
 def test_an_administrator_reaches_only_the_own_company(own: Companies) -> None:
     """Of another company's people nothing can be changed, and nothing of its log is read."""
     guest, viewer = own.who("guest"), own.who("viewer")
     for change in (
-        lambda: own.book.change_role(guest, viewer.user, None),
-        lambda: own.book.renew(guest, viewer.user),
+        lambda: own.book.people.change_role(guest, viewer.user, None),
+        lambda: own.book.people.renew(guest, viewer.user),
     ):
         with pytest.raises(RefusedError, match="no such person"):
             change()
     assert f"/people/{viewer.user}/role" not in own.client("guest").get("/people").text
-    assert {entry.who for entry in own.book.entries(guest.organisation)} == {"guest"}
+    assert {entry.who for entry in own.book.ledger.entries(guest.organisation)} == {"guest"}
 
 
 def test_no_second_link_for_somebody_another_company_invited(own: Companies) -> None:
     """Else its administrator could enter the first company in that person's name; nor a renewed one later."""
     boss, guest = own.who("administrator"), own.who("guest")
-    link = own.book.invite(boss, "shared", Role.ADMINISTRATOR) or ""
+    link = own.book.people.invite(boss, "shared", Role.ADMINISTRATOR) or ""
     with pytest.raises(RefusedError, match="invited already"):
-        own.book.invite(guest, "shared", Role.VIEWER)
-    user = own.book.use_link(link, "shared", "hash")
-    assert own.book.invite(guest, "shared", Role.VIEWER) is None
+        own.book.people.invite(guest, "shared", Role.VIEWER)
+    user = own.book.people.use_link(link, "shared", "hash")
+    assert own.book.people.invite(guest, "shared", Role.VIEWER) is None
     with pytest.raises(RefusedError, match="another organisation too"):
-        own.book.renew(guest, user)
+        own.book.people.renew(guest, user)
 
 
 def test_an_engineer_of_the_host_sees_where_invited_and_only_as_invited(own: Companies) -> None:
     """In the guest's company as a viewer: no plant there, and the engineer's role stays at home."""
-    own.book.invite(own.who("guest"), "engineer", Role.VIEWER)
+    own.book.people.invite(own.who("guest"), "engineer", Role.VIEWER)
     engineer = own.who("engineer")
-    [_, (there, name)] = own.book.organisations_of(engineer.user)
+    [_, (there, name)] = own.book.entrance.organisations_of(engineer.user)
     assert name == "Invité"
     browser = own.client("engineer")
     assert browser.post("/account/organisation", data={"organisation": there}).status_code == 303
-    visiting = own.book.session(browser.cookies.get(COOKIE, domain="localhost.local") or "")
+    visiting = own.book.entrance.session(browser.cookies.get(COOKIE, domain="localhost.local") or "")
     assert visiting is not None
     assert (visiting.organisation_name, visiting.role, visiting.owns_plant) == ("Invité", Role.VIEWER, False)
     assert own.client("viewer").post("/account/organisation", data={"organisation": there}).status_code == 409
@@ -216,7 +217,7 @@ def test_an_engineer_of_the_host_sees_where_invited_and_only_as_invited(own: Com
 def test_what_people_do_is_in_the_log(own: Companies) -> None:
     """Who came in, who could not, who was invited, as what."""
     own.client().post("/login", data={"name": "viewer", "password": "wrong"})
-    said = {(entry.who, entry.what) for entry in own.book.entries(own.who("administrator").organisation)}
+    said = {(entry.who, entry.what) for entry in own.book.ledger.entries(own.who("administrator").organisation)}
     assert {
         ("administrator", "invited"),
         ("viewer", "came in"),
@@ -256,3 +257,19 @@ def test_without_accounts_only_this_machine_is_served() -> None:
     with pytest.raises(ConfigError, match=r"add a section \[web.accounts\]"):
         parse('host = "0.0.0.0"', WebConfig)
     assert parse('host = "0.0.0.0"\naccounts = {}', WebConfig).accounts is not None
+
+
+def test_passwords_are_hashed_as_rfc_9106_recommends_unless_told_otherwise() -> None:
+    """64 MiB, three passes, four lanes by default; a kept hash of other settings is renewed when its owner comes in."""
+    usual = Passwords(AccountsConfig().password_mb)
+    strong = usual.hashed(PASSWORD)
+    assert strong.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert usual.right(PASSWORD, strong) == (True, None)
+    weak = Passwords(LEAST_MB).hashed(PASSWORD)
+    assert weak.startswith("$argon2id$v=19$m=19456,")
+    good, renewed = usual.right(PASSWORD, weak)
+    assert good
+    assert (renewed or "").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert usual.right("wrong", strong) == (False, None)
+    with pytest.raises(ConfigError, match="password_mb"):
+        parse("password_mb = 8", AccountsConfig)
