@@ -12,7 +12,7 @@ from rich.table import Table
 import benchmarks
 from benchmarks import Row
 
-NOT_BENCHMARKS = {"__main__", "measure", "mqtt_load", "mqtt_readers"}
+NOT_BENCHMARKS = {"__main__", "measure", "mqtt_load", "mqtt_readers", "opcua_feeds"}
 
 
 def names() -> list[str]:

@@ -1,25 +1,34 @@
 """OPC UA end to end: items at 10 Hz from real servers into a sink, and the same notifications from a recorded stream.
 
-The servers are processes of their own, two of asyncua and one of node-opcua: nothing of theirs is counted. `missing`
-is what a server was given and the sink never got; `overflows` is what the server says it dropped. "stream" has neither
-socket nor library: what it costs is ours, from the bytes of a message to the sink. What a server's row costs beyond is
-the library's share: sockets, chunks, requests.
+The servers are processes of their own, two of asyncua and one of node-opcua: nothing of theirs is counted. `missing` is
+what entered a server's queues and the sink never got, `folded` what a server was given and never queued: node-opcua's
+keeps the last of what a node takes within 50 ms, unless told otherwise. `overflows` are the server's own overflow bits.
+
+CPU times are of our process, per value. "stream" has neither socket nor library: what it costs from the bytes of a
+message to the sink is ours. In a server's row "ours" is that figure, and "library" what is left: sockets, chunks,
+requests. Beside it runs the library's own client by its cheapest path, a raw callback that keeps what it is handed.
+
+KM0_BENCH_ITEMS=1000 runs one size alone, KM0_BENCH_FEEDS=stream,asyncua the feeds that begin so.
 """
 
 import asyncio
+import logging
+import os
 import resource
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from asyncua import ua
-from asyncua.ua.ua_binary import struct_to_binary
+from asyncua.client.client import Client
+from asyncua.common.utils import Buffer
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.ua_binary import struct_from_binary
 
 from benchmarks import Row
+from benchmarks.opcua_feeds import HZ, Feed, Server, asyncua, node_opcua, recorded
 from collectors.opcua.collector import OpcUaCollector
 from collectors.opcua.config import OpcUaConfig
 from collectors.opcua.delivery import Delivery
@@ -30,43 +39,119 @@ from collectors.opcua.sources import Sources
 from collectors.opcua.subscription import Subscription
 from telemetry.health import Component
 from telemetry.plant import Asset, Plant
-from telemetry.protocols import Collector
 from telemetry.samples import Sample
 from telemetry.validity import Gate
-from tests.collectors.opcua.foreign import Foreign
-from tests.collectors.opcua.peer import T0_MS, URI, Peer
-from tests.support import free_port
 
-HZ: Final = 10.0
-SECONDS: Final = 6.0
-ITEMS: Final = (100, 1_000, 5_000)
-_ASYNCUA_SERVERS: Final = 2
+ITEMS: Final = tuple(int(one) for one in os.environ.get("KM0_BENCH_ITEMS", "100,1000,5000").split(","))
+FEEDS: Final = tuple(os.environ.get("KM0_BENCH_FEEDS", "").split(","))
+SECONDS: Final = {5_000: 3.0}
+"""For how long values are given, where it is not 6 s."""
 
 
 class _Sink:
-    """Keeps what it got; durable at once."""
+    """Keeps what it got; durable after `put_s` [s]."""
 
-    def __init__(self) -> None:
+    def __init__(self, put_s: float = 0.0) -> None:
         self.batches: list[Sequence[Sample]] = []
         self.count = 0
+        self._put_s = put_s
 
     async def put(self, samples: Sequence[Sample]) -> None:
+        if self._put_s and self.batches:
+            await asyncio.sleep(self._put_s)
         self.batches.append(samples)
         self.count += len(samples)
 
     async def set_aside(self, source: str, reason: str, raw: bytes) -> None:
         raise AssertionError(f"{source}: {reason}: {raw!r}")
 
+
+class _Reader(Protocol):
+    """Follows the nodes of servers; `count` is what came, `distinct` what came of values that are not the first, 0."""
+
+    @property
+    def count(self) -> int: ...
+    def tasks(self) -> list[Awaitable[None]]: ...
+    def distinct(self) -> int: ...
+    def overflows(self) -> int: ...
+
+
+class _Ours:
+    """A collector for each server."""
+
+    def __init__(self, servers: Sequence[Server], sink: _Sink) -> None:
+        self._servers, self._sink = servers, sink
+        self._components = [Component("load") for _ in servers]
+
+    @property
+    def count(self) -> int:
+        return self._sink.count
+
+    def tasks(self) -> list[Awaitable[None]]:
+        return [
+            OpcUaCollector(_config(server), _plant(server.names), component).run(self._sink)
+            for server, component in zip(self._servers, self._components, strict=True)
+        ]
+
     def distinct(self) -> int:
-        """Values that are not the first ones, 0."""
-        return len({(one.asset, one.value) for batch in self.batches for one in batch if one.value})
+        return len({(one.asset, one.value) for batch in self._sink.batches for one in batch if one.value})
+
+    def overflows(self) -> int:
+        return sum(component.counted("overflows") for component in self._components)
 
 
-def _config(url: str, uri: str, names: Sequence[str], **settings: Any) -> OpcUaConfig:
-    nodes = [{"node": f"nsu={uri};s={name}", "asset": f"a/{name}", "metric": "power"} for name in names]
-    given = {"publishing_ms": 100, "sampling_ms": 0, "online_s": 0, "nodes": nodes, **settings}
+class _Librarys:
+    """The library's own client, a raw callback that keeps what it is handed."""
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self._servers = servers
+        self._changes: list[tuple[str, Any]] = []
+        self.count = 0
+
+    def tasks(self) -> list[Awaitable[None]]:
+        return [self._follow(server) for server in self._servers]
+
+    def distinct(self) -> int:
+        items = ((url, one) for url, change in self._changes for one in change.MonitoredItems)
+        return len({(url, one.ClientHandle, one.Value.Value.Value) for url, one in items if one.Value.Value.Value})
+
+    def overflows(self) -> int:
+        return 0  # nobody looks
+
+    async def _follow(self, server: Server) -> None:
+        async with Client(server.url) as client:
+            index = await client.get_namespace_index(server.uri)
+
+            nodes = {name: ua.NodeId.from_string(f"ns={index};s={name}") for name in server.names}
+
+            def take(result: Any) -> None:
+                for change in result.NotificationMessage.NotificationData or ():
+                    self._changes.append((server.url, change))
+                    self.count += len(change.MonitoredItems)
+
+            asked = ua.CreateSubscriptionParameters(
+                RequestedPublishingInterval=100, RequestedLifetimeCount=3000, RequestedMaxKeepAliveCount=30
+            )
+            created = await client.uaclient.create_subscription(asked, take)
+            items = ua.CreateMonitoredItemsParameters(SubscriptionId=created.SubscriptionId)
+            items.TimestampsToReturn = ua.TimestampsToReturn.Both
+            every = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
+            for handle, name in enumerate(server.names):
+                item = ua.MonitoredItemCreateRequest(MonitoringMode=ua.MonitoringMode.Reporting)
+                item.ItemToMonitor = ua.ReadValueId(NodeId=nodes[name], AttributeId=AttributeIds.Value)
+                item.RequestedParameters = ua.MonitoringParameters(
+                    ClientHandle=handle, SamplingInterval=0, Filter=every, QueueSize=10_000, DiscardOldest=True
+                )
+                items.ItemsToCreate.append(item)
+            await client.uaclient.create_monitored_items(items)
+            await asyncio.Event().wait()
+
+
+def _config(server: Server) -> OpcUaConfig:
+    nodes = [{"node": f"nsu={server.uri};s={name}", "asset": f"a/{name}", "metric": "power"} for name in server.names]
+    settings = {"publishing_ms": 100, "sampling_ms": 0, "online_s": 0, "nodes": nodes}
     return OpcUaConfig.model_validate(
-        {"kind": "opcua", "name": "load", "url": url, "security": "None", **given}, strict=False
+        {"kind": "opcua", "name": "load", "url": server.url, "security": "None", **settings}, strict=False
     )
 
 
@@ -79,119 +164,62 @@ def _cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def _collected(
-    feed: str,
-    collectors: Sequence[tuple[Collector, Component]],
+async def _served(
+    name: str,
     items: int,
-    give: Callable[[], Awaitable[int]],
-    sink: _Sink,
+    feed: AbstractAsyncContextManager[Feed],
+    reader: Callable[[Sequence[Server]], _Reader],
+    ours_s: float | None,
 ) -> Row:
-    tasks = [asyncio.create_task(collector.run(sink)) for collector, _ in collectors]
-    while sink.count < items:
-        await asyncio.sleep(0.05)
+    """A row of a feed; `ours_s`: CPU [µs] of the stream's row, where the reader is ours."""
+    async with feed as fed:
+        reading = reader(fed.servers)
+        tasks = [asyncio.ensure_future(task) for task in reading.tasks()]
+        while reading.count < items:
+            await asyncio.sleep(0.05)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        cpu_s, began = _cpu_s(), time.perf_counter()
+        given = await fed.give()
+        before, wall_s = -1, 0.0
+        while reading.count != before:  # what is still on its way
+            before, wall_s = reading.count, time.perf_counter() - began
+            await asyncio.sleep(2.5 if "slow" in name else 0.7)
+        cpu_s = _cpu_s() - cpu_s
         for task in tasks:
-            if task.done():
-                task.result()
-    cpu_s, began = _cpu_s(), time.perf_counter()
-    given = await give()
-    wall_s = time.perf_counter() - began
-    before = -1
-    while sink.count != before:  # what is still on its way
-        before = sink.count
-        await asyncio.sleep(0.7)
-    cpu_s = _cpu_s() - cpu_s
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
-    delivered = sink.distinct()
-    overflows = sum(component.counted("overflows") for _, component in collectors)
-    return _row(feed, items, given, delivered, overflows, wall_s, cpu_s)
+            task.cancel()
+        await asyncio.wait(tasks)
+    delivered = reading.distinct()
+    row = _row(name, items, given.values, delivered, wall_s, cpu_s)
+    row |= {"folded": given.values - given.queued, "missing": given.queued - delivered}
+    if ours_s is None:
+        return row
+    total = cpu_s / max(1, delivered) * 1e6
+    return row | {"overflows": reading.overflows(), "ours µs": ours_s, "library µs": round(total - ours_s, 1)}
 
 
-def _row(feed: str, items: int, given: int, delivered: int, overflows: int, wall_s: float, cpu_s: float) -> Row:
+def _row(name: str, items: int, given: int, delivered: int, wall_s: float, cpu_s: float) -> Row:
     return {
-        "feed": feed,
+        "feed": name,
         "items": items,
         "asked/s": round(items * HZ),
         "given/s": round(given / wall_s),
         "delivered/s": round(delivered / wall_s),
+        "folded": 0,
         "missing": given - delivered,
-        "overflows": overflows,
-        "CPU s per million": round(cpu_s / max(1, delivered) * 1e6, 1),
+        "overflows": "",
+        "CPU µs": round(cpu_s / max(1, delivered) * 1e6, 1),
     }
 
 
-async def _asyncua(items: int) -> Row:
-    share = items // _ASYNCUA_SERVERS
-    groups = [[f"n{number}" for number in range(k * share, (k + 1) * share)] for k in range(_ASYNCUA_SERVERS)]
-    peers = [Peer(tuple(group)) for group in groups]
-    sink = _Sink()
-    try:
-        for peer in peers:
-            await peer.start()
-        both: list[tuple[Collector, Component]] = []
-        for peer, group in zip(peers, groups, strict=True):
-            component, url = Component("load"), f"opc.tcp://127.0.0.1:{peer.port}/"
-            both.append((OpcUaCollector(_config(url, URI, group), _plant(group), component), component))
-
-        async def give() -> int:
-            count = round(share * HZ * SECONDS)
-            pace = {"count": count, "per_s": share * HZ, "start_ms": T0_MS}
-            paces = [
-                peer.tell(pace={"nodes": [[URI, name] for name in group], **pace})
-                for peer, group in zip(peers, groups, strict=True)
-            ]
-            await asyncio.gather(*paces)
-            # value n goes to node n mod share: the first, 0, is the one that was there
-            return _ASYNCUA_SERVERS * (count - 1)
-
-        return await _collected(f"asyncua, {_ASYNCUA_SERVERS} servers", both, items, give, sink)
-    finally:
-        for peer in peers:
-            await peer.kill()
-
-
-async def _node(items: int) -> Row:
-    names = [f"n{number}" for number in range(items)]
-    with tempfile.TemporaryDirectory() as folder:
-        server = Foreign(Path(folder), free_port(), variables=names, machines=False)
-        try:
-            await server.start()
-            component = Component("load")
-            config = _config(server.url, "urn:km0:foreign", names)
-            collector = OpcUaCollector(config, _plant(names), component)
-
-            async def give() -> int:
-                return items * await server.pace(names, HZ, SECONDS)
-
-            return await _collected("node-opcua", [(collector, component)], items, give, _Sink())
-        finally:
-            await server.kill()
-
-
-_MARK: Final = 0x7A6B5C4D
-"""Stands for the sequence number while a message is encoded."""
-
-
 class _Recorded:
-    """A session whose Publish answers are a recorded stream: `rounds` messages of a value of each item."""
+    """A session whose Publish answers are a recorded stream."""
 
     url = "recorded"
 
-    def __init__(self, items: int, rounds: int) -> None:
-        at = ua.DateTime.now(UTC)
-        values = [
-            ua.MonitoredItemNotification(
-                ua.UInt32(handle), ua.DataValue(ua.Variant(1.5, ua.VariantType.Double), ua.StatusCode(), at, at)
-            )
-            for handle in range(items)
-        ]
-        response = ua.PublishResponse()
-        response.Parameters.SubscriptionId = ua.UInt32(1)
-        response.Parameters.NotificationMessage.NotificationData = [ua.DataChangeNotification(MonitoredItems=values)]
-        response.Parameters.NotificationMessage.SequenceNumber = ua.UInt32(_MARK)
-        before, after = bytes(struct_to_binary(response)).split(_MARK.to_bytes(4, "little"))
-        self._bodies = [before + sequence.to_bytes(4, "little") + after for sequence in range(rounds, 0, -1)]
+    def __init__(self, bodies: Sequence[bytes]) -> None:
+        self._bodies = list(reversed(bodies))
 
     async def request(self, _: Any, *, patient: bool = False) -> bytes:
         if not self._bodies and patient:
@@ -199,32 +227,53 @@ class _Recorded:
         return self._bodies.pop()
 
 
-async def _stream(items: int) -> Row:
-    names = [f"n{number}" for number in range(items)]
-    rounds = max(20, 200_000 // items)
-    config, sink, component = _config("opc.tcp://recorded", "urn:x", names), _Sink(), Component("load")
+async def _stream(items: int) -> list[Row]:
+    """Ours from the bytes to the sink, and the library's decoder, whose objects nobody takes up, on the same bytes."""
+    server, sink = Server("opc.tcp://recorded", "urn:x", [f"n{n}" for n in range(items)]), _Sink()
+    bodies = recorded(items, max(20, 200_000 // items))
+    total = items * len(bodies)
     created = SimpleNamespace(
         SubscriptionId=1, RevisedPublishingInterval=100.0, RevisedMaxKeepAliveCount=30, RevisedLifetimeCount=3000
     )
-    subscription = Subscription(cast("Session", _Recorded(items, rounds)), config, created)
-    delivery = Delivery(
-        Sources(config, Gate(_plant(names))), Presence(0, time.time_ns), Holes(), component, time.time_ns
-    )
+    config, component = _config(server), Component("load")
+    subscription = Subscription(cast("Session", _Recorded(bodies)), config, created)
+    sources = Sources(config, Gate(_plant(server.names)))
+    delivery = Delivery(sources, Presence(0, time.time_ns), Holes(), component, time.time_ns)
     cpu_s, began = _cpu_s(), time.perf_counter()
-    while sink.count < rounds * items:
+    while sink.count < total:
         await delivery.published(await subscription.next(), [], subscription, sink)
-    wall_s, cpu_s = time.perf_counter() - began, _cpu_s() - cpu_s
+    ours = _row("stream", items, total, sink.count, time.perf_counter() - began, _cpu_s() - cpu_s)
     subscription.close()
-    return _row("stream", items, rounds * items, sink.count, 0, wall_s, cpu_s)
+    few = bodies[: max(2, 50_000 // items)]
+    cpu_s, began, count = _cpu_s(), time.perf_counter(), 0
+    for body in few:
+        answer = struct_from_binary(ua.PublishResponse, Buffer(body))
+        count += len(answer.Parameters.NotificationMessage.NotificationData[0].MonitoredItems)
+    wall_s, cpu_s = time.perf_counter() - began, _cpu_s() - cpu_s
+    theirs = _row("stream, library", items, items * len(few), count, wall_s, cpu_s)
+    return [row | {"asked/s": "all"} for row in (ours, theirs)]
 
 
 def run() -> list[Row]:
     """Every feed with every number of items."""
-    rows = []
+    logging.getLogger("asyncua").setLevel(logging.ERROR)
+    rows: list[Row] = []
     for items in ITEMS:
-        for feed in (_asyncua, _node, _stream):
-            row = asyncio.run(feed(items))
-            if feed is _stream:
-                row["asked/s"] = "as fast as it goes"
-            rows.append(row)
+        seconds = SECONDS.get(items, 6.0)
+        rows += asyncio.run(_stream(items))
+        ours_s = float(str(rows[-2]["CPU µs"]))
+        feeds: dict[str, tuple[AbstractAsyncContextManager[Feed], Any, float | None]] = {
+            "asyncua ×2": (asyncua(items, seconds), lambda servers: _Ours(servers, _Sink()), ours_s),
+            "asyncua ×2, library": (asyncua(items, seconds), _Librarys, None),
+            "node-opcua": (node_opcua(items, seconds, 0), lambda servers: _Ours(servers, _Sink()), ours_s),
+            "node-opcua, 50 ms": (node_opcua(items, seconds, 50), lambda servers: _Ours(servers, _Sink()), ours_s),
+        }
+        if items == 100:
+            slow = asyncua(items, seconds, max_queue=10)
+            feeds["asyncua ×2, slow sink"] = (slow, lambda servers: _Ours(servers, _Sink(2.0)), ours_s)
+        rows += [
+            asyncio.run(_served(name, items, feed, reader, share))
+            for name, (feed, reader, share) in feeds.items()
+            if name.startswith(FEEDS)
+        ]
     return rows

@@ -48,6 +48,14 @@ class Gate:
                 good.append(sample)
         return good, reasons
 
+    def limits(self, asset: str, metric: str) -> tuple[float, float]:
+        """Between which values, inclusive, a number of that asset and metric may be; between none when it may not be at
+        all. NaN and the infinities are outside."""
+        known = METRICS.get(metric)
+        if known is None or asset not in self._assets:
+            return math.inf, -math.inf
+        return known.minimum, known.maximum
+
     def refusal(self, sample: Sample) -> str | None:
         """The reason to set the sample aside, in words its owner can act on; None when it is good to keep."""
         metric = METRICS.get(sample.metric)

@@ -15,6 +15,7 @@ from typing import Final
 
 from collectors.opcua.blend import BlendPart
 from collectors.opcua.holes import Holes
+from collectors.opcua.machine import Reader
 from collectors.opcua.presence import Presence
 from collectors.opcua.sources import Sources
 from collectors.opcua.subscription import Subscription
@@ -104,8 +105,10 @@ class Delivery:
 
     def known_again(self, handles: Iterable[int]) -> list[Sample]:
         """What takes the place of "unknown" where nothing is missing any more of any node that tells the metric."""
-        missing = {self._series(handle) for handle in range(len(self._sources)) if handle in self._holes}
         series = dict.fromkeys(self._series(handle) for handle in handles)
+        if not series:
+            return []
+        missing = {self._series(handle) for handle in range(len(self._sources)) if handle in self._holes}
         return [sample for one in series if one not in missing for sample in self._presence.filled(*one)]
 
     def left(self, handle: int, reason: str) -> None:
@@ -129,33 +132,36 @@ class Delivery:
         the order of time: node after node, each value of one would tell again all that the others had told since."""
         states: list[Sample] = []
         joined: dict[int, list[tuple[int, Reading]]] = {}
+        sources = self._sources.all
         for handle, reading in readings:
-            if not 0 <= handle < len(self._sources):
+            if handle >= len(sources):
                 batch.aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
-            elif isinstance(self._sources[handle].reader, BlendPart):
+                continue
+            reader = sources[handle].reader
+            if isinstance(reader, BlendPart):
                 joined.setdefault(handle, []).append((handle, reading))
-            else:
-                found = self._made(handle, reading, batch, live=live)
-                batch.samples += found
-                if found and self._sources[handle].reader.holds_state:
-                    states += found
+                continue
+            found = self._made(handle, reader, reading, batch, live=live)
+            batch.samples += found
+            if reader.holds_state:
+                states += found
         last: dict[tuple[str, str, int], Sample] = {}
         for handle, reading in heapq.merge(*joined.values(), key=_at_ns):
-            for sample in self._made(handle, reading, batch, live=live):
+            for sample in self._made(handle, sources[handle].reader, reading, batch, live=live):
                 last[sample.asset, sample.metric, sample.time_ns] = sample
         batch.samples += last.values()
         states += (sample for sample in last.values() if METRICS[sample.metric].kind == "state")
         batch.samples += self._presence.delivered(states, live=live)
 
-    def _made(self, handle: int, reading: Reading, batch: _Batch, *, live: bool) -> list[Sample]:
-        reader = self._sources[handle].reader
+    def _made(self, handle: int, reader: Reader, reading: Reading, batch: _Batch, *, live: bool) -> list[Sample]:
         if handle in self.spoke:
             self.spoke[handle] = monotonic()
-        if live and reading.status & OVERFLOW:  # a value of the past bears the bit of another subscription's queue
+        status = reading.status
+        if live and status & OVERFLOW:  # a value of the past bears the bit of another subscription's queue
             self._component.count("overflows")
             self.open_holes((handle,))
         at_ns = reading.source_ns or reading.server_ns
-        if at_ns and not reading.waiting:
+        if at_ns and not (status and reading.waiting):
             self.latest[handle] = at_ns if live else max(at_ns, self.latest.get(handle, 0))
         try:
             return reader.samples(reading, batch.received_ns)

@@ -39,12 +39,12 @@ class Source:
 
 
 class Sources:
-    """The sources by handle. `missing` says which machines were not found, and why."""
+    """The sources by handle, `all`. `missing` says which machines were not found, and why."""
 
     def __init__(self, config: OpcUaConfig, gate: Gate) -> None:
         self._config: Final = config
         self._gate: Final = gate
-        self._all: Final = [Source(parse(node.node), NodeValues(node, gate)) for node in config.nodes]
+        self.all: Final = [Source(parse(node.node), NodeValues(node, gate)) for node in config.nodes]
         self._handles: Final[dict[tuple[str, str, str, bool], int]] = {}
         self._namespaces: list[str] = []
         self.missing: dict[str, str] = {}
@@ -52,18 +52,18 @@ class Sources:
         self.assets: Final = tuple(dict.fromkeys(assets))
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self.all)
 
     def __getitem__(self, handle: int) -> Source:
-        return self._all[handle]
+        return self.all[handle]
 
     def __iter__(self) -> Iterator[Source]:
-        return iter(self._all)
+        return iter(self.all)
 
     @property
     def events(self) -> frozenset[int]:
         """Handles whose events are followed."""
-        return frozenset(handle for handle, source in enumerate(self._all) if source.events)
+        return frozenset(handle for handle, source in enumerate(self.all) if source.events)
 
     async def discover(self, session: Session, namespaces: Sequence[str]) -> None:
         """Find the machines and take up what they tell. Raises SourceError when the server does not let us."""
@@ -98,8 +98,8 @@ class Sources:
 
     def _take(self, source: Source, moved: bool) -> None:
         key = (source.label, source.reader.asset, source.reader.metric, source.events)
-        handle = self._handles.setdefault(key, len(self._all))
-        if handle == len(self._all):
-            self._all.append(source)
+        handle = self._handles.setdefault(key, len(self.all))
+        if handle == len(self.all):
+            self.all.append(source)
         elif moved:
-            self._all[handle] = source
+            self.all[handle] = source

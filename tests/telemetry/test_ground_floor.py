@@ -51,6 +51,15 @@ def test_states_counters_and_words_hold_and_measurements_do_not() -> None:
     assert not holds("no such metric")
 
 
+def test_the_limits_of_a_metric_are_what_the_gate_lets_through() -> None:
+    """A number may go to its limits, inclusive; of an asset or a metric that is not known no number is good."""
+    least, most = GATE.limits(ASSET, "state")
+    assert (least, most) == (0.0, 7.0)
+    for asset, metric in (("km0/x/y", "state"), (ASSET, "colour")):
+        least, most = GATE.limits(asset, metric)
+        assert not any(least <= value <= most for value in (0.0, -math.inf, math.inf))
+
+
 @pytest.mark.parametrize(
     ("sample", "words"),
     [

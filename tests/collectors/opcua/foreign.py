@@ -60,10 +60,12 @@ class Foreign:
         await self._process.stdin.drain()
         await self._answer("done", 20)
 
-    async def pace(self, names: Sequence[str], per_s: float, seconds: float) -> int:
-        """Let plain variables count up; returns how many values each took, when they have."""
+    async def pace(self, names: Sequence[str], per_s: float, seconds: float) -> tuple[int, int]:
+        """Let plain variables count up; returns, when they have, how many values each took, and how many values
+        entered the queues of monitored items meanwhile."""
         await self.tell(pace={"names": list(names), "per_s": per_s, "seconds": seconds})
-        return int((await self._answer("paced", seconds + 60))["each"])
+        paced = await self._answer("paced", seconds + 60)
+        return int(paced["each"]), int(paced["queued"])
 
     async def kill(self) -> None:
         if self._process is not None:

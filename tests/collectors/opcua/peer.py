@@ -69,10 +69,10 @@ class Peer:
         theirs.close()
         await self._answer("ready")
 
-    async def tell(self, **command: Any) -> None:
-        """Send a command and wait until it was carried out."""
+    async def tell(self, seconds: float = 30, **command: Any) -> None:
+        """Send a command and wait until it was carried out, for so long at most."""
         self._pipe.send(command)
-        await self._answer("done")
+        await self._answer("done", seconds)
 
     async def write(self, *rows: tuple[str, Any, int | None] | tuple[str, Any, int | None, int]) -> None:
         """Write (name, value, ms after T0_MS or None[, status]) in turn."""
@@ -107,8 +107,8 @@ class Peer:
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
-    async def _answer(self, word: str) -> None:
-        assert await asyncio.to_thread(self._pipe.poll, 30), "the test server does not answer"
+    async def _answer(self, word: str, seconds: float = 30) -> None:
+        assert await asyncio.to_thread(self._pipe.poll, seconds), "the test server does not answer"
         assert self._pipe.recv() == word
 
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collectors.opcua.config import OpcUaNode
 from collectors.opcua.values import NodeValues
@@ -20,8 +22,7 @@ def values(metric: str, **settings: Any) -> NodeValues:
 
 
 def of(metric: str, value: object, status: int = 0, **settings: Any) -> tuple[float, str, int]:
-    sample = values(metric, **settings).sample(Reading(value, status, NOW - 5, NOW - 3), NOW)
-    assert sample is not None
+    (sample,) = values(metric, **settings).samples(Reading(value, status, NOW - 5, NOW - 3), NOW)
     assert (sample.time_ns, sample.asset, sample.metric, sample.received_ns) == (NOW - 5, MILL, metric, NOW)
     return sample.value, sample.text, sample.quality
 
@@ -121,3 +122,26 @@ def test_a_clock_that_was_never_set_is_refused() -> None:
     """A source time in 1970 is set aside, not stored as history."""
     with pytest.raises(DecodeError, match="before 2000"):
         values("power").sample(Reading(1.0, 0, 1_000_000_000, NOW), NOW)
+
+
+NUMBERS = st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.sampled_from((0.0, 7, 7.5, 8.0, -0.0))
+TIMES = st.sampled_from((0, 1, NOW, NOW + 86_400 * 10**9, NOW + 86_400 * 10**9 + 1, 946_684_800 * 10**9 - 1))
+
+
+@given(NUMBERS, TIMES, st.sampled_from((0, 0x480, 0x4090_0000)), st.sampled_from(("state", "power", "parts", "order")))
+def test_the_short_way_of_plain_numbers_is_the_long_way(value: float, at_ns: int, status: int, metric: str) -> None:
+    """Whatever the number, its time and its status: the same sample, or the same refusal."""
+    settings = {"scale": 0.5} if metric == "power" else {}
+    reading = Reading(value, status, at_ns, 0)
+    outcomes: list[object] = []
+    for way in (lambda: values(metric, **settings).samples(reading, NOW), lambda: long_way(metric, reading, settings)):
+        try:
+            outcomes.append(way())
+        except DecodeError as error:
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
+
+
+def long_way(metric: str, reading: Reading, settings: dict[str, Any]) -> list[Sample]:
+    sample = values(metric, **settings).sample(reading, NOW)
+    return [] if sample is None else [sample]

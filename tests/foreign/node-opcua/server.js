@@ -10,7 +10,8 @@
 //   {"clock": ms}                             the server's clock is set forward, or back
 //   {"stop_clock": ms}                        the server's clock stands at that time; 0: it goes again
 //   {"pace": {"names": […], "per_s": n, "seconds": s}}   plain variables count up, each n times a second
-//                                             at most; at the end {"event":"paced","each":values of each}
+//                                             at most; at the end {"event":"paced","each":values of each,
+//                                             "queued": values that entered the queues of monitored items}
 // A path is made of browse names below Objects/Machines, without namespaces: "Mill/Production/Statistics/…".
 "use strict";
 const spec = JSON.parse(process.argv[2]);
@@ -29,10 +30,18 @@ const path = require("node:path");
 const readline = require("node:readline");
 const {
   OPCUAServer, OPCUACertificateManager, MessageSecurityMode, SecurityPolicy, DataType, StatusCodes, LocalizedText,
-  VariantArrayType, Range, standardUnits,
+  VariantArrayType, Range, standardUnits, MonitoredItem,
 } = require("node-opcua");
 const { nodesets } = require("node-opcua-nodesets");
 const { child, setState, machines } = require("./machines.js");
+
+// What enters a queue is published, or its overflow told. What a node took before it was looked at never does.
+let queued = 0;
+const enqueue = MonitoredItem.prototype._enqueue_value;
+MonitoredItem.prototype._enqueue_value = function (value) {
+  queued++;
+  return enqueue.call(this, value);
+};
 
 const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 
@@ -131,6 +140,7 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
       const variables = names.map((name) => child(plain, name));
       const began = performance.now();
       let number = 0;
+      queued = 0;
       const tick = () => {
         number++;
         const at = new Date();
@@ -139,7 +149,7 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
         }
         // One that is late does not catch up: it would write what nobody could sample.
         if (performance.now() - began < 1000 * seconds) setTimeout(tick, 1000 / per_s);
-        else say({ event: "paced", each: number });
+        else setTimeout(() => say({ event: "paced", each: number, queued }), 500);  // the last was looked at by then
       };
       tick();
     },
