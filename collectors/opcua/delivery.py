@@ -10,6 +10,7 @@ import contextlib
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from time import monotonic
 from typing import Final
 
@@ -82,7 +83,7 @@ class Delivery:
         batch.samples += self.known_again(self.kept)
         self.kept = ()
         self.settled = False
-        self._take(((handle, reading) for one in publications for handle, reading in one.readings), batch, live=True)
+        self._take(chain.from_iterable(one.readings for one in publications), batch, live=True)
         batch.aside += [broken for one in publications for broken in one.broken]
         await self._keep(batch, subscription, sink)
         self.settled = True
