@@ -179,11 +179,3 @@ COLOUR_BY_VALUE: Final = {"mode": "thresholds"}
 def every_column(panel: stat.Panel) -> stat.Panel:
     """Show each column of the first row, words too, instead of one figure of the numbers."""
     return panel.reduce_options(common.ReduceDataOptions().values(True).limit(1).fields("/.*/"))
-
-
-def share_of(panel: PanelT, part: str, whole: str) -> PanelT:
-    """Two tables of one figure per asset become one with the share of one in the other, shown alone."""
-    transformed(panel, "merge", {})
-    binary = {"left": part, "operator": "/", "right": whole}
-    transformed(panel, "calculateField", {"mode": "binary", "alias": "share", "binary": binary})
-    return transformed(panel, "filterFieldsByName", {"include": {"names": ["asset", "share"]}})

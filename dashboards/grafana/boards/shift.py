@@ -1,6 +1,7 @@
 """Shifts as they are worked: target against actual, each a time range to open, and what the next crew takes over."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig
 from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink, ThresholdsConfig
@@ -8,12 +9,11 @@ from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType, Threshold, ThresholdsMode
 
 from dashboards.grafana import looks
-from dashboards.grafana.boards.words import target_steps
 from dashboards.grafana.frame import TITLES, board, uid
 from dashboards.grafana.panels import Panel, bars, big, field, filled, rows, steps, titled, transformed, without_time
-from dashboards.grafana.queries import Select, Source, call, kpis, name, samples
+from dashboards.grafana.queries import CHOSEN, Select, Source, at, call, kpis, name, samples
 from dashboards.grafana.texts import Texts
-from telemetry.plant import Plant, Turn
+from telemetry.plant import Asset, Plant, Turn
 
 
 def shift(plant: Plant, texts: Texts) -> Dashboard:
@@ -38,18 +38,7 @@ def _ranges(plant: Plant, texts: Texts) -> Iterator[DashboardLink]:
 
 
 def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
-    actual = kpis({"trs": call("mean", "value")}, "trs", "shift", group=("time(1h)", "asset"), fill="none")
-    panel = filled(
-        bars(), texts, "TRS by shift", "NF E60-182 TRS = tU/tR of each shift, at its start. The line is the lowest "
-        "target among the machines of the plant file.",
-        actual, (24, 9), unit="percentunit",
-    ).min(0)  # fmt: skip
-    targets = [asset.target_trs for asset in plant.assets if asset.target_trs is not None]
-    if targets:
-        panel.thresholds_style(GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
-        levels = [Threshold(None, looks.colour("stop")), Threshold(min(targets), looks.colour("run"))]
-        panel.thresholds(ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(levels))
-    yield panel
+    yield _against_target(plant, texts)
     yield _table(plant, texts)
     for title, kpi in (("Parts made", "parts"), ("Good parts", "parts_good")):
         yield filled(
@@ -79,17 +68,53 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
     yield titled(without_time(breakdowns), texts)
 
 
+def _against_target(plant: Plant, texts: Texts) -> Panel:
+    """A series per machine, each over its own target: one line at 100 % then judges them all."""
+    aimed = [(asset, asset.target_trs) for asset in _machines(plant) if asset.target_trs is not None]
+    if not aimed:
+        plain = kpis({"trs": call("mean", "value")}, "trs", "shift", group=("time(1h)", "asset"), fill="none")
+        says = "NF E60-182 TRS = tU/tR of each shift, at its start. No machine of the plant file has a target."
+        return filled(bars(), texts, "TRS by shift", says, plain, (24, 9), unit="percentunit").min(0)
+    panel = filled(
+        bars(), texts, "TRS against target, by shift", "NF E60-182 TRS = tU/tR of each shift ÷ the target of its "
+        "machine in the plant file, at the start of the shift: from 100 % on (the line) the target was met.",
+        {asset.name: _of(asset, {"trs": f"{call('mean', 'value')} / {target}"}, group=("time(1h)",), fill="none")
+         for asset, target in aimed},
+        (24, 9), unit="percentunit",
+    ).min(0).decimals(0)  # fmt: skip
+    panel.thresholds_style(GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
+    levels = [Threshold(None, looks.colour("stop")), Threshold(1.0, looks.colour("run"))]
+    return panel.thresholds(ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(levels))
+
+
+def _machines(plant: Plant) -> list[Asset]:
+    return [asset for asset in plant.assets if asset.kind == "machine"]
+
+
+def _of(asset: Asset, columns: dict[str, str], **more: Any) -> Select:
+    """TRS of the shifts of one machine, where it is among the chosen ones."""
+    return kpis(columns, "trs", "shift", path=(*CHOSEN, *at(asset.path)), **more)
+
+
+def _met(asset: Asset) -> dict[str, str]:
+    return {} if asset.target_trs is None else {"met": f"{name('value')} / {asset.target_trs}"}
+
+
 def _table(plant: Plant, texts: Texts) -> Panel:
     columns = {
         "trs": name("value"), "known": name("coverage"), "end": f"{name('end')} / 1000000", "machine": name("asset"),
     }  # fmt: skip
     panel = filled(
-        rows(), texts, "Shifts", "Each shift with its TRS (NF E60-182) and the share of its required time that is "
-        "known. Click a TRS to open the machine over exactly that shift.",
-        kpis(columns, "trs", "shift"), (24, 9), table_rows=True,
+        rows(), texts, "Shifts", "Each shift with its TRS (NF E60-182), the same as a share of the target of its "
+        "machine in the plant file, and the share of its required time that is known. Click a TRS to open the machine "
+        "over exactly that shift.",
+        {asset.name: _of(asset, columns | _met(asset)) for asset in _machines(plant)},
+        (24, 9), table_rows=True,
     )  # fmt: skip
+    transformed(panel, "merge", {})
+    transformed(panel, "sortBy", {"fields": {}, "sort": [{"field": "Time", "desc": True}]})
     transformed(panel, "organize", {
-        "excludeByName": {}, "indexByName": {"Time": 0, "end": 1, "machine": 2, "trs": 3, "known": 4},
+        "excludeByName": {}, "indexByName": {"Time": 0, "end": 1, "machine": 2, "trs": 3, "met": 4, "known": 5},
         "renameByName": {},
     })  # fmt: skip
     link = {
@@ -97,10 +122,9 @@ def _table(plant: Plant, texts: Texts) -> Panel:
         "url": f"/d/{uid('machine', texts)}?from=${{__data.fields.Time.numeric}}&to=${{__data.fields.end.numeric}}"
         "&var-asset=${__data.fields.machine}",
     }
-    targets = [asset for asset in plant.assets if asset.target_trs is not None]
-    lowest = min(targets, key=lambda asset: asset.target_trs or 0.0, default=None)
-    levels = steps(*target_steps(lowest)) if lowest else steps((None, "bar"))
-    field(panel, "trs", displayName="TRS", unit="percentunit", decimals=1, thresholds=levels, links=[link],
+    field(panel, "trs", displayName="TRS", unit="percentunit", decimals=1, links=[link])
+    levels = steps((None, "fault"), (0.85, "stop"), (1.0, "run"))
+    field(panel, "met", displayName=texts("of the target"), unit="percentunit", decimals=0, thresholds=levels,
           custom__cellOptions={"type": "color-background"})  # fmt: skip
     field(panel, "known", displayName=texts("known"), unit="percentunit", decimals=0)
     field(panel, "Time", displayName=texts("from"))

@@ -71,6 +71,8 @@ def _transformed(found: list[Frame], kind: str, options: dict[str, Any]) -> list
             return [_divided(frame, options) for frame in found]
         case "joinByField":
             return [_joined(found, options["byField"])]
+        case "merge":  # no two of our tables share a row that could be completed: one below the other
+            return [Frame.of([row for frame in found for row in frame.rows])]
         case "filterFieldsByName":
             kept = options["include"]["names"]
             return [Frame({name: frame.columns[name] for name in frame.columns if name in kept}) for frame in found]
