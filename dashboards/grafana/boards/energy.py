@@ -32,22 +32,22 @@ def _steps(*where: str) -> Select:
 
 def _kwh() -> Select:
     """kWh over the time range, by machine."""
-    by_step = samples("machine", {"kwh": f"{call('mean', 'power')} / 1000 * {_STEP_MIN / 60:.10f}"},
-                      group=(f"time({_STEP_MIN}m)", "asset"), fill="none")  # fmt: skip
+    by_step = samples("machine", {"kwh": f"{call('mean', 'power')} / 1000 * $__interval_ms / 3600000"},
+                      group=(INTERVAL, "asset"), fill="none")  # fmt: skip
     return Select(Source.SAMPLES, {"kwh": call("sum", "kwh")}, by_step, group=_BY_ASSET)
 
 
 def _panels(texts: Texts) -> Iterator[Panel | str]:
     yield filled(
-        ranked(), texts, "Energy", "kWh in the time range: mean power of each five minutes × five minutes, summed. "
-        "Minutes without a sample add nothing.", _kwh(), (8, 8), unit="kwatth",
-    ).min(0).decimals(1)  # fmt: skip
+        ranked(), texts, "Energy", "kWh in the time range: mean power of each step × its length, summed; a step is "
+        "five minutes, or an hour over a month. Steps without a sample add nothing.", _kwh(), (8, 8), unit="kwatth",
+    ).min(0).decimals(1).interval(f"{_STEP_MIN}m")  # fmt: skip
     good = kpis({"good": call("sum", "value")}, "parts_good", "hour", group=_BY_ASSET)
     panel = filled(
         rows(), texts, "Energy per good part", "kWh of the time range ÷ good parts (NF E60-182 NPB) of its hours, by "
         "machine. Scrap and idling make a good part dearer.",
         {"kwh": _kwh(), "good": good}, (8, 8), table_rows=True, unit="kwatth",
-    ).decimals(3)  # fmt: skip
+    ).decimals(3).interval(f"{_STEP_MIN}m")  # fmt: skip
     transformed(panel, "organize", {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": {}})
     transformed(panel, "joinByField", {"byField": "asset", "mode": "inner"})
     binary = {"left": "kwh", "operator": "/", "right": "good"}

@@ -18,6 +18,8 @@ from telemetry.plant import Plant
 _OF_WINDOW: Final = '"window" =~ /^${window}(our|inute)$/'
 _BY_WINDOW: Final = ("time(1${window})",)
 """The choice is "h" or "m": one point per window, so that neighbours are joined and a missing one is a gap."""
+_MINUTES: Final = 2880
+"""So many points of the heat map: each minute of two days, or a sample of those of a month."""
 _BY_HOUR: Final = ("time(1h)",)
 _WORST: Final = call("max", "value")
 
@@ -46,9 +48,11 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
     heat = Heatmap().calculate(True).color(HeatmapColorOptions().scheme("Viridis").steps(64))
     yield filled(
         heat, texts, "Heat map of minutes", "Median round trip (RFC 2681) of each minute, counted by time and delay: "
-        "how often the link was how slow. Dark: rare.",
-        kpis({"rtt": name("value")}, "rtt_p50", "minute"), (10, 9), unit="ms",
-    )  # fmt: skip
+        "how often the link was how slow. Dark: rare. Over more than two days the first minute of each stretch stands "
+        "for it.",
+        kpis({"rtt": call("first", "value")}, "rtt_p50", "minute", group=(INTERVAL, "asset"), fill="none"), (10, 9),
+        unit="ms",
+    ).interval("1m").max_data_points(_MINUTES)  # fmt: skip
     yield filled(
         bars(), texts, "Longest loss run", "RFC 3357: probes lost in a row, the longest of each hour. What a control "
         "loop feels is the run, not the rate.",
@@ -70,8 +74,8 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
         lines(), texts, "Radio and round trip", "SS-RSRP [dBm] and SS-SINR [dB] of TS 38.215, mean of the samples per "
         "point, on one axis of time with the median round trip [ms] (RFC 2681): when they move "
         "together, the radio is the reason.",
-        {"RSRP [dBm]": samples("link", {"rsrp": call("mean", "rsrp")}, group=(INTERVAL,)),
-         "SINR [dB]": samples("link", {"sinr": call("mean", "sinr")}, group=(INTERVAL,)),
+        {"$col": samples("link", {"RSRP [dBm]": call("mean", "rsrp"), "SINR [dB]": call("mean", "sinr")},
+                         group=(INTERVAL,)),
          "RTT [ms]": kpis({"rtt": _WORST}, "rtt_p50", "minute", group=(INTERVAL,))},
         (14, 9), unit="short",
     ).interval("1m")  # fmt: skip

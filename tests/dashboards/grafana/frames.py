@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.dashboards.grafana.asking import Day, ask, filled
+from tests.dashboards.grafana.asking import Day, ask, filled, interval_of
 
 Cell = float | str | None
 
@@ -29,8 +29,9 @@ class Frame:
 def frames(day: Day, panel: dict[str, Any], variables: dict[str, str], interval: str) -> list[Frame]:
     """Everything a panel gets to show, transformed."""
     found: list[Frame] = []
+    step = interval_of(panel, day, interval)
     for target in panel["targets"]:
-        query = filled(target["query"], variables, day.start_ns, day.end_ns, interval)
+        query = filled(target["query"], variables, day.start_ns, day.end_ns, step)
         series, _ = ask(day, target["datasource"]["uid"], query)
         if target["resultFormat"] == "table":
             found.append(_table(series))
@@ -57,7 +58,7 @@ def _series(series: list[dict[str, Any]], alias: str) -> list[Frame]:
             name = name.replace(f"$tag_{tag}", value)
         for place, column in enumerate(one["columns"][1:], 1):
             times, cells = [row[0] for row in one["values"]], [row[place] for row in one["values"]]
-            found.append(Frame({"Time": times, name or column: cells}))
+            found.append(Frame({"Time": times, name.replace("$col", column) or column: cells}))
     return found
 
 
