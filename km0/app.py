@@ -200,7 +200,7 @@ async def _showing(
     app = create_app(WebContext(file.plant, store, health, dead_letters, CATALOGUE, file.web))
     reached: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as keepers:
-        task = keepers.create_task(serve(app, file.web, ready=reached.set_result), name="web")
+        task = keepers.create_task(serve(app, file.web, ready=reached.set_result, warm=True), name="web")
         first: set[asyncio.Future[Any]] = {task, reached}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not reached.done():

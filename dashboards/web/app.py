@@ -1,5 +1,6 @@
 """The web app, put together. Of the plant it only reads; what it writes are accounts and diagnoses."""
 
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -37,6 +38,8 @@ from dashboards.web.now import PlantReader
 from dashboards.web.problems import Problem
 from dashboards.web.rendering import HERE, Renderer
 from dashboards.web.security import HEADERS, Guard
+from dashboards.web.texts import LANGUAGES
+from dashboards.web.warm import Warmth
 
 DESCRIPTION = """
 OEE (TRS) of machines and latency of network links, on one time axis, each figure with what it rests on.
@@ -50,8 +53,9 @@ OEE (TRS) of machines and latency of network links, on one time axis, each figur
 
 
 def create_app(context: WebContext) -> FastAPI:
-    """The app over what it is given. `app.state.close()` ends its event streams and lets go of its files
-    (`server.serve` calls it); `app.state.welcome`: the path of the first administrator's link, while there is nobody.
+    """The app over what it is given. `app.state.close()` ends its event streams and lets go of its files, and
+    `app.state.warm()` does beforehand what the first requests need (`server.serve` calls both); `app.state.welcome`:
+    the path of the first administrator's link, while there is nobody.
 
     Raises ConfigError when accounts or diagnoses cannot be kept.
     """
@@ -76,13 +80,13 @@ def create_app(context: WebContext) -> FastAPI:
     app.state.welcome = None if link is None else f"welcome/{link}"
     problems.install(app, HEADERS)
     app.add_exception_handler(walls.LoginNeeded, _to_login)
-    lost = page_losses.Reader(context)
+    lost, network = page_losses.Reader(context), page_network.Reader(context)
     routers = [
         streams.router(live),
         api.router(context, reader),
         pages.router(rendered),
         page_losses.router(context, lost, renderer),
-        page_network.router(context, page_network.Reader(context), renderer),
+        page_network.router(context, network, renderer),
         page_data.router(context, lost, reader, renderer),
         page_settings.router(context, renderer),
         diagnoses_api.router(desk, context),
@@ -97,7 +101,10 @@ def create_app(context: WebContext) -> FastAPI:
     app.mount("/static", _Static(directory=HERE / "static"))
     _describe(app)
 
+    warmth = Warmth([renderer.compile, charts.load, *_first(rendered, lost, network)])
+
     def close() -> None:
+        warmth.close()
         live.close()
         desk.work.close()
         desk.shelf.close()
@@ -105,10 +112,22 @@ def create_app(context: WebContext) -> FastAPI:
             book.close()
 
     app.state.close = close
+    app.state.warm = warmth.run
     app.state.routers = routers
     app.state.book = book
     app.state.desk = desk
     return app
+
+
+def _first(
+    rendered: pages.Pages, lost: page_losses.Reader, network: page_network.Reader
+) -> Iterator[Callable[[], object]]:
+    """What the pages show when first opened."""
+    for language in LANGUAGES:
+        yield lambda language=language: rendered.view().parts(language)  # type: ignore[misc]  # the language of this turn
+    yield lambda: lost.all("", lost.period("week"))
+    yield lambda: lost.causes("", lost.period("week"))
+    yield network.warm
 
 
 def _book(context: WebContext) -> Book | None:

@@ -6,9 +6,16 @@ Both come with the extra `reports`; without it the pages say so, and their table
 import asyncio
 import gzip
 import hashlib
+import os
+import subprocess
+import sys
 import threading
+import zlib
+from contextlib import suppress
 from http import HTTPStatus
+from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import Query, Request, Response
@@ -25,16 +32,58 @@ _bundle: tuple[bytes, str] | None = None
 
 
 def bundle() -> tuple[bytes, str]:
-    """Vega, Vega-Lite and vega-embed as one script, gzipped, and its ETag. Made at the first call (3 s), then kept."""
+    """Vega, Vega-Lite and vega-embed as one script, gzipped, and its ETag; kept in memory and in the user's cache."""
     global _bundle  # noqa: PLW0603  # a cache of the process: the script is the same for every app in it
     with _lock:
         if _bundle is None:
-            import vl_convert
-
-            script: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub forgets the default
-            packed = gzip.compress(script.encode(), 6, mtime=0)
+            try:
+                packed = _file().read_bytes()
+                gzip.decompress(packed)
+            except (OSError, EOFError, zlib.error):
+                packed = _made()
+                _keep(packed)
             _bundle = packed, f'"{hashlib.sha256(packed).hexdigest()[:32]}"'
         return _bundle
+
+
+def _made() -> bytes:
+    """Takes 3 s."""
+    import vl_convert
+
+    script: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub forgets the default
+    return gzip.compress(script.encode(), 6, mtime=0)
+
+
+def _file() -> Path:
+    """Where the script of this version of vl-convert is kept between starts."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "km0" / f"vega-{version('vl-convert-python')}.js.gz"
+
+
+def _keep(packed: bytes) -> None:
+    """For the next start; where there is no room for it, it is made again."""
+    path = _file()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        whole = path.with_suffix(f".{os.getpid()}")
+        whole.write_bytes(packed)
+        whole.replace(path)
+
+
+def maker() -> subprocess.Popen[bytes] | None:
+    """A process that makes the script where it is not kept yet, so that nobody waits; None when there is no need."""
+    if not AVAILABLE or _bundle is not None or _file().exists():
+        return None
+    return subprocess.Popen(
+        [sys.executable, "-c", "from dashboards.web.charts import bundle; bundle()"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def load() -> None:
+    """Import what draws, where it is installed: most of a second."""
+    if AVAILABLE:
+        import dashboards.charts  # noqa: F401  # for its effect
 
 
 async def answer(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Sequence
 from functools import reduce
 from http import HTTPStatus
 from operator import add as plus
@@ -172,12 +173,13 @@ def _bounds(values: list[KpiValue], window: Window) -> tuple[int, int]:
 
 def latency_over(store: Store, asset: str, window: Window, way: Way = "round-trip") -> LinkLatency:
     """The delays of a link over the hours of a window."""
-    values = [value for value in store.read_kpis(asset, HISTOGRAMS[way], window) if value.detail]
-    start, end = _bounds(values, window)
-    found = reduce(plus, (Histogram.decode(value.detail) for value in values), Histogram.of([]))
+    hours = [value for value in store.read_kpis(asset, HISTOGRAMS[way], window) if value.detail]
+    start, end = _bounds(hours, window)
+    whole = store.read_kpis(asset, HISTOGRAMS[way], Window(start, end, "day"))
+    found = reduce(plus, (Histogram.decode(value.detail) for value in _fewest(hours, whole)), Histogram.of([]))
     errors = [] if way == "round-trip" else [value.value for value in store.read_kpis(asset, "clock_error", window)]
     return LinkLatency(
-        asset=asset, way=way, start=start, end=end, hours=len(values), answered=found.size, lost=found.lost,
+        asset=asset, way=way, start=start, end=end, hours=len(hours), answered=found.size, lost=found.lost,
         clock_error_ms=max(filter(math.isfinite, errors), default=None),
         min_ms=known(found.minimum), mean_ms=known(found.mean), max_ms=known(found.maximum),
         percentiles_ms={name: known(found.percentile(q, with_lost=True)) for name, q in QUANTILES.items()},
@@ -185,12 +187,35 @@ def latency_over(store: Store, asset: str, window: Window, way: Way = "round-tri
     )  # fmt: skip
 
 
+def _fewest(hours: Sequence[KpiValue], days: Sequence[KpiValue]) -> list[KpiValue]:
+    """The same packets from fewer histograms: a day that is over, and all of it asked for, stands for its hours.
+
+    Only where its hours lie inside it: they do not in zones whose days begin at half past.
+    """
+    chosen: list[KpiValue] = []
+    at = 0
+    for day in days:
+        before = at
+        while at < len(hours) and hours[at].end_ns <= day.start_ns:
+            at += 1
+        first = at
+        while at < len(hours) and hours[at].start_ns < day.end_ns:
+            at += 1
+        own = hours[first:at]
+        chosen += hours[before:first]
+        inside = bool(own) and day.start_ns <= own[0].start_ns and own[-1].end_ns <= day.end_ns
+        asked = hours[0].start_ns <= day.start_ns and day.end_ns <= hours[-1].end_ns
+        chosen += [day] if day.final and day.detail and inside and asked else own
+    return [*chosen, *hours[at:]]
+
+
 def service_over(context: WebContext, asset: str, window: Window) -> LinkService:
     """Whether a link that has a use case carried it over the hours of a window."""
     case = USE_CASES[context.plant.asset(asset).use_case or ""]
+    read = context.store.read_many_kpis([asset], (PERIODS, AVAILABILITY, FAILURES), window)
 
     def total(kpi: str) -> tuple[list[KpiValue], float, float]:
-        values = [value for value in context.store.read_kpis(asset, kpi, window) if value.coverage > 0]
+        values = [value for value in read[asset, kpi] if value.coverage > 0]
         return values, math.fsum(value.numerator for value in values), math.fsum(value.denominator for value in values)
 
     _, failed, trials = total(PERIODS)

@@ -1,7 +1,7 @@
 """The plant now: one snapshot for the page, the API and every event stream, computed once.
 
 Invariants: `now()` and `day()` are computed at most once per their period, whoever asks and however often; one thread
-computes at a time; nothing here writes.
+computes at a time, and nobody waits for it who can be given what was known a moment ago; nothing here writes.
 """
 
 import threading
@@ -37,6 +37,8 @@ RADIO: Final = ("rsrp", "rsrq", "sinr", "cqi", "mcs", "cell", "throughput_down",
 KPI_PERIOD_S: Final = 3.0
 DAY_PERIOD_S: Final = 10.0
 RECENT_MINUTES: Final = 5
+MOST_PERIODS: Final = 5
+"""Nobody waits for a newer value while one is computed that is not older than so many periods."""
 
 T = TypeVar("T")
 
@@ -48,6 +50,12 @@ class _Now(Generic[T]):
         self._period_ns = round(period_s * SECOND_NS)
         self._compute = compute
         self._value: tuple[int, T] | None = None
+
+    def kept(self, now_ns: int) -> T | None:
+        """What is kept, unless it is older than MOST_PERIODS of its periods."""
+        if self._value is None or not 0 <= now_ns - self._value[0] < MOST_PERIODS * self._period_ns:
+            return None
+        return self._value[1]
 
     def at(self, now_ns: int) -> T:
         if self._value is None or not 0 <= now_ns - self._value[0] < self._period_ns:
@@ -84,12 +92,23 @@ class PlantReader:
         self._inventory = _Now(DAY_PERIOD_S, lambda _: context.store.inventory())
 
     def now(self) -> PlantNow:
-        with self._lock:
-            return self._plant_now.at(self._context.now_ns())
+        return self._read(self._plant_now)
 
     def day(self) -> PlantDay:
-        with self._lock:
-            return self._plant_day.at(self._context.now_ns())
+        return self._read(self._plant_day)
+
+    def _read(self, what: _Now[T]) -> T:
+        """While one thread computes, the others are given what was known a moment ago, where it was."""
+        now_ns = self._context.now_ns()
+        if not self._lock.acquire(blocking=False):
+            kept = what.kept(now_ns)
+            if kept is not None:
+                return kept
+            self._lock.acquire()
+        try:
+            return what.at(self._context.now_ns())
+        finally:
+            self._lock.release()
 
     def _read_values(self, now_ns: int) -> Values:
         paths = [asset.path for asset in self._machines]

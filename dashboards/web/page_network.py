@@ -59,6 +59,14 @@ class Reader:
         window = Window(now_ns - links.HOUR_NS, now_ns)
         return self._radio.get(path, lambda: links.radio_over(self._context.store, path, window))
 
+    def warm(self) -> None:
+        """Read what the page shows when first opened."""
+        asked = period("week", self._context.plant.zone, self._context.now_ns())
+        for link in self.links[:1]:
+            self.latency(link.path, asked)
+            self.service(link, asked)
+            self.radio(link.path)
+
 
 def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter:
     """The page and its chart."""

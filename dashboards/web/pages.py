@@ -43,10 +43,14 @@ class Pages:
         self._reader = reader
         self._renderer = renderer
         self._charts: dict[Language, tuple[PlantDay, dict[str, str]]] = {}
+        self._view: View | None = None
 
     def view(self) -> View:
-        """The plant now."""
-        return View(self, self._reader.now(), self._reader.day())
+        """The plant now: one and the same for all who ask at one moment, so that its parts are rendered once."""
+        now, day, kept = self._reader.now(), self._reader.day(), self._view
+        if kept is None or kept.now is not now or kept.day is not day:
+            kept = self._view = View(self, now, day)
+        return kept
 
     def plant(self, page: Page) -> Response:
         view = self.view()

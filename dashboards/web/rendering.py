@@ -81,6 +81,12 @@ class Renderer:
         self.formats: Mapping[Language, Formats] = {one: Formats(one, plant.zone) for one in LANGUAGES}
         self._environments = {language: self._environment(language) for language in LANGUAGES}
 
+    def compile(self) -> None:
+        """Every template, so that no request waits for it."""
+        for environment in self._environments.values():
+            for name in environment.list_templates():
+                environment.get_template(name)
+
     def render(self, language: Language, template: str, **values: Any) -> str:
         return self._environments[language].get_template(template).render(values)
 

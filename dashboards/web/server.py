@@ -68,8 +68,11 @@ def address(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-async def serve(app: FastAPI, config: WebConfig, *, ready: Callable[[str], None] | None = None) -> None:
-    """Serve until cancelled; ends within GRACE_S. `ready` is told the address once requests are answered.
+async def serve(
+    app: FastAPI, config: WebConfig, *, ready: Callable[[str], None] | None = None, warm: bool = False
+) -> None:
+    """Serve until cancelled; ends within GRACE_S. `ready` is told the address once requests are answered; `warm`: what
+    the first of them would wait for is then done beforehand.
 
     Raises ConfigError when the port cannot be had.
     """
@@ -84,7 +87,15 @@ async def serve(app: FastAPI, config: WebConfig, *, ready: Callable[[str], None]
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = _Server(settings, lambda: ready(address(listener)) if ready else None)
+    warming: list[asyncio.Task[None]] = []
+
+    def reached() -> None:
+        if ready is not None:
+            ready(address(listener))
+        if warm:
+            warming.append(asyncio.create_task(asyncio.to_thread(app.state.warm), name="warm"))
+
+    server = _Server(settings, reached)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
     try:
         await asyncio.shield(serving)
@@ -93,3 +104,4 @@ async def serve(app: FastAPI, config: WebConfig, *, ready: Callable[[str], None]
         server.should_exit = True
         await asyncio.shield(serving)
         listener.close()
+        await asyncio.gather(*warming)

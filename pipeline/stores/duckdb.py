@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pipeline.stores.columns import Columns, SeriesKey, merged, refusals
 from pipeline.stores.duckdb_file import DuckDbFile
 from pipeline.stores.duckdb_kpis import KpiTable
-from pipeline.stores.duckdb_reading import joined, series_before, series_in
+from pipeline.stores.duckdb_reading import series_in, time_before
 from pipeline.stores.duckdb_retention import DAY_NS, EVERY_NS, forget
 from telemetry.errors import RejectedError, StoreError
 from telemetry.glossary import holds
@@ -143,14 +143,14 @@ class DuckDbStore:
         }
         text = "NULL"
         if columns.texts is not None:
-            rows["text"], text = columns.texts, "text"
+            rows["text"], text = columns.texts, "nullif(text, '')"
         with self._file.writing() as db:
             db.register("rows", rows)
             db.register("touched", touched)
             if fresh:
                 db.executemany("INSERT INTO series VALUES (?, ?, ?, NULL)", [[fresh[key], *key] for key in new])
             db.execute(
-                f"INSERT INTO recent SELECT {write}, series, time_ns, value, quality, received_ns, {text} FROM rows"  # noqa: S608  # a number and one of two words
+                f"INSERT INTO recent SELECT {write}, series, time_ns, value, quality, received_ns, {text} FROM rows"  # noqa: S608  # a number and one of two constants
             )
             db.execute(f"INSERT INTO changes SELECT {write}, series, first_ns, last_ns FROM touched")  # noqa: S608  # a number
         self._write = write
@@ -212,10 +212,9 @@ class DuckDbStore:
             return Series.empty()
         start_ns, end_ns = (min(max(limit, _ENDS.min), _ENDS.max) for limit in (window.start_ns, window.end_ns))
         with self._file.reading() as db:
-            series = series_in(db, known.id, start_ns, end_ns)
             if holds(metric) and known.first_ns < start_ns:
-                series = joined(series_before(db, known.id, start_ns), series)
-        return series
+                start_ns = time_before(db, known.id, start_ns)
+            return series_in(db, known.id, start_ns, end_ns)
 
     def samples(self, asset: str, metric: str, window: Window) -> list[Sample]:
         known = self._known.get((asset, metric))

@@ -5,13 +5,20 @@ keeping a primary key up to date.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.stores.lengths import LONGEST_NS
 from telemetry.samples import KpiValue, Window
+
+_SELECTED: Final = (
+    "SELECT series, start_ns, end_ns, value, numerator, denominator, coverage, samples, final, detail "
+    "FROM kpis WHERE series"
+)
+_OVERLAP: Final = "start_ns < ? AND greatest(end_ns, start_ns + 1) > ?"
 
 KpiKey = tuple[str, str, str]
 """(asset, kpi, kind)."""
@@ -74,11 +81,11 @@ class KpiTable:
         }
         if not keys:
             return values
-        found = db.execute(
-            "SELECT series, start_ns, end_ns, value, numerator, denominator, coverage, samples, final, detail "
-            "FROM kpis WHERE list_contains(?, series) AND start_ns < ? AND greatest(end_ns, start_ns + 1) > ?",
-            [list(keys), window.end_ns, window.start_ns],
-        ).fetchall()
+        # DuckDB skips the blocks whose values all began before anything asked for can have begun.
+        longest_ns = max(LONGEST_NS.get(kind, 2**62) for _, _, kind in keys.values())
+        statement = f"{_SELECTED} IN ({', '.join(map(str, keys))}) AND start_ns >= ? AND {_OVERLAP}"
+        earliest_ns = max(window.start_ns - longest_ns, -(2**63))
+        found = db.execute(statement, [earliest_ns, window.end_ns, window.start_ns]).fetchall()
         for number, *rest in found:
             asset, kpi, kind = keys[number]
             values[asset, kpi].append(KpiValue(asset, kpi, kind, *rest))

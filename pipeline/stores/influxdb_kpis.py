@@ -15,25 +15,15 @@ from pipeline.stores.influxdb_rows import table
 from pipeline.stores.influxdb_schema import GROUPED, asset_of, literal, tags_of, where
 from pipeline.stores.influxdb_server import InfluxServer
 from pipeline.stores.influxdb_writing import store
+from pipeline.stores.lengths import DAY_NS, LONGEST_NS
 from pipeline.stores.lineprotocol import UnwritableError, Value, line, series
 from telemetry.errors import StoreError
-from telemetry.samples import SECOND_NS, KpiValue, Window
+from telemetry.samples import KpiValue, Window
 
 _NAME: Final = "kpi"
 _STATE: Final = "km0_state"
 _FIGURES: Final = ("value", "numerator", "denominator", "coverage")
 _INFINITE: Final = 16
-_HOUR_NS: Final = 3600 * SECOND_NS
-
-_LONGEST_NS: Final = {
-    "minute": _HOUR_NS // 60,
-    "hour": _HOUR_NS,
-    "shift": 30 * _HOUR_NS,
-    "day": 25 * _HOUR_NS,
-    "week": 170 * _HOUR_NS,
-    "month": 32 * 24 * _HOUR_NS,
-}
-"""No window of these kinds is longer [ns], so none that began longer before the time asked for can reach into it."""
 
 
 class KpiBucket:
@@ -51,7 +41,7 @@ class KpiBucket:
             raise StoreError(f"InfluxDB refuses {len(refused)} KPI values: {next(iter(refused.values()))}")
         if cursor != held or not values:
             # One point per day, replaced through the day; a bucket with retention takes no older one.
-            day_ns = self._server.now_ns() // (24 * _HOUR_NS) * 24 * _HOUR_NS
+            day_ns = self._server.now_ns() // DAY_NS * DAY_NS
             self._server.write(self._bucket, f"{line(_STATE, [('cursor', cursor)], day_ns)}\n".encode())
             self._cursor = cursor
 
@@ -68,12 +58,12 @@ class KpiBucket:
         if not (chosen := _chosen(assets, kpis)):
             return values
         statements = []
-        for kind, longest_ns in _LONGEST_NS.items():
+        for kind, longest_ns in LONGEST_NS.items():
             if window.kind in ("interval", kind):
                 low = max(window.start_ns - longest_ns, -(2**63) + 2)
                 statements.append(f'"window" = {literal(kind)} AND time >= {low}')
         if not statements or window.kind == "interval":
-            others = [f'"window" != {literal(kind)}' for kind in _LONGEST_NS]
+            others = [f'"window" != {literal(kind)}' for kind in LONGEST_NS]
             statements.append(
                 " AND ".join(others) if window.kind == "interval" else f'"window" = {literal(window.kind)}'
             )

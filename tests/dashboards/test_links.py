@@ -5,9 +5,10 @@ from httpx2 import Client
 from starlette.testclient import TestClient
 
 from dashboards.web.app import create_app
+from dashboards.web.links import latency_over
 from pipeline.kpis.histogram import Histogram
 from telemetry.plant import Asset, Plant
-from telemetry.samples import SECOND_NS, KpiValue, Sample
+from telemetry.samples import SECOND_NS, KpiValue, Sample, Window
 from tests.dashboards.seeded import HOUR_NS, LINK, MILL, NOW_NS, Seeded, empty
 from tests.dashboards.test_api import get
 
@@ -32,6 +33,36 @@ def test_latency_adds_up_from_hours(fresh: Client, blank: Seeded) -> None:
     assert answer["percentiles_ms"]["p50"] == pytest.approx(8.0, rel=0.004)
     assert answer["percentiles_ms"]["p99"] is None  # 299 packets are needed
     assert [bucket["packets"] for bucket in answer["buckets"]] == [60, 60]
+
+
+def test_a_whole_day_stands_for_its_hours(fresh: Client, blank: Seeded) -> None:
+    """The day's own histogram (of 30 packets, so that it is seen) is added instead of its 24; not where the day is
+    open, cut by what is asked for, or has an hour across its end."""
+    day_ns = 24 * HOUR_NS
+    midnight = NOW_NS // day_ns * day_ns - day_ns  # in UTC: days need not be those of the plant here
+    hour = Histogram.of([4.0])
+    rows = [
+        KpiValue(LINK, "rtt_histogram", "hour", at, at + HOUR_NS, 1.0, 1.0, 0.0, 1.0, 1, True, hour.encode())
+        for at in range(midnight - 2 * HOUR_NS, midnight + day_ns + 3 * HOUR_NS, HOUR_NS)
+    ]
+    text = Histogram.of([8.0] * 30).encode()
+
+    def answered(start: int, end: int, *, final: bool = True, shift: int = 0) -> tuple[int, int]:
+        day = KpiValue(LINK, "rtt_histogram", "day", midnight + shift, midnight + day_ns + shift, 30.0, 30.0, 0.0, 1.0,
+                       30, final, text)  # fmt: skip
+        blank.store.write_kpis([*rows, day], 1)
+        found = latency_over(blank.store, LINK, Window(midnight + start * HOUR_NS, midnight + end * HOUR_NS, "hour"))
+        return found.answered, found.hours
+
+    assert answered(-2, 27) == (30 + 5, 29)
+    assert answered(0, 24) == (30, 24)
+    assert answered(1, 27) == (26, 26)
+    assert answered(-2, 20) == (22, 22)
+    assert answered(-2, 27, final=False) == (29, 29)
+    blank.store.write_kpis(
+        [KpiValue(LINK, "rtt_histogram", "day", midnight, midnight + day_ns, 0, 0, 0, 0, 0, True)], 1
+    )
+    assert answered(-2, 27, shift=HOUR_NS // 2) == (29, 29)
 
 
 def test_latency_of_one_way(fresh: Client, blank: Seeded) -> None:

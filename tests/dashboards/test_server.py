@@ -35,6 +35,29 @@ async def served(seeded: Seeded) -> AsyncIterator[tuple[str, asyncio.Task[None]]
             await serving
 
 
+@asynccontextmanager
+async def served_warm(seeded: Seeded) -> AsyncIterator[httpx2.AsyncClient]:
+    """Somebody who asks the app once it is warm, as `km0 run` serves it."""
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    app, warm = create_app(seeded.context), asyncio.Event()
+    real, loop = app.state.warm, asyncio.get_running_loop()
+
+    def told() -> None:
+        real()
+        loop.call_soon_threadsafe(warm.set)
+
+    app.state.warm = told
+    serving = asyncio.create_task(serve(app, seeded.context.config, ready=address.set_result, warm=True))
+    try:
+        async with httpx2.AsyncClient(base_url=await asyncio.wait_for(address, 20), timeout=60) as client:
+            await asyncio.wait_for(warm.wait(), 60)
+            yield client
+    finally:
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+
+
 async def events(client: httpx2.AsyncClient, address: str) -> AsyncIterator[tuple[str, object]]:
     """The events of a stream as (name, data)."""
     async with client.stream("GET", address) as answer:
