@@ -1,18 +1,22 @@
 """The plant file as a whole: which sections there may be. Whatever is present runs; there are no roles and no modes."""
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, model_validator
 
 from collectors import CollectorConfig
 from dashboards.web.config import WebConfig
-from km0.parts import HealthConfig
+from km0.parts import HealthConfig, Part
 from pipeline.ingest import SpoolConfig
 from pipeline.kpis.use_cases import USE_CASES
 from pipeline.stores import StoreConfig
 from pipeline.stores.duckdb_config import DuckDbConfig
 from telemetry.config import Section
 from telemetry.plant import Plant
+
+KEEPERS: Final = frozenset(("spool", "drain", "recompute", *Part))
+"""Names under which the platform tells of itself: a collector of the same name would speak with one mouth."""
 
 
 class PlantFile(Section):
@@ -33,6 +37,8 @@ class PlantFile(Section):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two collectors are named {min(twice)!r}; give each its own name")
+        if taken := KEEPERS & set(names):
+            raise ValueError(f"a collector is named {min(taken)!r}, as a part of the platform is; give it another name")
         return self
 
     @model_validator(mode="after")

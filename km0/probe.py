@@ -151,6 +151,8 @@ def _target(host: str) -> tuple[str, int]:
 def _resolve(host: str, port: int) -> tuple[int, Address]:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    except UnicodeError as error:
+        raise ConfigError(f"{host!r} is no name or address of a host: is there a dot too many?") from error
     except OSError as error:
         raise SourceError(f"{host} has no address: {error.strerror}") from error
     return family, address  # type: ignore[return-value]  # typeshed: any address family

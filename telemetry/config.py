@@ -13,16 +13,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from telemetry.errors import ConfigError
 
+_UTF8: Final = "utf-8-sig"
+"""With or without the mark that Windows' editor writes in front."""
+
 
 class Section(BaseModel):
-    """Parent of every table of the plant file: unknown keys are errors, values keep their type, nothing changes."""
+    """Parent of every table of the plant file: unknown keys are errors, values keep their type, nothing changes.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    `inf` and `nan`, which TOML knows, are no numbers here: "never" as an infinite time would end the process later.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Secret(Section):
@@ -46,9 +52,11 @@ class Secret(Section):
             return value
         assert self.file is not None
         try:
-            return self.file.read_text(encoding="utf-8").removesuffix("\n")
+            return self.file.read_text(encoding=_UTF8).removesuffix("\n")
         except OSError as error:
             raise ConfigError(f"the secret file {self.file} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"the secret file {self.file} is not UTF-8 text: save it as UTF-8") from error
 
 
 def _minutes(value: object) -> object:
@@ -61,6 +69,18 @@ def _minutes(value: object) -> object:
     return value
 
 
+def _host(name: str) -> str:
+    # The resolver encodes names so, and does not take what cannot be for a name that it does not know.
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{name!r} is no name or address of a host: is there a dot too many?") from None
+    return name
+
+
+HostName = Annotated[str, Field(min_length=1), AfterValidator(_host)]
+"""Name or address of a host, as a resolver takes it."""
+
 TimeOfDay = Annotated[int, BeforeValidator(_minutes, json_schema_input_type=str)]
 """Wall-clock time as minutes after midnight, written "HH:MM"."""
 
@@ -70,7 +90,7 @@ SectionT = TypeVar("SectionT", bound=Section)
 def load(path: Path, model: type[SectionT]) -> SectionT:
     """The file as its section. Raises ConfigError that names every fault with its line and, for a key, a suggestion."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding=_UTF8)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}. `km0 init` writes a plant file to start from.") from error
     except UnicodeDecodeError as error:
@@ -105,7 +125,8 @@ def _fault(details: ErrorDetails, data: Any, model: type[Section], lines: dict[t
         message = "this key is required"
     else:
         message = details["msg"].removeprefix("Value error, ")
-    return f"{name}:{line}: {dotted}: {message}"
+    # what is wrong with the file as a whole has no place in it
+    return f"{name}:{line}: {dotted}: {message}" if dotted else f"{name}: {message}"
 
 
 def _place(location: tuple[int | str, ...], data: Any) -> tuple[tuple[int | str, ...], Any]:

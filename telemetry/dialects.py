@@ -58,7 +58,8 @@ def _named(numbers: Mapping[str, int], states: Mapping[int, MachineState]) -> di
 
 
 _TABLES: Final[dict[Dialect, Mapping[str, MachineState]]] = {
-    "words": {state.name.lower(): state for state in MachineState} | {str(int(state)): state for state in MachineState}
+    "words": {state.name.lower().replace("_", " "): state for state in MachineState}
+    | {str(int(state)): state for state in MachineState}
     | {
         "running": _RUN, "run": _RUN, "producing": _RUN, "production": _RUN, "active": _RUN, "marche": _RUN,
         "en marche": _RUN, "en production": _RUN,

@@ -63,11 +63,13 @@ class Asset(Section):
     cycle_s: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {}, description='reference cycle time tCR [s] per product; "*" is for a product not named'
     )
-    micro_stop_s: float = Field(120.0, ge=0, description="stops shorter than this [s] are micro-stops")
+    micro_stop_s: float = Field(120.0, ge=0, le=1e9, description="stops shorter than this [s] are micro-stops")
     counter_rollover: float | None = Field(
         None, gt=0, description="count at which its part counters start again at 0, such as 65536 for 16 bits"
     )
-    stale_after_s: float = Field(900.0, gt=0, description="without any sample for so long [s], the state is unknown")
+    stale_after_s: float = Field(
+        900.0, gt=0, le=1e9, description="without any sample for so long [s], the state is unknown"
+    )
     state_categories: dict[StateName, CategoryName] = Field(
         {}, description='what a state counts as, where it is not the usual: { MAINTENANCE = "breakdown" }'
     )

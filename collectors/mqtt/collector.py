@@ -202,10 +202,10 @@ class MqttCollector:
             return [MessageError(Fault.BUG, f"bug in the decoder, please report it: {error!r}")]
         good, errors = self._sorted(readings)
         if message.retained:
-            old = [sample for sample in good if sample.time_ns == sample.received_ns and not holds(sample.metric)]
-            if old:
-                counts["retained_without_time"] += len(old)
-                good = [sample for sample in good if sample not in old]
+            kept = [sample for sample in good if sample.time_ns != sample.received_ns or holds(sample.metric)]
+            if old := len(good) - len(kept):
+                counts["retained_without_time"] += old
+                good = kept
         samples += good
         return errors
 
@@ -240,9 +240,13 @@ def _tls_context(tls: Tls) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca)
         if tls.certificate is not None:
-            password = None if tls.key_password is None else tls.key_password.read()
+            # without a password OpenSSL would ask the terminal for one, and hold up the whole process until it is typed
+            password = "" if tls.key_password is None else tls.key_password.read()
             context.load_cert_chain(tls.certificate, tls.key, password)
     except OSError as error:
         files = ", ".join(str(path) for path in (tls.ca, tls.certificate, tls.key) if path is not None)
-        raise ConfigError(f"tls: one of {files} cannot be used: {error}") from error
+        hint = ""
+        if tls.key is not None and tls.key_password is None:
+            hint = "; if the key is encrypted, say where its password is: key_password"
+        raise ConfigError(f"tls: one of {files} cannot be used: {error}{hint}") from error
     return context

@@ -13,7 +13,7 @@ from collectors.mqtt.senml import SenmlTopic
 from collectors.mqtt.sparkplug_topic import SparkplugTopic
 from collectors.mqtt.umati import UmatiTopic
 from collectors.mqtt.value import ValueTopic
-from telemetry.config import Secret, Section
+from telemetry.config import HostName, Secret, Section
 from telemetry.health import Health
 from telemetry.plant import Plant
 
@@ -47,7 +47,7 @@ class MqttConfig(Section):
 
     kind: Literal["mqtt"] = "mqtt"
     name: str = Field("mqtt", pattern=r"^[a-z0-9][a-z0-9._-]*$", description="what this collector is called")
-    host: str = Field(min_length=1, description="name or address of the broker")
+    host: HostName = Field(description="name or address of the broker")
     port: int | None = Field(None, ge=1, le=65535, description="1883 unless given, 8883 with `tls`")
     protocol: Literal["5", "3.1.1"] = Field("5", description="version of MQTT that the broker speaks")
     client_id: str | None = Field(

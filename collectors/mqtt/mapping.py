@@ -151,6 +151,8 @@ _WORDY_EVENTS: Final = frozenset({"alarm", "break", "repair"})
 def _text(raw: object) -> str:
     if isinstance(raw, bool):
         return "true" if raw else "false"
+    if isinstance(raw, float) and raw.is_integer() and abs(raw) < _EXACT:
+        raw = int(raw)  # state 3.0, article 4711.0: a publisher whose numbers are all floating-point
     return raw if isinstance(raw, str) else repr(raw)
 
 

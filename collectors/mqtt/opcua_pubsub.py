@@ -16,7 +16,7 @@ from collectors.mqtt.times import instant_ns
 from telemetry.glossary import METRICS
 from telemetry.samples import Quality, Sample
 
-_FRAMES: Final = frozenset((None, "ua-keyframe", "ua-deltaframe"))
+_FRAMES: Final = (None, "ua-keyframe", "ua-deltaframe")
 _HEADER: Final = frozenset(
     (
         "DataSetWriterId",

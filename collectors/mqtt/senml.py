@@ -26,24 +26,20 @@ _NAME: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 _UNITS: Final[dict[tuple[str, str], tuple[float, float]]] = {
     ("Cel", "°C"): (1, 0),
     ("K", "°C"): (1, -273.15),
-    ("W", "W"): (1, 0),
     ("kW", "W"): (1000, 0),
     ("J", "Wh"): (1 / 3600, 0),
-    ("Wh", "Wh"): (1, 0),
     ("kWh", "Wh"): (1000, 0),
     ("/", "%"): (100, 0),
-    ("%", "%"): (1, 0),
+    ("/100", "%"): (1, 0),
+    ("%EL", "%"): (1, 0),
+    ("count", "part"): (1, 0),
     ("s", "ms"): (1000, 0),
-    ("ms", "ms"): (1, 0),
-    ("dBm", "dBm"): (1, 0),
-    ("dB", "dB"): (1, 0),
     ("Hz", "1/min"): (60, 0),
-    ("1/min", "1/min"): (1, 0),
     ("m/s", "mm/s"): (1000, 0),
-    ("Mbit/s", "Mbit/s"): (1, 0),
+    ("km/h", "m/s"): (1 / 3.6, 0),
     ("bit/s", "Mbit/s"): (1e-6, 0),
 }
-"""Units of RFC 8428 and RFC 8798 to those of the glossary: factor and offset."""
+"""Units of RFC 8428 and RFC 8798 to those of the glossary that are called otherwise: factor and offset."""
 
 
 class SenmlTopic(TopicRules):
@@ -114,12 +110,11 @@ class SenmlDecoder:
 
     def _sample(self, asset: str, metric: str, record: Record, received_ns: int, index: int) -> Sample:
         scale, offset = self._rules.scale, self._rules.offset
-        if record.unit and METRICS[metric].unit and (scale, offset) == (1.0, 0.0):
-            known = _UNITS.get((record.unit, METRICS[metric].unit))
+        unit = METRICS[metric].unit
+        if record.unit and unit not in ("", record.unit) and (scale, offset) == (1.0, 0.0):
+            known = _UNITS.get((record.unit, unit))
             if known is None:
-                raise MessageError(
-                    Fault.VALUE, f"unit {record.unit[:20]!r} is not known for {metric} [{METRICS[metric].unit}]"
-                )
+                raise MessageError(Fault.VALUE, f"unit {record.unit[:20]!r} is not known for {metric} [{unit}]")
             scale, offset = known
         number, text, quality = self._reader.value(metric, record.value, scale, offset)
         if record.time_s is None:

@@ -148,7 +148,8 @@ class Session:
                 await in_thread(lambda: connect(client, settings))
         except TimeoutError:
             raise SourceError(f"{settings.where} does not answer") from None
-        except OSError as error:  # also a name that is not known, and every fault of TLS
+        # also a name that is not known or can be none (ValueError), and every fault of TLS
+        except (OSError, ValueError) as error:
             raise SourceError(f"cannot connect to {settings.where}: {error}") from error
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe

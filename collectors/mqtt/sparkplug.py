@@ -23,6 +23,8 @@ _NODES: Final = 10_000
 
 _SAID: Final = frozenset(("NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA"))
 _COMMANDS: Final = frozenset(("NCMD", "DCMD"))
+_WILD: Final = frozenset("+#")
+"""No broker lets these into a topic; and we publish to a topic made of what came."""
 
 
 class SparkplugHost:
@@ -58,7 +60,8 @@ class SparkplugHost:
         if kind in _COMMANDS:
             return []
         device = levels[4] if len(levels) == 5 else ""
-        if kind not in _SAID or not 4 <= len(levels) <= 5 or bool(device) != (kind[0] == "D") or not levels[3]:
+        well_formed = 4 <= len(levels) <= 5 and bool(device) == (kind[0] == "D") and levels[3]
+        if kind not in _SAID or not well_formed or _WILD & set(message.topic):
             raise MessageError(Fault.SHAPE, f"no topic of an edge node: {'/'.join(levels[1:])[:80]!r}")
         key = levels[1], levels[3]
         node = self._node(key)
@@ -119,7 +122,8 @@ class SparkplugHost:
         """Ask for births, if the node wants it and was not asked a moment ago."""
         asked_ns = self._asked_ns.get(key)
         interval_ns = int(self._rules.rebirth_interval_s * SECOND_NS)
-        if not node.wants_rebirth or (asked_ns is not None and now_ns - asked_ns < interval_ns):
+        # either way: a clock that was set back must not make us wait for it to come round again
+        if not node.wants_rebirth or (asked_ns is not None and abs(now_ns - asked_ns) < interval_ns):
             return
         node.wants_rebirth = False
         self._asked_ns[key] = now_ns

@@ -6,7 +6,8 @@ Invariants:
 - A value is only read by a birth that described it; nothing is guessed.
 - What holds (states, words, counters) is said again at the time of a birth: a birth certificate tells what is in force
   when it is written, and the metric in it may carry the older time of its last change.
-- When a metric is no longer known it is said so once, later than its last value.
+- When a metric is no longer known it is said so once, later than its last value, by the clock of the node: by ours, the
+  next birth of a node whose clock is behind would lie before it, and what it says would never be in force.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +19,15 @@ from collectors.mqtt.sparkplug_codec import NUMBER_FIELDS, SIGNED_BITS, TYPE_NAM
 from collectors.mqtt.sparkplug_known import Known, bd_seq_of, severity
 from telemetry.glossary import holds
 from telemetry.samples import Quality, Sample
+from telemetry.validity import FUTURE_NS
 
 Answer = list[Sample | MessageError]
 
 MS_NS: Final = 1_000_000
 SEQUENCE: Final = 256
+
+DEVICES: Final = 5000
+"""Most devices of a node that are known at once: made-up names fill no memory."""
 
 
 class Item(NamedTuple):
@@ -58,6 +63,7 @@ class EdgeNode:
         self._unborn: set[str] = set()
         self._unborn_ns = 0
         self._heard_ns = 0
+        self._behind_ns = 0  # how far the clock of the node is behind ours, by its last message
         self.online = False
         self.wants_rebirth = False
         """Whether something came that only new births can explain."""
@@ -67,6 +73,8 @@ class EdgeNode:
         self._heard_ns = item.received_ns
         if item.kind == "NDEATH":
             return self._node_death(item)
+        if item.payload.timestamp:
+            self._behind_ns = item.received_ns - item.payload.timestamp * MS_NS
         if item.kind == "NBIRTH":
             return self._node_birth(item)
         if not self.online:
@@ -86,6 +94,35 @@ class EdgeNode:
             return []
         answer = self._act(item)
         self._expected = (self._expected + 1) % SEQUENCE
+        return answer + self._act_on_following()
+
+    def expire(self, now_ns: int) -> Answer:
+        """What is to be said because it is that late: gaps that stayed, devices that were not born again."""
+        answer: Answer = []
+        if self._deadline_ns is not None and self._past(self._deadline_ns, now_ns):
+            self._count("seq_gaps")
+            self.wants_rebirth = True
+            answer += self._act_on_held()
+        if self._unborn and self._past(self._unborn_ns, now_ns):
+            for device in self._unborn:
+                answer += self._stale(self._of(device), self._unborn_ns - self._behind_ns)
+                self._born.discard(device)
+            self._unborn = set()
+        return answer
+
+    def ended(self) -> Answer:
+        """The connection is over: from the last message on nothing is known, until births that are asked for."""
+        answer = self._act_on_held()
+        self.wants_rebirth = self.wants_rebirth or self.online  # a node with nothing to report would not be heard of
+        self.online = False
+        return answer + self._stale(self._all(), self._heard_ns - self._behind_ns)
+
+    def _past(self, deadline_ns: int, now_ns: int) -> bool:
+        """Whether it is past; also when the clock was set back, or it would not be for as long."""
+        return not deadline_ns - 2 * self._timeout_ns <= now_ns < deadline_ns
+
+    def _act_on_following(self) -> Answer:
+        answer: Answer = []
         while (held := self._held.pop(self._expected, None)) is not None:
             answer += self._act(held)
             self._expected = (self._expected + 1) % SEQUENCE
@@ -93,46 +130,29 @@ class EdgeNode:
             self._deadline_ns = None
         return answer
 
-    def expire(self, now_ns: int) -> Answer:
-        """What is to be said because it is that late: gaps that stayed, devices that were not born again."""
-        answer: Answer = []
-        if self._deadline_ns is not None and now_ns >= self._deadline_ns:
-            self._count("seq_gaps")
-            self.wants_rebirth = True
-            answer += self._act_on_held()
-        if self._unborn and now_ns >= self._unborn_ns:
-            for device in self._unborn:
-                answer += self._stale(self._of(device), self._unborn_ns)
-                self._born.discard(device)
-            self._unborn = set()
-        return answer
-
-    def ended(self) -> Answer:
-        """The connection is over: from the last message on nothing is known."""
-        answer = self._act_on_held()
-        self.online = False
-        return answer + self._stale(self._all(), self._heard_ns)
-
-    def _act_on_held(self) -> Answer:
+    def _act_on_held(self, before_ms: int = 2**64) -> Answer:
+        """Act on what waits, as far as it was not written after an instant [ms] of the node; the rest waits on."""
         answer: Answer = []
         for seq in sorted(self._held, key=lambda seq: (seq - self._expected) % SEQUENCE):
-            answer += self._act(self._held[seq])
-            self._expected = (seq + 1) % SEQUENCE
-            if not self.online:
-                break
-        self._held.clear()
-        self._deadline_ns = None
+            if self._held[seq].payload.timestamp <= before_ms:
+                answer += self._act(self._held.pop(seq))
+                self._expected = (seq + 1) % SEQUENCE
+        if not self._held:
+            self._deadline_ns = None
         return answer
 
     def _act(self, item: Item) -> Answer:
         if item.kind == "DBIRTH":
+            if item.device not in self._named and len(self._named) > DEVICES:
+                return [
+                    MessageError(Fault.SHAPE, f"more than {DEVICES} devices of one edge node: {item.device[:60]!r}")
+                ]
             self._unborn.discard(item.device)
             self._born.add(item.device)
             return list(self._births(item))
         if item.kind == "DDEATH":
             self._born.discard(item.device)
-            time_ns = item.payload.timestamp * MS_NS or item.received_ns
-            return self._stale(self._of(item.device), time_ns)
+            return self._stale(self._of(item.device), self._written_ns(item))
         if item.device and item.device not in self._born:
             self.wants_rebirth = True
             return [MessageError(Fault.SHAPE, f"DDATA of {item.device!r} came before its DBIRTH, which is asked for")]
@@ -140,10 +160,10 @@ class EdgeNode:
 
     def _node_birth(self, item: Item) -> Answer:
         bd_seq = bd_seq_of(item.payload)
-        answer: Answer = []
+        answer = self._act_on_held(before_ms=item.payload.timestamp or 2**64) if self.online else []
         if self.online and bd_seq != self._bd_seq:
             # Another session of the node, and the death of the one before never reached us.
-            answer += self._stale(self._all(), item.payload.timestamp * MS_NS or item.received_ns)
+            answer += self._stale(self._all(), self._written_ns(item))
             self._unborn = set()
         elif self.online:
             self._unborn = set(self._born)
@@ -154,10 +174,9 @@ class EdgeNode:
             self._born.clear()
         self._bd_seq, self.online, self.wants_rebirth = bd_seq, True, False
         self._expected = (item.payload.seq + 1) % SEQUENCE
-        self._held.clear()
-        self._deadline_ns = None
         self._aliases.clear()
-        return answer + list(self._births(item))
+        answer += self._births(item)
+        return answer + self._act_on_following()
 
     def _node_death(self, item: Item) -> Answer:
         if item.payload.HasField("seq"):
@@ -168,7 +187,7 @@ class EdgeNode:
         answer = self._act_on_held()
         self.online = False
         self._born.clear()
-        return answer + self._stale(self._all(), item.received_ns)
+        return answer + self._stale(self._all(), item.received_ns - self._behind_ns)
 
     def _births(self, item: Item) -> Iterator[Sample | MessageError]:
         """What a birth says; it replaces the one before, of the node or of that device."""
@@ -205,7 +224,7 @@ class EdgeNode:
         for alias in twice:
             del self._aliases[alias]
         gone = [known for name, known in before.items() if name not in born]
-        yield from self._stale(gone, item.payload.timestamp * MS_NS or item.received_ns)
+        yield from self._stale(gone, self._written_ns(item))
 
     def _data(self, item: Item) -> Answer:
         answer: Answer = []
@@ -243,7 +262,7 @@ class EdgeNode:
             if value >> (bits - 1):
                 value -= 1 << bits
         time_ns = time_ms * MS_NS
-        if time_ns > known.last_ns:
+        if known.last_ns < time_ns <= received_ns + FUTURE_NS:
             known.last_ns = time_ns
         known.stale = False
         number = value * self._scale + self._offset
@@ -270,7 +289,13 @@ class EdgeNode:
         if birth and written_ns > time_ns and holds(known.metric):
             time_ns = written_ns
             yield Sample(time_ns, known.asset, known.metric, number, text, quality, item.received_ns)
-        known.last_ns, known.stale = max(known.last_ns, time_ns), False
+        if known.last_ns < time_ns <= item.received_ns + FUTURE_NS:  # else it is not kept, and nothing is to follow it
+            known.last_ns = time_ns
+        known.stale = False
+
+    def _written_ns(self, item: Item) -> int:
+        """When the node wrote the message, by its own clock [ns]."""
+        return item.payload.timestamp * MS_NS or item.received_ns - self._behind_ns
 
     def _of(self, device: str) -> list[Known]:
         return list(self._named.get(device, {}).values())

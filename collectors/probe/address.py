@@ -28,6 +28,8 @@ async def resolve(host: str, port: int) -> list[Target]:
     """Every address of the host, the preferred one first. Raises SourceError when it has none."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except UnicodeError as error:
+        raise SourceError(f"{host!r} is no name or address of a host") from error
     except OSError as error:
         raise SourceError(f"{host} has no address: {error.strerror}") from error
     return [Target(family, address) for family, _, _, _, address in found]  # type: ignore[arg-type]  # typeshed: any family

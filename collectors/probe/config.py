@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from collectors.probe.asked import Extension
 from collectors.probe.stamp import PORT
-from telemetry.config import Secret, Section
+from telemetry.config import HostName, Secret, Section
 from telemetry.errors import ConfigError
 from telemetry.health import Health
 from telemetry.plant import AssetPath, Plant
@@ -21,7 +21,7 @@ class ProbeConfig(Section):
     kind: Literal["probe"]
     name: str = Field("probe", min_length=1, description="what messages and the health page call it")
     asset: AssetPath = Field(description="the link that is measured")
-    host: str = Field(min_length=1, description="name or address of the reflector")
+    host: HostName = Field(description="name or address of the reflector")
     port: int = Field(PORT, ge=1, le=65535, description="UDP port of the reflector")
     interval_ms: float = Field(100.0, ge=1, le=60_000, description="time between two packets [ms]")
     timeout_ms: float = Field(1000.0, ge=1, le=60_000, description="an answer later than this [ms] counts as lost")

@@ -86,13 +86,21 @@ class Probe:
         """Probe until cancelled. Raises SourceError: the host has no address, there is no socket to send from, or the
         sender's process ended."""
         while True:  # once more whenever the host has moved to another address
-            target, *_ = await self._resolve(self._config.host, self._config.port)
+            target = self._chosen(await self._resolve(self._config.host, self._config.port))
             run = _Run(self._config, self._component, self._silence_s)
             watching = asyncio.create_task(self._watch(target, run), name=f"{self.name} address")
             try:
                 await run.run(sink, self._setup(target))
             finally:
                 watching.cancel()
+
+    def _chosen(self, targets: list[Target]) -> Target:
+        """The preferred address that packets can be sent to from `bind`."""
+        bind = self._config.bind
+        fitting = [one for one in targets if bind is None or (":" in bind) == (":" in one.address[0])]
+        if not fitting:
+            raise SourceError(f"{self._config.host} has no address that {bind} (`bind`) can send to: IPv4 or IPv6?")
+        return fitting[0]
 
     def _setup(self, target: Target) -> Setup:
         config = self._config

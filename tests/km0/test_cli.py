@@ -8,7 +8,8 @@ import pytest
 
 from km0 import __version__
 from km0.plantfile import PlantFile, sample_file
-from telemetry.config import load
+from telemetry.config import load, parse
+from telemetry.errors import ConfigError
 
 
 def km0(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -65,6 +66,14 @@ def test_two_collectors_of_one_name_are_refused(tmp_path: Path) -> None:
     answer = km0("check", cwd=tmp_path)
     assert answer.returncode == 2
     assert "two collectors are named 'a'" in answer.stderr
+
+
+@pytest.mark.parametrize("name", ["drain", "spool", "recompute", "web"])
+def test_a_collector_is_not_called_as_a_part_of_the_platform(name: str) -> None:
+    """They would share one line of the health page, and the drain would say that a broker which is gone is well."""
+    text = f'[[collectors]]\nkind = "mqtt"\nname = "{name}"\nhost = "h"\n'
+    with pytest.raises(ConfigError, match=f"'{name}', as a part of the platform"):
+        parse(text + 'topics = [{ dialect = "json", topic = "{asset}/{metric}" }]\n', PlantFile)
 
 
 def test_init_writes_a_file_that_check_accepts_and_never_overwrites(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from telemetry.config import Secret, Section, TimeOfDay, load, parse
+from telemetry.config import HostName, Secret, Section, TimeOfDay, load, parse
 from telemetry.errors import ConfigError
 
 
@@ -101,6 +101,56 @@ def test_a_file_that_is_not_utf8_says_so(tmp_path: Path) -> None:
     path.write_bytes('name = "après"'.encode("cp1252"))
     with pytest.raises(ConfigError, match="save it as UTF-8"):
         load(path, Sample)
+
+
+def test_the_mark_of_windows_editors_is_no_part_of_a_file(tmp_path: Path) -> None:
+    """Saved as "UTF-8 with BOM": the same file, and the same secret."""
+    path = tmp_path / "plant.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + 'name = "après"'.encode())
+    assert load(path, Sample).name == "après"
+    path.write_bytes(b"\xef\xbb\xbfgeheim\r\n")
+    assert Secret(file=path).read() == "geheim"
+
+
+def test_a_secret_that_is_not_utf8_says_so(tmp_path: Path) -> None:
+    """A password with an accent, saved by an old editor: a sentence, without the secret in it."""
+    path = tmp_path / "secret"
+    path.write_bytes("clé".encode("cp1252"))
+    with pytest.raises(ConfigError, match="save it as UTF-8") as caught:
+        Secret(file=path).read()
+    assert "cl" not in str(caught.value).replace(str(path), "")
+
+
+class Whole(Section):
+    name: str = ""
+
+    @model_validator(mode="after")
+    def _right(self) -> "Whole":
+        raise ValueError("it makes no sense")
+
+
+def test_what_is_wrong_with_the_whole_file_is_at_no_line() -> None:
+    """The file and the sentence, no empty place between them."""
+    with pytest.raises(ConfigError) as caught:
+        parse('name = "x"', Whole)
+    assert str(caught.value) == "plant.toml: it makes no sense"
+
+
+class Reached(Section):
+    host: HostName
+
+
+@pytest.mark.parametrize("host", ["broker", "broker.local.", "10.0.0.7", "::1", "fe80::1%eth0", "usine.été.fr"])
+def test_hosts_are_names_or_addresses(host: str) -> None:
+    """Whatever a resolver can be asked for."""
+    assert parse(f'host = "{host}"', Reached).host == host
+
+
+@pytest.mark.parametrize("host", ["", "broker..local", ".local", "x" * 64])
+def test_a_host_that_no_resolver_takes_stops_the_start(host: str) -> None:
+    """The resolver fails on such names as on no other: it would end the process, and every collector with it."""
+    with pytest.raises(ConfigError, match=r"plant\.toml:1: host: "):
+        parse(f'host = "{host}"', Reached)
 
 
 def test_a_secret_is_read_from_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,13 @@ def test_a_word_is_what_its_standard_says(dialect: Dialect, word: str, state: Ma
     assert state_of(word, dialect) is state
 
 
+@pytest.mark.parametrize("state", MachineState)
+def test_the_names_of_the_glossary_are_words(state: MachineState) -> None:
+    """NOT_EXECUTING, as the glossary writes it, and as people do."""
+    assert state_of(state.name) is state
+    assert state_of(state.name.replace("_", " ").capitalize()) is state
+
+
 def test_own_words_come_first_and_strangers_are_refused() -> None:
     """On this machine READY means that it waits for parts; "flying" is nobody's word."""
     assert state_of("ready", "mtconnect", {"READY": "STARVED"}) is MachineState.STARVED

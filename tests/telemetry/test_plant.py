@@ -42,8 +42,13 @@ def test_assets_are_found_by_path() -> None:
         ('[plant]\n[[plant.assets]]\npath = "a/b"\nname = "M"\ncalendar = "none"', "there is no calendar 'none'"),
         ('[plant]\nassets = [{path="a/b",name="1"},{path="a/b",name="2"}]', "asset 'a/b' is there twice"),
         ('[plant]\n[[plant.assets]]\npath = "a/b"\nname = "M"\ncycle_s = { x = 0 }', "greater than 0"),
+        ('[plant]\n[[plant.assets]]\npath = "a/b"\nname = "M"\nstale_after_s = inf', "a finite number"),
+        ('[plant]\n[[plant.assets]]\npath = "a/b"\nname = "M"\nmicro_stop_s = 1e12', "less than or equal to"),
     ],
 )
 def test_what_cannot_be_right_is_refused(text: str, words: str) -> None:
-    """Unknown time zones, ill-formed or doubled paths, missing calendars and cycle times of zero stop the start."""
+    """Unknown time zones, ill-formed or doubled paths, missing calendars, cycle times of zero stop the start.
+
+    So do infinite times: "never stale" as `inf` was accepted, and ended the process at every computation.
+    """
     assert words in refused(text)

@@ -121,6 +121,15 @@ def test_a_value_that_is_none_of_its_metric_is_refused(metric: str, value: objec
     assert error.fault in (Fault.VALUE, Fault.SHAPE)
 
 
+def test_whole_numbers_are_the_same_words_with_and_without_a_point() -> None:
+    """A publisher whose numbers are all floating-point says state 3.0 and article 4711.0."""
+    settings = FORMAT_A | {"states": {"3": "BLOCKED"}, "qualities": {"7": "bad"}}
+    reading = {"value": 3.0, "time": 1795319397, "quality": 7.0}
+    sample = one(settings, f"{PRESS}/state", reading)
+    assert (sample.value, sample.quality) == (6.0, Quality.BAD)
+    assert one(settings, f"{PRESS}/product", {"value": 4711.0, "time": 1795319397}).text == "4711"
+
+
 def test_states_of_the_machine_are_translated() -> None:
     """The machine's own words, whatever their case, and its own numbers are looked up in `states`."""
     settings = FORMAT_A | {"states": {"Running": "EXECUTING", "true": "EXECUTING", "0": "BLOCKED"}}

@@ -122,6 +122,11 @@ def test_what_is_not_data_is_passed(kind: str) -> None:
     assert decode(network({"MessageType": kind, "DataSetWriterId": 1})) == []
 
 
+def test_a_kind_of_message_that_is_no_word_is_passed() -> None:
+    """What it is nobody knows; it is no bug of ours."""
+    assert decode(network(data({"Count": 5}, MessageType=["ua-keyframe"]))) == []
+
+
 def test_fields_that_nobody_named_are_passed() -> None:
     """Neither in `names` nor in the glossary."""
     assert decode(network(data({"Oil": 5, "Count": 5}))) == [good("parts", 5)]

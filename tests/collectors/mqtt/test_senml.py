@@ -60,6 +60,23 @@ def test_a_record_is_a_sample_in_the_unit_of_the_glossary() -> None:
     assert sample.quality == Quality.GOOD
 
 
+@pytest.mark.parametrize(
+    ("metric", "unit", "value", "expected"),
+    [
+        ("speed", "m/s", 1.5, 1.5),
+        ("speed", "km/h", 36, 10),
+        ("position_x", "m", 12, 12),
+        ("parts", "count", 12, 12),
+        ("battery", "%EL", 80, 80),
+        ("spool_fill", "/100", 3, 3),
+        ("rtt", "ms", 12, 12),
+    ],
+)
+def test_units_are_those_of_the_registry(metric: str, unit: str, value: float, expected: float) -> None:
+    """RFC 8428 12.1 and RFC 8798: also where the glossary calls the unit the same, or has no name for it."""
+    assert one([{"n": metric, "u": unit, "v": value}]).value == pytest.approx(expected)
+
+
 def test_a_time_without_a_date_counts_from_now() -> None:
     """t −5 without base time is five seconds before we received it, by our clock: UNCERTAIN."""
     sample = one([{"n": "power", "u": "W", "v": 5, "t": -5}])

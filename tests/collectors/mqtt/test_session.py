@@ -3,16 +3,20 @@
 import asyncio
 import json
 import os
+import pty
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from collectors.mqtt import MqttConfig
 from collectors.mqtt.collector import MqttCollector
@@ -232,6 +236,12 @@ async def test_a_name_that_is_not_known_is_said() -> None:
     assert "cannot connect to no-such-host.invalid:1883" in await failure(settings)
 
 
+async def test_a_name_that_can_be_none_is_said() -> None:
+    """From the command line no plant file is checked: the resolver refuses such a name before it asks anybody."""
+    said = await failure(config(1883).model_copy(update={"host": "broker..local"}))
+    assert "cannot connect to broker..local:1883" in said
+
+
 async def test_a_host_that_swallows_connections_does_not_hold_up_the_end() -> None:
     """Cancelled in the middle of connecting to an address that never answers, the collector ends at once."""
     with socket.socket() as full:
@@ -343,6 +353,44 @@ async def test_a_certificate_that_cannot_be_read_stops_the_start(tmp_path: Path)
     """A path that is wrong is found when the plant starts, not at the first connection."""
     with pytest.raises(ConfigError, match=r"missing\.pem"):
         build(config(1883, tls={"ca": str(tmp_path / "missing.pem")}))
+
+
+AT_A_TERMINAL = """
+import json, os, sys
+os.open(os.ttyname(0), os.O_RDWR)  # now it is this session's terminal
+from tests.collectors.mqtt.bench import PLANT, config
+from telemetry.errors import ConfigError
+from telemetry.health import Health
+try:
+    config(1883, tls=json.loads(sys.argv[1])).build(PLANT, Health())
+except ConfigError as error:
+    print(error, flush=True)
+"""
+
+
+def test_an_encrypted_key_without_its_password_is_not_asked_for_at_the_terminal(
+    tmp_path: Path, authority: trustme.CA
+) -> None:
+    """OpenSSL would ask for it, at every connection, and the whole process would wait until somebody types it."""
+    own = authority.issue_cert("km0")
+    own.cert_chain_pems[0].write_to_path(tmp_path / "own.pem")
+    key = serialization.load_pem_private_key(own.private_key_pem.bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"geheim")
+    written = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    (tmp_path / "own.key").write_bytes(written)
+    files = {"certificate": str(tmp_path / "own.pem"), "key": str(tmp_path / "own.key")}
+    ours, theirs = pty.openpty()
+    starting = subprocess.Popen([sys.executable, "-c", AT_A_TERMINAL, json.dumps(files)], stdin=theirs, stdout=theirs,
+                                stderr=theirs, start_new_session=True)  # fmt: skip
+    os.close(theirs)
+    said = b""
+    with suppress(OSError):  # it ended
+        while b"pass phrase" not in said and (more := os.read(ours, 1000)):
+            said += more
+    os.close(ours)
+    starting.kill()
+    starting.wait()
+    assert b"say where its password is: key_password" in said
 
 
 async def test_messages_that_share_a_tls_record_are_all_read(tmp_path: Path, authority: trustme.CA) -> None:

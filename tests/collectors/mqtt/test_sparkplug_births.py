@@ -132,6 +132,7 @@ def test_a_rebirth_starts_the_count_anew_and_says_nothing_is_lost() -> None:
 def test_a_device_that_is_not_born_again_is_unknown() -> None:
     """After a rebirth of the node, a device without DBIRTH within the reorder timeout is stale."""
     conversation = Conversation(reorder_timeout_s=2).born()
+    conversation.now = T + 999 * MS
     conversation.nbirth(seq=0, at_ms=T_MS + 1000)
     limit = conversation.now + 2 * S
     assert conversation.host.expire(limit - 1) == []
@@ -157,7 +158,7 @@ def test_what_holds_is_said_again_at_the_time_of_the_birth() -> None:
 def test_historical_values_keep_their_time_and_change_nothing_that_is_known_now() -> None:
     """is_historical: stored where they belong; a death after them counts from the latest live value."""
     conversation = Conversation().born()
-    answer = conversation.ddata(metric(value=90, alias=1, at_ms=T_MS - 60_000, historical=True), seq=2)
+    answer = conversation.ddata(metric(value=90, alias=1, at_ms=T_MS - 60_000, historical=True), seq=2, at_ms=T_MS + 3)
     assert good(*answer) == [("parts_good", 90, -60_000)]
     assert stale(conversation.ndeath(0))["parts_good"] == conversation.now
 

@@ -15,7 +15,7 @@ def test_the_death_of_a_node_makes_all_unknown_when_we_hear_of_it() -> None:
     """NDEATH with the bdSeq of the birth: node and devices offline, stale at host receive time, once."""
     conversation = Conversation()
     conversation.nbirth(metric("Speed", 5.0, datatype=10, at_ms=T_MS), bd=3)
-    conversation.dbirth(metric("Good Count", 100, datatype=8, at_ms=T_MS))
+    conversation.dbirth(metric("Good Count", 100, datatype=8, at_ms=T_MS), at_ms=T_MS + 2)  # its clock is ours
     assert stale(conversation.ndeath(3)) == {"spindle_speed": conversation.now, "parts_good": conversation.now}
     assert conversation.ndeath(3) == []
     assert "before the NBIRTH" in reasons(conversation.ddata(metric("Good Count", 101), seq=2))
@@ -89,7 +89,7 @@ def test_a_payload_that_is_none_is_refused_and_births_are_asked_for() -> None:
 def test_the_end_of_our_connection_makes_all_unknown_from_the_last_message_on() -> None:
     """The broker keeps nothing for a host that is away: what held before is not known to hold."""
     conversation = Conversation().born()
-    conversation.ddata(metric(value=105, alias=1, at_ms=T_MS + 5), seq=9)  # waits for 2 … 8
+    conversation.ddata(metric(value=105, alias=1, at_ms=T_MS + 5), seq=9, at_ms=T_MS + 3)  # waits for 2 … 8
     heard = conversation.now
     first, *rest = conversation.host.ended(heard + 60 * S)
     assert good(first) == [("parts_good", 105, 5)]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from collectors.probe import ProbeConfig, clocks
+from collectors.probe.address import Target, resolve
 from collectors.probe.clocks import Instant
 from collectors.probe.outcome import Outcome
 from collectors.probe.probe import Probe
@@ -215,6 +216,32 @@ async def test_no_such_host() -> None:
     )
     with pytest.raises(SourceError, match=r"no-such-host\.invalid has no address"):
         await collector.run(MemorySink())
+
+
+@pytest.mark.parametrize("host", ["reflector..local", ".local"])
+async def test_no_name_of_a_host(host: str) -> None:
+    """A name that the resolver does not even ask for is named too, and is no bug."""
+    with pytest.raises(SourceError, match="is no name or address"):
+        await resolve(host, 862)
+
+
+async def test_the_address_is_one_that_can_be_sent_to() -> None:
+    """A host with both kinds of addresses, the other one first, measured from an IPv4 address."""
+    sink = MemorySink()
+
+    async def both(host: str, port: int) -> list[Target]:
+        return [Target(socket.AF_INET6, ("::1", port, 0, 0)), *await resolve(host, port)]
+
+    with EchoReflector(holds_s=0) as reflector:
+        config = ProbeConfig(
+            kind="probe", asset=ASSET, host="127.0.0.1", port=reflector.address[1], interval_ms=20, bind="127.0.0.1"
+        )
+        async with running(Probe(config, Health().component("probe"), resolve=both), sink):
+            await sink.until(samples=5)
+    assert in_order(sink)[0].metric == "rtt"
+    only = config.model_copy(update={"bind": "::1"})
+    with pytest.raises(SourceError, match="IPv4 or IPv6"):
+        await Probe(only, Health().component("probe")).run(sink)
 
 
 def test_samples_of_a_link(link_plant: Plant) -> None:

@@ -1,0 +1,129 @@
+"""The Sparkplug dialect where clocks differ or are set, connections break, and what waits for its turn."""
+
+from typing import Any
+
+import pytest
+
+from collectors.mqtt.decoder import Message, MessageError
+from telemetry.samples import Quality, Sample
+from tests.collectors.mqtt.sparkplug_conversation import MS, T_MS, Conversation, S, T, good, reasons, stale
+from tests.collectors.mqtt.sparkplug_wire import metric, payload
+
+BEHIND_MS = 5000
+
+
+def in_force(*answers: Any) -> tuple[float, int]:
+    """Value and quality of the state that is in force at the end of all time."""
+    states = [one for answer in answers for one in answer if isinstance(one, Sample) and one.metric == "state"]
+    last = max(states, key=lambda sample: sample.time_ns)
+    return last.value, last.quality
+
+
+def running(conversation: Conversation, bd: int, at_ms: int) -> list[Any]:
+    """Births of a node and its device, whose state is RUNNING since ever."""
+    state = metric("State", "RUNNING", alias=2, datatype=12, at_ms=T_MS)
+    return conversation.nbirth(bd=bd, at_ms=at_ms) + conversation.dbirth(state, at_ms=at_ms)
+
+
+def test_a_birth_ends_an_outage_though_the_clock_of_the_node_is_behind_ours() -> None:
+    """Five seconds behind, away for one: by our clock the birth would lie before the outage, and never be in force."""
+    conversation = Conversation()
+    conversation.now = T + BEHIND_MS * MS
+    before = running(conversation, 0, T_MS)
+    lost = conversation.host.ended(conversation.now)
+    assert in_force(before, lost)[1] == Quality.BAD
+    conversation.now += S
+    assert in_force(before, lost, running(conversation, 1, T_MS + 1000)) == (3.0, Quality.GOOD)
+
+
+def test_a_birth_right_after_a_death_is_in_force_though_the_clock_of_the_node_is_behind_ours() -> None:
+    """A broker publishes the will when the same client connects anew: death and birth come within milliseconds."""
+    conversation = Conversation()
+    conversation.now = T + BEHIND_MS * MS
+    before = running(conversation, 0, T_MS)
+    conversation.now += 60 * S
+    dead = conversation.ndeath(0)
+    assert stale(dead)["state"] > T + 59 * S, "it was known until it died"
+    again = running(conversation, 1, T_MS + 60_000 + 3)
+    assert in_force(before, dead, again) == (3.0, Quality.GOOD)
+
+
+def test_a_node_that_is_silent_is_asked_for_its_births_after_our_connection_broke() -> None:
+    """It reports by exception, and nothing changes all night: unless asked, it would stay unknown until morning."""
+    conversation = Conversation().born()
+    conversation.host.ended(conversation.now)
+    conversation.host.opening(conversation.now + S)
+    conversation.host.expire(conversation.now + S)
+    assert conversation.asked() == ["spBv1.0/G/NCMD/E"]
+
+
+def test_a_dead_node_is_not_asked_after_our_connection_broke() -> None:
+    """It comes with a birth of its own."""
+    conversation = Conversation().born()
+    conversation.ndeath(0)
+    conversation.host.ended(conversation.now)
+    conversation.host.expire(conversation.now + S)
+    assert conversation.asked() == []
+
+
+def test_what_waits_for_its_turn_is_not_lost_by_a_birth() -> None:
+    """Message 2 is missing, 3 waits for it, and somebody asked the node for its births meanwhile."""
+    conversation = Conversation().born()
+    assert conversation.ddata(metric(value=105, alias=1, at_ms=T_MS + 50), seq=3, at_ms=T_MS + 50) == []
+    assert good(*conversation.nbirth(at_ms=T_MS + 100)) == [("parts_good", 105, 50)]
+
+
+def test_what_came_before_its_own_birth_waits_for_it() -> None:
+    """Data of the next session overtook both its births: it is read by them, not by those of the session before."""
+    conversation = Conversation().born()
+    later = T_MS + 9000
+    assert conversation.ddata(metric(value=7, alias=2, at_ms=later + 3), seq=3, at_ms=later + 3) == []
+    conversation.nbirth(bd=1, at_ms=later)
+    assert good(*conversation.dbirth(metric("Good Count", 1, alias=2, datatype=8, at_ms=later), at_ms=later)) == [
+        ("parts_good", 1, 9000)
+    ]
+    assert good(*conversation.ddata(seq=2, at_ms=later + 2)) == [("parts_good", 7, 9003)]
+    assert conversation.asked() == []
+
+
+def test_what_waits_is_not_held_up_by_a_clock_that_is_set_back() -> None:
+    """An hour back: the two seconds that a message may wait are over all the same, and births are asked for."""
+    conversation = Conversation().born()
+    conversation.ddata(metric(value=105, alias=1, at_ms=T_MS + 50), seq=3, at_ms=T_MS + 50)
+    assert good(*conversation.host.expire(conversation.now - 3600 * S)) == [("parts_good", 105, 50)]
+    assert conversation.asked() == ["spBv1.0/G/NCMD/E"]
+
+
+def test_births_are_asked_for_again_after_the_clock_was_set_back() -> None:
+    """Asked a moment ago, by a clock that is set back an hour right after: not an hour of silence."""
+    conversation = Conversation()
+    conversation.ddata(seq=5)
+    assert conversation.asked() == ["spBv1.0/G/NCMD/E"]
+    conversation.now -= 3600 * S
+    conversation.ddata(seq=6)
+    assert conversation.asked() == ["spBv1.0/G/NCMD/E"]
+
+
+def test_a_time_that_cannot_be_moves_no_death() -> None:
+    """A state of the year 2100 is not kept; that the node died today is."""
+    conversation = Conversation().born()
+    conversation.ddata(metric(value="STOPPED", alias=2, at_ms=4_102_444_800_000), seq=2)
+    assert stale(conversation.ndeath(0))["state"] < T + S
+
+
+def test_made_up_devices_fill_no_memory() -> None:
+    """Births of ever new devices are refused at some point; those known before are still read."""
+    conversation = Conversation().born()
+    answers = [conversation.hear("DBIRTH", payload(at_ms=T_MS, seq=n % 256), device=f"x{n}") for n in range(2, 6002)]
+    assert "devices of one edge node" in reasons(answers[-1])
+    assert good(*conversation.ddata(metric(value=101, alias=1, at_ms=T_MS + 9), seq=6002 % 256)) == [
+        ("parts_good", 101, 9)
+    ]
+
+
+def test_no_answer_is_published_to_a_topic_that_no_broker_allows() -> None:
+    """What claims to be a broker sends "+" as the name of a group: refused, and nothing is said to it."""
+    conversation = Conversation()
+    with pytest.raises(MessageError, match="no topic of an edge node"):
+        conversation.host.decode(Message("spBv1.0/+/NDATA/E", payload(), T))
+    assert conversation.asked() == []
