@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.kpis.categories import CATEGORIES, UNKNOWN
 from pipeline.kpis.link import Probes
 from pipeline.kpis.losses import Loss, Point, losses, point_of_trs
-from pipeline.kpis.machine import CATEGORIES, UNKNOWN, MachineHistory, Stretches
+from pipeline.kpis.machine import MachineHistory, Stretches
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.service import Judgement, judge
 from pipeline.kpis.states import Category

@@ -1,10 +1,12 @@
-"""Time cut wherever any of several series changes, without sorting what is in order.
+"""Time cut wherever any of several series changes, without sorting or copying what is in order.
 
-The instants of the longest series stay as they are; the few others (of a product, a break, a shift) are put between
-them. A column in force is then mostly a copy of the column itself: a series is searched in another only where both are
-long and their instants differ, and otherwise the few in the many.
+The instants of the longest series stay where they are; the few others (of a product, a break, a shift) stand between
+them, and are put there only in the part that is asked for. A column in force is then mostly a copy of the column
+itself: a series is searched in another only where both are long and their instants differ, and otherwise the few in
+the many.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -21,27 +23,76 @@ _FEW: Final = 512
 
 
 class Cuts:
-    """`edges`: every instant in [start_ns, end_ns] at which something may change, once, in order, bounds included.
+    """Edges are every instant in [start_ns, end_ns] at which something may change, once, in order, bounds included.
 
-    Stretch n lies between edges n and n + 1; there are `len(cuts)`.
+    Stretch n lies between edges n and n + 1; there are `len(cuts)`. Instants that are asked for lie within the bounds.
     """
 
     def __init__(self, start_ns: int, end_ns: int, *times_ns: Instants) -> None:
+        self._bounds: Final = start_ns, end_ns
         self._base: Final = max(times_ns, key=len)
-        self._low, self._high = _inside(self._base, start_ns, end_ns)
+        self._low, high = _inside(self._base, start_ns, end_ns)
         self._same: Final = [one for one in times_ns if one is self._base or np.array_equal(one, self._base)]
-        inner = self._base[self._low : self._high]
+        inner = self._base[self._low : high]
         others = [np.array([start_ns, end_ns], np.int64)]
-        others += [one[slice(*_inside(one, start_ns, end_ns))] for one in times_ns if not self._is_base(one)]
-        extra = np.unique(np.concatenate(others))
-        where = np.searchsorted(inner, extra)
+        others += [
+            one[slice(*_inside(one, start_ns, end_ns))] for one in times_ns if len(one) and not self._is_base(one)
+        ]
+        extra = distinct(np.concatenate(others))
+        where = inner.searchsorted(extra)
         fresh = where == len(inner)
         fresh[~fresh] = inner[where[~fresh]] != extra[~fresh]
+        self._inner: Final = inner
+        self._extra: Final = extra[fresh]
         self._where: Final = where[fresh]
-        self.edges: Final = spliced(inner, self._where, extra[fresh])
+        self._at: Final = self._where + np.arange(len(self._where))  # rows of `_extra` among the edges
+        self._edges: Instants | None = None
 
     def __len__(self) -> int:
-        return len(self.edges) - 1
+        return len(self._inner) + len(self._extra) - 1
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The first and the last edge [ns]."""
+        return self._bounds
+
+    @property
+    def edges(self) -> Instants:
+        """All of them [ns], put together once."""
+        if self._edges is None:
+            self._edges = self.part(0, len(self) + 1)
+        return self._edges
+
+    def part(self, low: int, high: int) -> Instants:
+        """Edges low … high − 1 [ns], mostly as they lie."""
+        if self._edges is not None:
+            return self._edges[low:high]
+        first, last = self._at.searchsorted([low, high]).tolist()
+        inner = self._inner[low - first : high - last]
+        if first == last:
+            return inner
+        return spliced(inner, self._where[first:last] - (low - first), self._extra[first:last])
+
+    def at(self, rows: Indices) -> Instants:
+        """The edges of some rows [ns], both in order."""
+        if self._edges is not None or not len(self._inner):
+            return self.edges[rows]
+        mine = rows.searchsorted(self._at)
+        passed = np.repeat(np.arange(len(mine) + 1), np.diff(mine, prepend=0, append=len(rows)))
+        found: Instants = self._inner.take(rows - passed, mode="clip")
+        hit = mine < len(rows)
+        hit[hit] = rows[mine[hit]] == self._at[hit]
+        found[mine[hit]] = self._extra[hit]
+        return found
+
+    def find(self, instants_ns: Instants) -> Indices:
+        """How many edges lie before each instant: the row of the edge that is at it, or follows it."""
+        found: Indices = self._inner.searchsorted(instants_ns) + self._extra.searchsorted(instants_ns)
+        return found
+
+    def together(self, one: Instants, other: Instants) -> bool:
+        """Whether two series that were given, the longest, have the same instants, row for row."""
+        return self._is_base(one) and self._is_base(other)
 
     def held(self, times_ns: Instants, column: Column, before: Any) -> Column:
         """What is in force in each stretch, of a series that was given; `before`: what is before its first row."""
@@ -49,10 +100,10 @@ class Cuts:
         if self._is_base(times_ns):
             where = self._where[:-1]  # the last is the end
             rows = self._low + where - 1
-            filled = np.where(rows < 0, first, column[rows])
-            return spliced(column[self._low : self._high], where, filled)
+            filled = np.where(rows < 0, first, column[rows] if len(column) else first)
+            return spliced(column[self._low : self._low + len(self._inner)], where, filled)
         if 8 * len(times_ns) < len(self):
-            starts = np.searchsorted(self.edges[:-1], times_ns, "left")
+            starts = np.minimum(self.find(times_ns), len(self))
             return np.repeat(np.concatenate((first, column)), np.diff(starts, prepend=0, append=len(self)))
         rows = np.searchsorted(times_ns, self.edges[:-1], "right")
         return np.concatenate((first, column))[rows]
@@ -60,16 +111,25 @@ class Cuts:
     def _is_base(self, times_ns: Instants) -> bool:
         return any(one is times_ns for one in self._same)
 
-    def within(self, intervals: Intervals) -> Flags:
-        """Which stretches lie in the intervals, whose bounds are cuts."""
-        low, high = (np.searchsorted(self.edges[:-1], intervals[:, side], "left") for side in (0, 1))
-        return marked(len(self), low, high)
+    def rows(self, intervals: Intervals) -> Iterator[Any]:
+        """The stretches in the intervals, whose bounds are cuts: few slices, or one mask of all."""
+        low, high = self.find(intervals[:, 0]), self.find(intervals[:, 1])
+        if len(low) > _FEW:
+            yield marked(len(self), low, high)
+        else:
+            yield from map(slice, low.tolist(), high.tolist())
+
+
+def distinct(values: Instants) -> Instants:
+    """Each value once, in order. numpy's own takes longer over a few than all that is done with them here."""
+    values = np.sort(values)
+    return values[np.concatenate(([True], values[1:] != values[:-1]))] if len(values) else values
 
 
 def _inside(times_ns: Instants, start_ns: int, end_ns: int) -> tuple[int, int]:
     """First and one-past-last row strictly between two instants."""
-    low = int(np.searchsorted(times_ns, start_ns, "right"))
-    return low, max(low, int(np.searchsorted(times_ns, end_ns, "left")))
+    low, high = times_ns.searchsorted([start_ns + 1, end_ns]).tolist()
+    return low, max(low, high)
 
 
 def spliced(column: Column, where: Indices, values: Column) -> Column:

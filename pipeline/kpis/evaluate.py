@@ -16,6 +16,7 @@ from pipeline.kpis.counting import COUNTERS
 from pipeline.kpis.figure import Amount
 from pipeline.kpis.machine import MachineHistory
 from telemetry import calendar
+from telemetry.intervals import Instants
 from telemetry.plant import Asset, Plant
 from telemetry.samples import SECOND_NS, KpiValue, Series, Window
 
@@ -170,8 +171,8 @@ class Columns:
 
 def columns(history: MachineHistory, due: Sequence[Window]) -> Columns:
     """All KPIs of a machine over these windows of its timeline, each formula applied once to all of them."""
-    ends = np.array([window.end_ns for window in due], np.int64)
-    model = history.columns(np.array([window.start_ns for window in due], np.int64), ends)
+    starts, ends = (np.fromiter(map(bound, due), np.int64, len(due)) for bound in (_START, _END))
+    model = history.columns(starts, ends)
     figures: dict[str, npt.NDArray[np.float64]] = {}
     for kpi in _ROWS["machine"]:
         figure = kpi.compute(model)
@@ -183,17 +184,23 @@ def columns(history: MachineHistory, due: Sequence[Window]) -> Columns:
         found = figures[kpi.name] = np.empty((5, len(due)))
         found[0], found[1], found[2] = value, figure.numerator, figure.denominator
         found[3], found[4] = figure.coverage, figure.samples
-    details = {kpi.name: _details(kpi, history, due) for kpi in _ROWS["machine"] if kpi.detail is not None}
+    kinds = np.array([window.kind for window in due])
+    details = {
+        kpi.name: _details(kpi.detail, history, starts, ends, np.isin(kinds, kpi.per))
+        for kpi in _ROWS["machine"]
+        if kpi.detail is not None
+    }
     return Columns(history.asset, due, history.finals(ends), figures, details)
 
 
-def _details(kpi: Kpi, history: MachineHistory, due: Sequence[Window]) -> list[str]:
-    assert kpi.detail is not None
-    found = [""] * len(due)
-    for kind in kpi.per:
-        of_kind = sorted((n for n, one in enumerate(due) if one.kind == kind), key=lambda n: due[n].start_ns)
-        starts, ends = (np.array([bound(due[n]) for n in of_kind], np.int64) for bound in (_START, _END))
-        if of_kind:
-            for n, detail in zip(of_kind, kpi.detail(history, starts, ends), strict=True):
-                found[n] = detail
+def _details(
+    detail: Callable[[MachineHistory, Instants, Instants], list[str]], history: MachineHistory, starts: Instants,
+    ends: Instants, wanted: npt.NDArray[np.bool_],
+) -> list[str]:  # fmt: skip
+    """The details of the wanted windows, which are of one kind: in order, they do not overlap."""
+    rows = np.flatnonzero(wanted)
+    rows = rows[np.argsort(starts[rows], kind="stable")]
+    found = [""] * len(starts)
+    for row, said in zip(rows.tolist(), detail(history, starts[rows], ends[rows]) if len(rows) else (), strict=True):
+        found[row] = said
     return found

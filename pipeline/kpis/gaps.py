@@ -17,12 +17,15 @@ Read = Callable[[str, Window], Series]
 """Reads a metric of the machine over a window, beginning with the value in force for one that holds."""
 
 
-def silences(inputs: Sequence[Instants], seen: Window, limit_ns: int, read: Read, others: Sequence[str]) -> Intervals:
-    """Where no metric says anything for longer than the limit. `inputs` come with the most telling one first; what it
-    leaves silent is all that is looked for in the next, and read of the other metrics, which may be large."""
-    silent = signals.silences(inputs[0], seen.start_ns, seen.end_ns, limit_ns)
+def silences(
+    inputs: Sequence[Instants], longest_ns: int, seen: Window, limit_ns: int, read: Read, others: Sequence[str]
+) -> Intervals:
+    """Where no metric says anything for longer than the limit. `inputs` come with the most telling one first, of which
+    no two samples are further apart than `longest_ns`; what it leaves silent is all that is looked for in the next, and
+    read of the other metrics, which may be large."""
+    silent = signals.silences(inputs[0], seen.start_ns, seen.end_ns, limit_ns, longest_ns)
     for one in inputs[1:]:
-        if len(silent):
+        if len(silent) and len(one):
             silent = _still(silent, one, limit_ns)
     for metric in others:
         if len(silent):

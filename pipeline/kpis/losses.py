@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from pipeline.kpis.machine import CATEGORIES, MachineHistory, Stretches
+from pipeline.kpis.categories import CATEGORIES
+from pipeline.kpis.machine import MachineHistory, Stretches
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import SETUP, STOPS, Category
 from telemetry.plant import Asset

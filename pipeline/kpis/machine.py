@@ -23,35 +23,37 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.kpis import gaps, signals
+from pipeline.kpis.categories import (
+    BREAKDOWN,
+    NUMBER,
+    PLANNED,
+    RUNNING,
+    STOPPED,
+    UNKNOWN,
+    Numbers8,
+    categories,
+    held,
+    name_micro_stops,
+    told,
+)
 from pipeline.kpis.counting import COUNTERS, Tally, Weighed, at_counts, made_and_good, tally, weighed
 from pipeline.kpis.cuts import Cuts
 from pipeline.kpis.numbers import divided
 from pipeline.kpis.oee import NF_E60_182, Oee, performance_findings
-from pipeline.kpis.periods import Periods, summed
-from pipeline.kpis.states import MAY_BE_MICRO, STOPS, Category, table
+from pipeline.kpis.periods import Begins, Periods
+from pipeline.kpis.states import Category
 from telemetry.calendar import opening, required
 from telemetry.glossary import MachineState
-from telemetry.intervals import Instants, Intervals, elapsed, inside, subtract, union
+from telemetry.intervals import Instants, Intervals, elapsed, none, subtract, union
 from telemetry.plant import Asset, CalendarConfig
-from telemetry.samples import SECOND_NS, Quality, Series, Window
+from telemetry.samples import SECOND_NS, Series, Window
 from telemetry.words import Words
 
 INPUTS: Final = ("state", "reason", "product", *COUNTERS, "online")
 """What is read of a machine, once, for all its KPIs."""
 
-CATEGORIES: Final = tuple(Category)
-_NUMBER: Final = {category: number for number, category in enumerate(CATEGORIES)}
-_RUNNING: Final = _NUMBER[Category.RUNNING]
-_PLANNED: Final = _NUMBER[Category.PLANNED]
-UNKNOWN: Final = len(CATEGORIES)
-"""The number of "nobody knows", after those of the categories."""
-
 _OUTSIDE: Final = UNKNOWN + 1  # required time
 _KEYS: Final = _OUTSIDE + 1
-_STOPPED: Final = [_NUMBER[one] for one in STOPS]
-_MAY_BE_MICRO: Final = np.isin(np.arange(_KEYS), [_NUMBER[one] for one in MAY_BE_MICRO])
-
-Numbers8 = npt.NDArray[np.int8]
 
 
 def before_ns(asset: Asset) -> int:
@@ -101,15 +103,19 @@ class MachineHistory:
         self._end_ns = end
         seen = Window(start - before_ns(asset), max(end, min(span.end_ns + after_ns(asset), now_ns)))
         stale_ns = round(asset.stale_after_s * SECOND_NS)
-        series = {metric: signals.ordered(read(metric, seen)) for metric in INPUTS}
+        series, longest_ns = _read(read, seen)
         state, self._reason, self._product = series["state"], series["reason"], series["product"]
         self._state_times = state.times_ns
         self._input_times = sorted((one.times_ns for one in series.values()), key=len, reverse=True)
-        silent = gaps.silences(self._input_times, seen, stale_ns, read, sorted(set(metrics) - set(INPUTS)))
+        silent = gaps.silences(
+            self._input_times, longest_ns, seen, stale_ns, read, sorted(set(metrics).difference(INPUTS))
+        )
         broken = gaps.breaks(series, seen)
-        stale = union(np.concatenate((silent + np.array([stale_ns, 0]), broken)), seen)
-        gap = np.concatenate((silent, broken))
-        lost = union(gap[_runs_at(state, gap[:, 0])], seen)
+        stale, lost = silent, silent
+        if len(silent) or len(broken):
+            gap = np.concatenate((silent, broken))
+            stale = union(np.concatenate((silent + np.array([stale_ns, 0]), broken)), seen)
+            lost = union(gap[_runs_at(state, gap[:, 0])], seen)
         turn = asset.counter_rollover
         tallies = {name: tally(series[name], seen, lost, stale_ns, turn) for name in COUNTERS}
         made, good = made_and_good(tallies, metrics)
@@ -121,38 +127,31 @@ class MachineHistory:
             np.concatenate((lost, subtract(whole, made.known), _without(cycles, self._product, seen))), seen
         )
         unjudged = union(np.concatenate((uncounted, subtract(whole, good.known))), seen)
-        self._cuts = Cuts(
+        self._cuts = cuts = Cuts(
             seen.start_ns, seen.end_ns, state.times_ns, self._reason.times_ns, self._product.times_ns, stale.ravel(),
             uncounted.ravel(), unjudged.ravel(), self._required.ravel(), np.array([start, end], np.int64),
         )  # fmt: skip
-        self._category = _categories(asset, self._cuts, state, self._reason)
-        if len(stale):
-            self._category[self._cuts.within(stale)] = UNKNOWN
-        _name_micro_stops(self._category, self._cuts.edges, round(asset.micro_stop_s * SECOND_NS))
-        broke = signals.runs(self._category == _NUMBER[Category.BREAKDOWN])[0]
-        self._failures = self._cuts.edges[broke]
-        self._failures = self._failures[inside(self._required, self._failures)]
-        level = np.full(len(self._cuts), 2, np.int8)
-        for flawed, to in ((unjudged, 1), (uncounted, 0)):
-            if len(flawed):
-                level[self._cuts.within(flawed)] = to
-        key = self._category
+        self._category = category = categories(asset, cuts, state, self._reason)
+        _set(category, cuts, stale, UNKNOWN)
+        name_micro_stops(category, cuts, round(asset.micro_stop_s * SECOND_NS))
+        # what the count of parts and their cycle are not known of is one thing, and without that of good parts another
+        self._key = key = category.copy()
         idle = subtract(whole, self._required)
-        if len(idle):
-            key = key.copy()
-            key[self._cuts.within(idle)] = _OUTSIDE
-        self._in_required, self._counted = key != _OUTSIDE, level > 0
-        # three levels: the state alone is known; the count of parts and their cycle too; the count of good parts too
-        self._periods = Periods(self._cuts.edges, key + np.int8(_KEYS) * level, 3 * _KEYS)
+        _set(key, cuts, idle, _OUTSIDE)
+        for flawed in (unjudged, uncounted):
+            _raise(key, cuts, flawed)
+        self._periods = Periods(cuts, key, 3 * _KEYS)
+        self._failures = Begins(category == BREAKDOWN, cuts.rows(idle))
         self._made, self._good = made, good
+        nowhere = _unfit(category, cuts)
 
-        def weigh(counts: Tally, least: int) -> Weighed:
-            unfit = (self._category >= _PLANNED) | (level < least)
-            return weighed(counts, self._cuts.edges, unfit, self._required, self._product, cycles)
+        def weigh(counts: Tally, flawed: Intervals) -> Weighed:
+            unfit = np.concatenate((nowhere, flawed)) if len(flawed) else nowhere
+            return weighed(counts, whole, unfit, self._required, self._product, cycles)
 
-        self._net = weigh(made, 1)
-        self._judged = weigh(made, 2) if not np.array_equal(uncounted, unjudged) else self._net
-        self._useful = weigh(good, 2)
+        self._net = weigh(made, uncounted)
+        self._judged = weigh(made, unjudged) if not np.array_equal(uncounted, unjudged) else self._net
+        self._useful = weigh(good, unjudged)
 
     def final(self, window: Window) -> bool:
         """Whether the window can change no more but by late data."""
@@ -179,44 +178,42 @@ class MachineHistory:
         ends = np.maximum(starts, np.minimum(ends, self._end_ns))
         lengths = self._periods.lengths(starts, ends).reshape(-1, 3, _KEYS)
         by_category = lengths.sum(1)
-        used = slice(0, _PLANNED)
+        used = slice(0, PLANNED)
         known_ns = by_category[:, used].sum(1)
         made, good, states = (
-            (np.searchsorted(instants, starts, "left"), np.searchsorted(instants, ends, "left"))
+            (instants.searchsorted(starts), instants.searchsorted(ends))
             for instants in (self._made.times_ns, self._good.times_ns, self._state_times)
         )
-        net = summed(self._net.seconds, *made)
-        made_all, good_all = (
-            summed(tally.grown.__getitem__, *rows) for tally, rows in ((self._made, made), (self._good, good))
-        )
+        net = self._net.seconds_over(*made)
+        made_all, good_all = self._made.over(*made), self._good.over(*good)
         times: dict[str, Any] = {
             "total": ends - starts,
             "opening": elapsed(self._opening, ends) - elapsed(self._opening, starts),
             "required": known_ns + by_category[:, UNKNOWN],
             "known": known_ns,
-            "running": by_category[:, _RUNNING],
-            "counted": lengths[:, 1:, used].sum((1, 2)),
-            "counted_running": lengths[:, 1:, _RUNNING].sum(1),
-            "judged": lengths[:, 2, used].sum(1),
-            "planned": by_category[:, _PLANNED],
+            "running": by_category[:, RUNNING],
+            "counted": lengths[:, :2, used].sum((1, 2)),
+            "counted_running": lengths[:, :2, RUNNING].sum(1),
+            "judged": lengths[:, 0, used].sum(1),
+            "planned": by_category[:, PLANNED],
         }
         counts: dict[str, Any] = {
             "net": net,
-            "judged_net": net if self._judged is self._net else summed(self._judged.seconds, *made),
-            "useful": summed(self._useful.seconds, *good),
-            "made": made_all if self._judged.fit is None else summed(self._judged.parts, *made),
-            "good": good_all if self._useful.fit is None else summed(self._useful.parts, *good),
+            "judged_net": net if self._judged is self._net else self._judged.seconds_over(*made),
+            "useful": self._useful.seconds_over(*good),
+            "made": made_all if self._judged.unfit is None else self._judged.parts_over(*made),
+            "good": good_all if self._useful.unfit is None else self._useful.parts_over(*good),
             "made_all": made_all,
             "good_all": good_all,
             "made_coverage": _covered(self._made.known, starts, ends),
             "good_coverage": _covered(self._good.known, starts, ends),
-            "failures": np.searchsorted(self._failures, ends) - np.searchsorted(self._failures, starts),
+            "failures": self._failures.between(*(self._cuts.find(at) for at in (starts, ends))),
             "samples": sum((high - low for low, high in (made, good, states)), np.zeros(len(starts), np.int64)),
         }
         stops: dict[Category, Any] = {
             category: by_category[:, number] / SECOND_NS
-            for category, number in _NUMBER.items()
-            if number not in (_RUNNING, _PLANNED)
+            for category, number in NUMBER.items()
+            if number not in (RUNNING, PLANNED)
         }
         seconds = {name: nanoseconds / SECOND_NS for name, nanoseconds in times.items()}
         return Oee(NF_E60_182, **seconds, **counts, stops=stops)
@@ -228,30 +225,30 @@ class MachineHistory:
         part = slice(first, max(int(np.searchsorted(cuts.edges, cut.end_ns, "left")), first))
         edges = cuts.edges[part.start : part.stop + 1].clip(cut.start_ns, cut.end_ns)
         reason, product = (
-            _held(self._cuts, one.times_ns, _told(one)).take(part) for one in (self._reason, self._product)
+            held(self._cuts, one.times_ns, told(one)).take(part) for one in (self._reason, self._product)
         )
-        lengths = np.where(self._in_required[part], np.diff(edges), 0)
+        lengths = np.where(self._key[part] % _KEYS != _OUTSIDE, np.diff(edges), 0)
         return Stretches(cuts.edges[part], lengths, self._category[part], reason, product)
 
     def stopped(self, starts: Instants, ends: Instants) -> list[dict[str, float]]:
-        """Required time [s] that was stopped, by the reason given for it ("" without one), in each of these windows
-        [ns], which are in order and do not overlap."""
+        """Required time [s] that was stopped, by the reason given for it ("" without one) in alphabetical order, in
+        each of these windows [ns], which are in order and do not overlap."""
         bounds = np.unique(np.concatenate((starts, ends))).clip(self._cuts.edges[0], self._cuts.edges[-1])
         cuts = Cuts(int(bounds[0]), int(bounds[-1]), self._cuts.edges, bounds)
         at = np.searchsorted(self._cuts.edges, cuts.edges[:-1], "right") - 1
         window = np.searchsorted(starts, cuts.edges[:-1], "right") - 1
-        stops = np.isin(self._category[at], _STOPPED) & self._in_required[at]
+        stops = np.isin(self._key[at] % _KEYS, STOPPED)
         stops &= (window >= 0) & (cuts.edges[:-1] < np.minimum(ends, self._end_ns)[window])
-        reasons = _held(self._cuts, self._reason.times_ns, _told(self._reason))
-        words = reasons.words
-        keys, row = np.unique(window[stops] * len(words) + reasons.codes[at[stops]], return_inverse=True)
+        reasons = held(self._cuts, self._reason.times_ns, told(self._reason))
+        words = sorted(set(reasons.words))  # a word may stand under two codes: not told, and told to be ""
+        number = np.array([words.index(word) for word in reasons.words])
+        keys, row = np.unique(window[stops] * len(words) + number[reasons.codes[at[stops]]], return_inverse=True)
         lost_ns = np.zeros(len(keys), np.int64)
         np.add.at(lost_ns, row, np.diff(cuts.edges)[stops])
         found: list[dict[str, float]] = [{} for _ in starts]
-        for key, nanoseconds in zip(keys.tolist(), lost_ns.tolist(), strict=True):
-            place, code = divmod(key, len(words))
-            # a word may stand under two codes: not told, and told to be ""
-            found[place][words[code]] = found[place].get(words[code], 0.0) + nanoseconds / SECOND_NS
+        places, of = np.divmod(keys, len(words))
+        for place, code, seconds in zip(places.tolist(), of.tolist(), (lost_ns / SECOND_NS).tolist(), strict=True):
+            found[place][words[code]] = seconds
         return found
 
     def production(self, window: Window) -> dict[str, Production]:
@@ -263,8 +260,8 @@ class MachineHistory:
         found = {
             words[code]: Production(counted_running=float(seconds[code])) for code in np.unique(product.codes).tolist()
         }
-        told = _told(self._product)
-        codes = np.concatenate(([len(told.words)], told.codes))
+        named = told(self._product)
+        codes = np.concatenate(([len(named.words)], named.codes))
         for counts, weights, parts, times in (
             (self._made, self._net, "", "net"),
             (self._made, self._judged, "made", "judged_net"),
@@ -274,7 +271,7 @@ class MachineHistory:
             of = at_counts(counts.times_ns, self._product.times_ns, codes)[rows]
             grown, seconds_of = weights.parts(rows), weights.seconds(rows)
             for code in np.unique(of[grown != 0]).tolist():
-                made = found.setdefault((*told.words, "")[code], Production())
+                made = found.setdefault((*named.words, "")[code], Production())
                 setattr(made, times, getattr(made, times) + float(seconds_of[of == code].sum()))
                 if parts:
                     setattr(made, parts, getattr(made, parts) + float(grown[of == code].sum()))
@@ -284,8 +281,8 @@ class MachineHistory:
         """The stretches in a window that ran while parts were counted: how much of each is required, its product."""
         found = self.stretches(cut)
         first = int(np.searchsorted(self._cuts.edges, cut.start_ns, "right")) - 1
-        counted = self._counted[max(first, 0) :][: len(found.lengths_ns)]
-        running = np.flatnonzero((found.category == _RUNNING) & counted)
+        counted = self._key[max(first, 0) :][: len(found.lengths_ns)] < 2 * _KEYS
+        running = np.flatnonzero((found.category == RUNNING) & counted)
         return found.lengths_ns[running], found.product.take(running)
 
     def _cut(self, window: Window) -> Window:
@@ -295,6 +292,42 @@ class MachineHistory:
         low, high = np.searchsorted(self._product.times_ns, [cut.start_ns, cut.end_ns], "left").tolist()
         words = self._product.words
         return ", ".join(sorted({words.words[code] for code in words.codes[max(low - 1, 0) : high].tolist()}))
+
+
+def _read(read: gaps.Read, seen: Window) -> tuple[dict[str, Series], int]:
+    """Every input in order, and how long at most [ns] the one with most rows is silent between two of them."""
+    found: dict[str, Series] = {}
+    paces: list[tuple[int, int]] = []
+    for metric in INPUTS:
+        one = read(metric, seen)
+        if not any(one.times_ns is other.times_ns for other in found.values()):  # as of a state and its reason
+            one, longest_ns = signals.paced(one)
+            paces.append((len(one), longest_ns))
+        found[metric] = one
+    most = max(rows for rows, _ in paces)
+    return found, next(longest_ns for rows, longest_ns in paces if rows == most)
+
+
+def _set(column: Numbers8, cuts: Cuts, intervals: Intervals, number: int) -> None:
+    """The number in every stretch of the intervals."""
+    for rows in cuts.rows(intervals):
+        column[rows] = number
+
+
+def _raise(key: Numbers8, cuts: Cuts, intervals: Intervals) -> None:
+    """The next level of every key in the intervals."""
+    for rows in cuts.rows(intervals):
+        key[rows] += np.int8(_KEYS)
+
+
+def _unfit(category: Numbers8, cuts: Cuts) -> Intervals:
+    """Where a part that is counted was made in no required time, or nobody knows."""
+    rows = np.flatnonzero(category >= PLANNED)
+    if not len(rows):
+        return none()
+    last = np.append(np.flatnonzero(rows[1:] - rows[:-1] > 1), len(rows) - 1)
+    first = np.concatenate(([0], last[:-1] + 1))
+    return np.column_stack((cuts.at(rows[first]), cuts.at(rows[last] + 1)))
 
 
 def _covered(known: Intervals, starts_ns: Instants, ends_ns: Instants) -> npt.NDArray[np.float64]:
@@ -309,58 +342,9 @@ def _runs_at(state: Series, at_ns: Instants) -> signals.Flags:
     row = signals.in_force(state.times_ns, at_ns)
     if not len(state):
         return np.zeros(len(at_ns), np.bool_)
-    told = state.take(row.clip(0))
-    found: signals.Flags = (row >= 0) & (told.values == MachineState.EXECUTING) & signals.trusted(told)
+    then = state.take(row.clip(0))
+    found: signals.Flags = (row >= 0) & (then.values == MachineState.EXECUTING) & signals.trusted(then)
     return found
-
-
-def _told(series: Series) -> Words:
-    """The words of a series, "" where its source said that it does not know."""
-    words = series.words
-    bad = series.quality == Quality.BAD
-    if not bad.any():
-        return words
-    return Words(np.where(bad, np.int32(len(words.words)), words.codes), (*words.words, ""))
-
-
-def _held(cuts: Cuts, times_ns: Instants, words: Words) -> Words:
-    """The word in force in each stretch, "" where none is."""
-    return Words(cuts.held(times_ns, words.codes, len(words.words)), (*words.words, ""))
-
-
-def _categories(asset: Asset, cuts: Cuts, state: Series, reason: Series) -> Numbers8:
-    """The category in force in each stretch: an index of CATEGORIES, or UNKNOWN."""
-    states = np.empty(len(state), np.int8)
-    for block in signals.blocks(len(state)):
-        values = state.values[block]
-        told = (values >= 0) & (values < len(MachineState)) & (state.quality[block] != Quality.BAD)
-        states[block] = np.where(told, values, len(MachineState))
-    said = _told(reason)
-    rows = table([*said.words, ""], asset)
-    numbers = np.array([[_NUMBER[one] for one in row] for row in rows] + [[UNKNOWN] * (len(said.words) + 1)], np.int8)
-    state_at = cuts.held(state.times_ns, states, len(MachineState))
-    if not len(reason) or np.all(numbers == numbers[:, -1:]):
-        return numbers[:, -1][state_at]
-    small = said.codes.astype(np.int8) if len(said.words) < 127 else said.codes
-    words_at = cuts.held(reason.times_ns, small, len(said.words))
-    flat, found = numbers.ravel(), np.empty(len(cuts), np.int8)
-    for block in signals.blocks(len(cuts)):
-        found[block] = flat[state_at[block] * np.intp(numbers.shape[1]) + words_at[block]]
-    return found
-
-
-def _name_micro_stops(category: Numbers8, edges_ns: Instants, limit_ns: int) -> None:
-    """Stops shorter than the limit, measured whole, are micro-stops where their cause was not told."""
-    if not limit_ns:
-        return
-    stop = (category > _RUNNING) & (category < _PLANNED)
-    first, last = signals.runs(stop)
-    short = edges_ns[last] - edges_ns[first] < limit_ns
-    if not short.any():
-        return
-    stop[stop] = np.repeat(short, last - first)
-    stop &= _MAY_BE_MICRO[category]
-    category[stop] = _NUMBER[Category.MICRO_STOP]
 
 
 def _cycles(asset: Asset, product: Series) -> signals.Numbers:
@@ -370,9 +354,9 @@ def _cycles(asset: Asset, product: Series) -> signals.Numbers:
     """
     named, default = asset.cycle_s, asset.cycle_s.get("*", nan)
     unknown = default if len(named) == 1 else nan
-    told = _told(product)
-    by_word = np.array([named.get(word, default) if word else unknown for word in told.words] or [nan])
-    return np.concatenate(([unknown], by_word[told.codes]))
+    words = told(product)
+    by_word = np.array([named.get(word, default) if word else unknown for word in words.words] or [nan])
+    return np.concatenate(([unknown], by_word[words.codes]))
 
 
 def _without(cycles: signals.Numbers, product: Series, seen: Window) -> Intervals:

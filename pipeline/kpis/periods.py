@@ -1,68 +1,86 @@
-"""Sums over any windows of a timeline: how long it had each of its keys, and what was counted.
+"""Sums over any windows of a timeline: how long it had each of its keys, and how often something began.
 
 All windows at once: their bounds cut the timeline into pieces, one count per piece and key, and a window is the
-difference of two running sums of whole nanoseconds. What is counted is added inside each window alone, so that a figure
-is the same to the last bit whether its window is computed alone or with thousands.
+difference of two running sums of whole nanoseconds, so that it is the same to the last bit whether it is computed alone
+or with thousands.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kpis.cuts import spliced
+from pipeline.kpis.cuts import Cuts, Flags, Indices, distinct, spliced
 from pipeline.kpis.signals import BLOCK, blocks
 from telemetry.intervals import Instants
 
-Numbers = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 
 _EXACT_NS: Final = 2**52
 """float64, which counts, is exact for whole nanoseconds below 2^53 (104 days): pieces are no longer than half of it."""
 
 _FEW: Final = 64
-"""So many windows or pieces are done one by one."""
+"""So many pieces are done one by one."""
 
 
 class Periods:
-    """A timeline: `keys[n]`, 0 … count − 1, is in force between `edges_ns[n]` and `edges_ns[n + 1]`."""
+    """A timeline: `keys[n]`, 0 … count − 1, is in force in stretch n."""
 
-    def __init__(self, edges_ns: Instants, keys: npt.NDArray[np.int8], count: int) -> None:
-        self._edges, self._keys, self._count = edges_ns, keys, count
+    def __init__(self, cuts: Cuts, keys: npt.NDArray[np.int8], count: int) -> None:
+        self._cuts, self._keys, self._count = cuts, keys, count
 
     def lengths(self, starts_ns: Instants, ends_ns: Instants) -> Whole:
         """How long [ns] each key was in force in each window, shape (windows, keys)."""
-        edges, keys = self._edges, self._keys
-        if not len(starts_ns) or not len(keys):
+        if not len(starts_ns) or not len(self._keys):
             return np.zeros((len(starts_ns), self._count), np.int64)
-        bounds = np.unique(np.concatenate((starts_ns, ends_ns)))
-        bounds = np.unique(np.concatenate((bounds, np.arange(bounds[0], bounds[-1], _EXACT_NS))))
-        bounds = bounds.clip(edges[0], edges[-1])
-        at = np.searchsorted(edges, bounds)
+        first_ns, last_ns = self._cuts.bounds
+        starts, ends = (np.minimum(np.maximum(one, first_ns), last_ns) for one in (starts_ns, ends_ns))
+        bounds = distinct(np.concatenate((starts, ends)))
+        if bounds[-1] - bounds[0] > _EXACT_NS:
+            bounds = distinct(np.concatenate((bounds, np.arange(bounds[0], bounds[-1], _EXACT_NS))))
+        pieces = self._one_by_one(bounds) if len(bounds) <= _FEW else self._together(bounds)
+        before = np.zeros((len(bounds), self._count), np.int64)
+        np.cumsum(pieces, axis=0, out=before[1:])
+        found: Whole = before[bounds.searchsorted(ends)] - before[bounds.searchsorted(starts)]
+        return found
+
+    def _one_by_one(self, bounds: Instants) -> Whole:
+        """Piece by piece, and a long one block by block, all of it in the processor's cache.
+
+        bincount waits for one sum to a bin before it adds the next: neighbours are given bins of their own. It would
+        also convert other types than these, a few rows at a time.
+        """
+        cuts, keys, count = self._cuts, self._keys, self._count
+        size = min(BLOCK, len(keys))
+        ways = max(1, min(4, 127 // count))
+        way = (np.arange(size) // 2 % ways * count).astype(np.int8)
+        whole, lengths, bins = np.empty(size, np.int64), np.empty(size), np.empty(size, np.intp)
+        found = np.zeros((len(bounds) - 1, count), np.int64)
+        for piece, (start, end) in enumerate(pairwise(bounds.tolist())):
+            low, high = cuts.find(np.array([start + 1, end])).tolist()
+            low -= 1
+            for block in blocks(high - low):
+                first, last = low + block.start, low + block.stop
+                edges, rows = cuts.part(first, last + 1), last - first
+                np.subtract(edges[1:], edges[:-1], out=whole[:rows])
+                whole[0] -= max(0, start - int(edges[0]))
+                whole[rows - 1] -= max(0, int(edges[-1]) - end)
+                lengths[:rows] = whole[:rows]
+                bins[:rows] = keys[first:last] + way[:rows]
+                sums = np.bincount(bins[:rows], lengths[:rows], ways * count)
+                found[piece] += sums.reshape(ways, count).sum(0).astype(np.int64)
+        return found
+
+    def _together(self, bounds: Instants) -> Whole:
+        edges, keys, count = self._cuts.edges, self._keys, self._count
+        at = edges.searchsorted(bounds)
         fresh = edges[at] != bounds
         if fresh.any():
             where = at[fresh]
             edges, keys = spliced(edges, where, bounds[fresh]), spliced(keys, where, keys[where - 1])
-            at = np.searchsorted(edges, bounds)
-        pieces = self._by_piece(edges, keys, at)
-        before = np.zeros((len(at), self._count), np.int64)
-        np.cumsum(pieces, axis=0, out=before[1:])
-        first, last = (np.searchsorted(bounds, one.clip(edges[0], edges[-1])) for one in (starts_ns, ends_ns))
-        found: Whole = before[last] - before[first]
-        return found
-
-    def _by_piece(self, edges: Instants, keys: npt.NDArray[np.int8], at: npt.NDArray[np.intp]) -> Whole:
-        count = self._count
-        if len(at) <= _FEW:
-            found = np.zeros((len(at) - 1, count), np.int64)
-            for piece, (low, high) in enumerate(pairwise(at.tolist())):
-                for block in blocks(high - low):
-                    first, last = low + block.start, low + block.stop
-                    lengths = edges[first + 1 : last + 1] - edges[first:last]
-                    found[piece] += np.bincount(keys[first:last], lengths, count).astype(np.int64)
-            return found
+            at = edges.searchsorted(bounds)
         low, high = int(at[0]), int(at[-1])
         lengths = edges[low + 1 : high + 1] - edges[low:high]
         cell = np.repeat(np.arange(0, (len(at) - 1) * count, count, dtype=np.int64), np.diff(at))
@@ -70,21 +88,21 @@ class Periods:
         return np.bincount(cell, lengths, (len(at) - 1) * count).astype(np.int64).reshape(-1, count)
 
 
-def summed(values: Callable[[slice], Numbers], low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]) -> Numbers:
-    """The sum of the rows [low, high) of each window; 0 where there are none. `values` gives the rows of a slice.
+class Begins:
+    """Where runs of True begin in a column of stretches, but for those that begin in `without`."""
 
-    Rows are added in the same order however many windows there are: each piece of a long window by itself.
-    """
-    found = np.zeros(len(low))
-    some = np.flatnonzero(low < high)
-    one_by_one = some if len(some) <= _FEW else some[high[some] - low[some] > BLOCK]
-    for n in one_by_one.tolist():
-        first = int(low[n])
-        for block in blocks(int(high[n]) - first):
-            found[n] += np.add.reduceat(values(slice(first + block.start, first + block.stop)), [0])[0]
-    if len(one_by_one) < len(some):
-        short = some[high[some] - low[some] <= BLOCK]
-        first, last = int(low[short].min()), int(high[short].max())
-        pairs = np.column_stack((low[short], high[short])).ravel() - first
-        found[short] = np.add.reduceat(np.append(values(slice(first, last)), 0.0), pairs)[::2]
-    return found
+    def __init__(self, flags: Flags, without: Iterable[Any]) -> None:
+        self._begins = flags.copy()
+        np.greater(flags[1:], flags[:-1], out=self._begins[1:])
+        for rows in without:
+            self._begins[rows] = False
+        self._rows: Indices | None = None
+
+    def between(self, low: Indices, high: Indices) -> Indices:
+        """How many begin in the stretches [low, high) of each window."""
+        if len(low) <= _FEW and self._rows is None:
+            counts = (np.count_nonzero(self._begins[a:b]) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+            return np.fromiter(counts, np.intp, len(low))
+        if self._rows is None:
+            self._rows = np.flatnonzero(self._begins)
+        return self._rows.searchsorted(high) - self._rows.searchsorted(low)

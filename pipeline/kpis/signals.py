@@ -6,7 +6,7 @@ what is in order already.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,10 @@ from telemetry.samples import Quality, Series, Window
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
+Column = npt.NDArray[Any]
 
 
-BLOCK: Final = 1 << 15
+BLOCK: Final = 1 << 16
 """Rows that are worked on at a time."""
 
 
@@ -28,15 +29,24 @@ def ordered(series: Series) -> Series:
 
     A series that is in order already is returned as it is, at the cost of one comparison.
     """
-    times = series.times_ns
-    if len(times) < 2 or bool(np.all(times[1:] > times[:-1])):
-        return series
+    return paced(series)[0]
+
+
+def paced(series: Series) -> tuple[Series, int]:
+    """As `ordered`, and the longest time [ns] from one row to the next, 0 with fewer than two: one look at the times
+    tells both."""
+    times, least, most = series.times_ns, 1, 0
+    for part in overlapping(times):
+        gaps = part[1:] - part[:-1]
+        least, most = min(least, int(gaps.min())), max(most, int(gaps.max()))
+    if least > 0:
+        return series, most
     order: Indices = np.argsort(times)
     sorted_times = times[order]
     if np.any(sorted_times[1:] == sorted_times[:-1]):
         order = np.argsort(times, kind="stable")  # three times as slow, and only rows of equal times need it
     last = np.concatenate((sorted_times[1:] != sorted_times[:-1], [True]))
-    return series.take(order[last])
+    return paced(series.take(order[last]))
 
 
 def cut(series: Series, window: Window, *, holding: bool) -> Series:
@@ -52,34 +62,53 @@ def trusted(series: Series) -> Flags:
     return told
 
 
+def bad(series: Series) -> bool:
+    """Whether its source said of any row that it does not know."""
+    return bool(len(series)) and int(series.quality.max()) >= Quality.BAD
+
+
 def in_force(times_ns: Instants, at_ns: Instants) -> Indices:
     """The row whose value holds at each instant; −1 before the first."""
     return np.searchsorted(times_ns, at_ns, "right") - 1
 
 
-def silences(alive_ns: Instants, start_ns: int, end_ns: int, limit_ns: int) -> Intervals:
-    """Stretches of [start_ns, end_ns) longer than `limit_ns` without any sample; the bounds count as samples."""
-    low = int(np.searchsorted(alive_ns, start_ns, "right"))
-    inner = alive_ns[low : max(low, int(np.searchsorted(alive_ns, end_ns, "left")))]
-    found: list[tuple[int, int]] = []
-    before = start_ns
-    for block in blocks(len(inner)):
-        part = inner[block]
-        gaps = part[1:] - part[:-1]
-        if part[0] - before > limit_ns:
-            found.append((before, int(part[0])))
-        if len(gaps) and gaps.max() > limit_ns:
-            long = np.flatnonzero(gaps > limit_ns)
-            found += zip(part[long].tolist(), part[long + 1].tolist(), strict=True)
-        before = int(part[-1])
-    if end_ns - before > limit_ns:
-        found.append((before, end_ns))
+def silences(alive_ns: Instants, start_ns: int, end_ns: int, limit_ns: int, longest_ns: int | None = None) -> Intervals:
+    """Stretches of [start_ns, end_ns) longer than `limit_ns` without any sample; the bounds count as samples.
+
+    `longest_ns`: no two samples are further apart, where that is known.
+    """
+    low, high = (int(at) for at in alive_ns.searchsorted([start_ns + 1, end_ns]))
+    inner = alive_ns[low : max(low, high)]
+    if not len(inner):
+        return np.array([(start_ns, end_ns)] if end_ns - start_ns > limit_ns else [], np.int64).reshape(-1, 2)
+    first, last = int(inner[0]), int(inner[-1])
+    found = [(start_ns, first)] if first - start_ns > limit_ns else []
+    if longest_ns is None or longest_ns > limit_ns:
+        long = np.flatnonzero(inner[1:] - inner[:-1] > limit_ns)
+        found += zip(inner[long].tolist(), inner[long + 1].tolist(), strict=True)
+    if end_ns - last > limit_ns:
+        found.append((last, end_ns))
     return np.array(found, np.int64).reshape(-1, 2)
 
 
 def blocks(rows: int) -> Iterator[slice]:
     """The rows in pieces whose columns stay in the processor's cache: a fresh megabyte costs more than its sum."""
     return (slice(low, min(low + BLOCK, rows)) for low in range(0, rows, BLOCK))
+
+
+def overlapping(column: Column) -> Iterator[Column]:
+    """The column in blocks, each with the first row of the next: every row and its neighbour are in one of them."""
+    return (column[block.start : block.stop + 1] for block in blocks(len(column) - 1))
+
+
+def climbs(series: Series) -> bool:
+    """Whether a counter can be believed in every row, and never falls: then it grew by what it shows, and no more."""
+    values = series.values
+    if not len(values):
+        return True
+    if bad(series) or not np.isfinite(values[[0, -1]]).all():
+        return False
+    return all(bool((part[1:] >= part[:-1]).all()) for part in overlapping(values))
 
 
 def increments(series: Series, rollover: float | None = None) -> Numbers:
@@ -95,7 +124,8 @@ def increments(series: Series, rollover: float | None = None) -> Numbers:
     """
     values = series.values
     grown = np.zeros(len(series))
-    np.subtract(values[1:], values[:-1], out=grown[1:])
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        np.subtract(values[1:], values[:-1], out=grown[1:])
     told = trusted(series)
     if told.all() and (grown >= 0).all():
         return grown

@@ -8,8 +8,8 @@ import numpy as np
 from pipeline.diagnosis import chance
 from pipeline.diagnosis.finding import Confidence, Gain, Match, lowered
 from pipeline.diagnosis.subject import Machine, Subject, lengths_in
+from pipeline.kpis.categories import CATEGORIES
 from pipeline.kpis.losses import pareto
-from pipeline.kpis.machine import CATEGORIES
 from pipeline.kpis.states import Category
 from telemetry.glossary import MachineState
 from telemetry.intervals import Instants, Intervals, intersect, none, total_s, union

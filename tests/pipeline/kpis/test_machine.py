@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from pipeline.kpis.machine import MachineHistory
@@ -325,3 +326,26 @@ def test_a_baseline_before_the_first_product_is_harmless() -> None:
     """Counted before anybody said what is made: the first count is a baseline, and the forty after it are known."""
     oee = over({**HOURFUL, "product": Series.of((MINUTE, 0, "gear")), "parts_good": HOURFUL["parts"]})
     assert (oee.net, oee.useful) == (2400, 2400)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_machine_with_more_reasons_than_a_byte_has_codes_for(together: bool) -> None:
+    """Forty reasons, a minute each: those that say nothing of the category leave it to the state, told at the same
+    instants or not."""
+    words = [*(f"code {n}" for n in range(38)), "réglage", "no order"]
+    times = [minute * MINUTE + (0 if together else SECOND_NS) for minute in range(40)]
+    series = {
+        "state": Series.of(*((minute * MINUTE, DOWN) for minute in range(40)), (40 * MINUTE, RUN)),
+        "reason": Series.of(*zip(times, [0.0] * 40, words, strict=True), (40 * MINUTE, 0, "")),
+    }
+    oee = over(series)
+    late = 0 if together else 1
+    assert oee.stops[Category.BREAKDOWN] == 38 * 60 + late
+    assert (oee.stops[Category.ADJUSTMENT], oee.planned, oee.running) == (60, 60 - late, 20 * 60)
+    assert sum(lost for one in [history_of_stops(series)] for lost in one.values()) == 39 * 60 + late
+
+
+def history_of_stops(series: Mapping[str, Series]) -> dict[str, float]:
+    history = MachineHistory(MILL, None, PARIS, Window(0, HOUR), 100 * HOUR, reader(series), series.keys())
+    [found] = history.stopped(np.array([0], np.int64), np.array([HOUR], np.int64))
+    return found
