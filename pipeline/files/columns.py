@@ -1,8 +1,7 @@
 """Columns of a file as series: what one metric said, batch by batch, sparing where values repeat."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,38 +20,70 @@ UNKNOWN: Final = -1
 """The code of a cell that says that nothing is known."""
 
 
-@dataclass
+class Buffer:
+    """Numbers of one type that arrive batch by batch, in one piece of memory that grows with them by a quarter."""
+
+    def __init__(self, kind: type[np.generic]) -> None:
+        self._held: npt.NDArray[Any] = np.empty(0, kind)
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def add(self, numbers: npt.NDArray[Any]) -> None:
+        rows = self._rows + len(numbers)
+        if rows > len(self._held):
+            # realloc moves pages of a large piece, it does not copy them: joining a list of batches held all twice
+            self._held.resize(rows + rows // 4, refcheck=False)
+        self._held[self._rows : rows] = numbers
+        self._rows = rows
+
+    def taken(self) -> npt.NDArray[Any]:
+        """All of them; the buffer is empty then."""
+        self._held.resize(self._rows, refcheck=False)
+        found, self._held, self._rows = self._held, np.empty(0, self._held.dtype), 0
+        return found
+
+
 class Column:
     """What a metric said: instants [ns], and a number, or the code of a word (`UNKNOWN` says "not known")."""
 
-    sparing: bool
-    times: list[Instants] = field(default_factory=list)
-    values: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    quality: list[npt.NDArray[np.int8]] = field(default_factory=list)
-    _last: float | None = None
+    def __init__(self, metric: str, *, sparing: bool) -> None:
+        self._word, self._sparing = metric in WORDS, sparing
+        self._times = Buffer(np.int64)
+        self._values = Buffer(np.int32 if self._word else np.float64)
+        self._bad = Buffer(np.bool_)
+        self._any_bad = False
+        self._last: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._times)
 
     def add(self, times_ns: Instants, values: npt.NDArray[np.float64], bad: Flags, *, steps: bool) -> None:
-        if self.sparing and len(values):
+        if self._sparing and len(values):
             keys = np.where(bad, -np.inf, values)
             before = np.concatenate(([np.nan if self._last is None else self._last], keys[:-1]))
             keep = bad | (keys != 0) if steps else keys != before
             self._last = float(keys[-1])
             times_ns, values, bad = times_ns[keep], values[keep], bad[keep]
-        self.times.append(times_ns)
-        self.values.append(values)
-        self.quality.append(np.where(bad, Quality.BAD, Quality.GOOD).astype(np.int8))
+        if not self._any_bad and bad.any():  # most columns never have one, and need no flags
+            self._any_bad = True
+            self._bad.add(np.zeros(len(self._times), np.bool_))
+        self._times.add(times_ns)
+        self._values.add(np.where(bad, 0, values))
+        if self._any_bad:
+            self._bad.add(bad)
 
-    def series(self, words: list[str] | None) -> Series:
-        """In time order. `words`: what the codes stand for."""
-        time = np.concatenate(self.times)
-        values = np.concatenate(self.values)
-        quality = np.concatenate(self.quality)
-        if words is None:
-            texts = Words.none(len(time))
-        else:
-            texts = Words(np.where(quality == Quality.BAD, len(words), values).astype(np.int32), (*words, ""))
-            values = np.zeros(len(time))
-        return ordered(Series(time, np.where(quality == Quality.BAD, 0.0, values), quality, texts))
+    def series(self, words: list[str]) -> Series:
+        """In time order; the column is empty then. `words`: what the codes stand for."""
+        times, values = self._times.taken(), self._values.taken()
+        quality = np.full(len(times), Quality.GOOD, np.int8)
+        if self._any_bad:
+            quality[self._bad.taken()] = Quality.BAD
+        if not self._word:
+            return ordered(Series(times, values, quality, Words.none(len(times))))
+        values[quality == Quality.BAD] = len(words)
+        return ordered(Series(times, np.zeros(len(times)), quality, Words(values, (*words, ""))))
 
 
 def summed(steps: Series, since_ns: int | None = None) -> Series:

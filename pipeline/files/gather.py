@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.files import numbers, times
-from pipeline.files.columns import UNKNOWN, WORDS, Column, summed, with_more
+from pipeline.files.columns import UNKNOWN, Column, summed, with_more
 from pipeline.files.faults import Faults
 from pipeline.files.mapping import EventLogConfig, Metric
 from pipeline.files.stretches import Ends, joined_sample
@@ -180,7 +180,9 @@ class _Gatherer:
         return batch
 
     def _column(self, metric: str) -> Column:
-        return self._found.setdefault(metric, Column(self._sparing))
+        if metric not in self._found:
+            self._found[metric] = Column(metric, sparing=self._sparing)
+        return self._found[metric]
 
     def _cells(
         self, metric: str, batch: Batch, column: "Cells", times_ns: Instants, at: npt.NDArray[Any],
@@ -266,9 +268,9 @@ class _Gatherer:
                 if first is not None:
                     raise DecodeError(f"line {first.line}: {first.reason.en}")
         series = {
-            metric: column.series(list(self._words.get(metric, {})) if metric in WORDS else None)
+            metric: column.series(list(self._words.get(metric, {})))
             for metric, column in self._found.items()
-            if sum(map(len, column.times))
+            if len(column)
         }
         if "state" not in series:
             raise DecodeError(
