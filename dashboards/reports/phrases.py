@@ -95,7 +95,7 @@ def _ms(formats: Formats, value: float) -> str:
 
 
 def _probability(formats: Formats, value: float) -> str:
-    return f"< {formats.number(_SMALL, 4)}" if value < _SMALL else formats.number(value, 4)
+    return f"<{_WIDE}{formats.number(_SMALL, 4)}" if value < _SMALL else f"={_WIDE}{formats.number(value, 4)}"
 
 
 def _hours(formats: Formats, value: float) -> str:

@@ -24,7 +24,7 @@ from pipeline.said import Said
 from telemetry.errors import DecodeError
 from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
-from telemetry.samples import SECOND_NS, Window
+from telemetry.samples import SECOND_NS, Series, Window
 
 _LAG_HOURS = 6
 
@@ -77,7 +77,8 @@ def of_store(store: Store, plant: Plant, assets: Sequence[str], window: Window, 
         elif asset.kind == "link":
             read = partial(store.read, path)
             probes = LinkHistory(window, now_ns, read, USE_CASES.get(asset.use_case or "")).over(window)
-            links.append(Link(asset, window, probes))
+            cells = store.read(path, "cell", window) if "cell" in held.get(path, []) else Series.empty()
+            links.append(Link(asset, window, probes, cells))
     source = Source(plant.name)
     return Diagnosis(Subject(window, plant, tuple(machines), tuple(links), source, lags))
 

@@ -45,6 +45,8 @@ class Match:
     gain: Gain = field(default_factory=Gain)
     words: Mapping[str, str] = field(default_factory=dict)
     variant: str = ""
+    misleads: bool = False
+    """Whether the figures themselves are wrong, or rest on little, because of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,11 @@ class Finding:
     words: Words
 
     @property
-    def order(self) -> tuple[float, int, str, str, str]:
-        """The largest gain first; what has none after it, the surest first."""
+    def order(self) -> tuple[bool, float, int, str, str, str]:
+        """What makes the figures wrong; then the largest gain; what has none after it, the surest first."""
         gain = self.match.gain.seconds
         return (
+            not self.match.misleads,
             -gain if isfinite(gain) else 0.0,
             -self.match.confidence,
             self.rule,

@@ -1,7 +1,7 @@
 """What rules look at: a machine or a link over an interval, read once, and windows of it at the cost of a few sums."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -106,6 +106,8 @@ class Link:
     asset: Asset
     window: Window
     probes: Probes
+    cells: Series = field(default_factory=Series.empty)
+    """The radio cell it was in, where it has one: words that hold."""
 
     @cached_property
     def judgement(self) -> Judgement | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pipeline.diagnosis.finding import Finding, Rule, Words
 from pipeline.diagnosis.rules import pace, stops, trust
 from pipeline.diagnosis.subject import Subject
+from pipeline.kpis.states import Category
 from pipeline.said import Said
 
 _SAID: Final[dict[str, Any]] = tomllib.loads(
@@ -34,6 +35,7 @@ RULES: Final[tuple[Rule, ...]] = tuple(
         "wrong_reference_cycle": pace.wrong_reference_cycle,
         "low_coverage": trust.low_coverage,
         "clock_problems": trust.clock_problems,
+        "losses_after_handovers": trust.losses_after_handovers,
         "network_unfit": trust.network_unfit,
     }.items()
 )
@@ -41,6 +43,11 @@ RULES: Final[tuple[Rule, ...]] = tuple(
 
 
 def findings(subject: Subject) -> tuple[Finding, ...]:
-    """What the rules find, the largest gain first."""
+    """What the rules find: first what makes the figures wrong, then the largest gain."""
     found = [Finding(rule.name, match, rule.words[match.variant]) for rule in RULES for match in rule.find(subject)]
+    told = {one.match.asset for one in found if one.rule == "starved_or_blocked" and one.match.words.get("other")}
+    # a loss whose cause another finding names is not told twice
+    found = [one for one in found if not (
+        one.rule == "largest_losses" and one.match.words["category"] == Category.INDUCED and one.match.asset in told
+    )]  # fmt: skip
     return tuple(sorted(found, key=lambda one: one.order))

@@ -65,7 +65,7 @@ def wrong_reference_cycle(subject: Subject) -> Iterator[Match]:
                     }  # fmt: skip
                     confidence = Confidence.SURE if made.counted_running > 8 * 3600 else Confidence.LIKELY
                     yield Match(machine.asset.path, machine.shown, figures, confidence, words={"product": product},
-                                variant="beaten" if product else "beaten_any")  # fmt: skip
+                                variant="beaten" if product else "beaten_any", misleads=True)  # fmt: skip
         elif oee.made_all > 0 and oee.running > _LONG_S:
             best = _best_cycle(machine)
             if isfinite(best):

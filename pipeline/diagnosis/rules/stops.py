@@ -86,7 +86,9 @@ def micro_stop_clusters(subject: Subject) -> Iterator[Match]:
 
 def starved_or_blocked(subject: Subject) -> Iterator[Match]:
     """Machines that wait: for parts (starved) or for room (blocked). Where another machine of the diagnosis stood still
-    for most of that time, and much more often than otherwise, it is named."""
+    for most of that time, and much more often than otherwise, it is named; one that keeps several waiting comes first,
+    with the time of all of them."""
+    kept: dict[str, list[tuple[Machine, Match]]] = {}
     for machine in subject.machines:
         if not machine.oee.required:
             continue
@@ -104,9 +106,27 @@ def starved_or_blocked(subject: Subject) -> Iterator[Match]:
                 figures |= {"together": other[1], "otherwise": other[2]}
                 variant = f"{variant}_by"  # noqa: PLW2901  # the same rule, with a name to it
                 confidence = lowered(Confidence.LIKELY, machine.oee.availability.coverage)
-            yield Match(
+            match = Match(
                 machine.asset.path, machine.shown, figures, confidence, Gain.of(machine, waited), words, variant
             )
+            if other is not None:
+                kept.setdefault(other[0].asset.path, []).append((machine, match))
+            yield match
+    for path, waiting in kept.items():
+        if len({machine.asset.path for machine, _ in waiting}) > 1:
+            yield _chain(subject.machine(path), waiting)
+
+
+def _chain(root: Machine, waiting: list[tuple[Machine, Match]]) -> Match:
+    """One machine that keeps several waiting. Parts are not added: those that one does not get, the next does not."""
+    lost, costs = ([getattr(match.gain, name) for _, match in waiting] for name in ("seconds", "cost"))
+    names = list(dict.fromkeys(machine.shown for machine, _ in waiting))
+    own = sum(root.oee.stops.get(one, 0.0) for one in _STOPPED if one is not Category.INDUCED)
+    figures = {"lost": sum(lost), "machines": float(len(names)), "own": own}
+    return Match(
+        root.asset.path, root.shown, figures, min(match.confidence for _, match in waiting),
+        Gain(sum(lost), cost=sum(costs)), {"others": ", ".join(names)}, "chain",
+    )  # fmt: skip
 
 
 def _culprit(subject: Subject, machine: Machine, waits: Intervals) -> tuple[Machine, float, float] | None:

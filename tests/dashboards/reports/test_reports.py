@@ -222,7 +222,7 @@ class _Any(dict[str, Any]):
         return self._value
 
 
-_WORDS = ("category", "cause", "other", "product", "zone", "case", "case_fr")
+_WORDS = ("category", "cause", "other", "others", "product", "zone", "case", "case_fr")
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])

@@ -263,6 +263,17 @@ def test_a_network_not_shown_fit_yet_and_one_that_is() -> None:
     assert not of("network_unfit", found(links=[_link(np.full(200_000, 12.0), "process-monitoring")]))
 
 
+@pytest.mark.parametrize(("bad", "variant", "misleads"), [(40, None, False), (60, "rows", False),
+                                                          (300, "rows", True), (700, "mostly_bad", True)])  # fmt: skip
+def test_rows_that_could_not_be_used(bad: int, variant: str | None, misleads: bool) -> None:
+    """From 5 % on they are a finding, from 20 % on it comes before every gain, from half on it says not to decide."""
+    states = [(0, S.EXECUTING), (HOUR, S.OUT_OF_SERVICE), (3 * HOUR, S.EXECUTING)]
+    everything = found(machine(states, 10 * HOUR), source=Source("f.csv", 1000, bad))
+    told = of("low_coverage", everything)
+    assert [one.match.variant for one in told if not one.match.asset] == ([] if variant is None else [variant])
+    assert (everything[0].rule == "low_coverage") == misleads
+
+
 def test_findings_come_by_gain() -> None:
     """The largest gain first; those without one at the end, the surest first."""
     states = [(0, S.EXECUTING), (HOUR, S.OUT_OF_SERVICE), (3 * HOUR, S.EXECUTING), (5 * HOUR, S.SETUP),
@@ -274,7 +285,7 @@ def test_findings_come_by_gain() -> None:
 
 def test_every_rule_has_words_for_every_variant_it_names() -> None:
     """Titles, evidence and checks in both languages."""
-    assert len(RULES) == 10
+    assert len(RULES) == 11
     for rule in RULES:
         for words in rule.words.values():
             for said in (words.title, words.evidence, words.check):
