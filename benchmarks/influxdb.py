@@ -1,8 +1,11 @@
 """InfluxDB: our store beside what the server takes from prebuilt bodies, and beside influxdb-client, in one run.
 
-Needs influxd on the PATH. The server's CPU is not counted, only this process's; the points are the same for all.
+Needs influxd on the PATH. The server's CPU is not counted, only this process's. All send points of the same kind over
+one connection at a time, each round points that nobody sent before. "Prebuilt" has its bodies encoded before the clock
+starts: no client can be faster over one connection; two show what the server has left.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -11,12 +14,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from io import BytesIO
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -25,7 +30,8 @@ import numpy as np
 import urllib3
 
 from benchmarks import Row
-from benchmarks.measure import in_turn
+from benchmarks.measure import Cost, cost, in_turn
+from benchmarks.spool import emptied
 from pipeline.stores import InfluxDbConfig
 from pipeline.stores.columns import Columns
 from pipeline.stores.duckdb import DuckDbStore
@@ -34,7 +40,7 @@ from pipeline.stores.influxdb_writing import Lines
 from telemetry.samples import SECOND_NS, Sample, Window
 
 T0: Final = 1_795_300_000 * SECOND_NS
-ROWS: Final = 100_000
+ROWS: Final = 200_000
 DATABASES: Final = ("km0", "km0_kpi", "km0_journal")
 
 
@@ -94,61 +100,69 @@ def gauges(first: int, rows: int = ROWS) -> list[Sample]:
 def bodies(samples: list[Sample]) -> list[bytes]:
     columns = Columns.of(samples)
     assert columns is not None
-    return ["".join(lines).encode() for lines in Lines(columns, set()).bodies()]
+    return [body.text().encode() for body in Lines(columns, set()).bodies()]
 
 
-def writing(url: str) -> list[Row]:
+def writing(url: str, rows: int = ROWS, few: int = 20_000) -> list[Row]:
     """Each round other points, made beforehand, so that nobody replaces what another wrote."""
     numbers = count()
-    pool = urllib3.PoolManager()
+    pool = urllib3.PoolManager(maxsize=2)
     store = InfluxDbStore(InfluxDbConfig(url=url))
     client = import_module("influxdb_client")
-    ready: dict[str, list[Any]] = {
-        "prebuilt bodies": [bodies(gauges(next(numbers) * ROWS)) for _ in range(3)],
-        "our store": [gauges(next(numbers) * ROWS) for _ in range(3)],
-        "influxdb-client": [gauges(next(numbers) * ROWS) for _ in range(3)],
-    }
 
-    def prebuilt() -> float:
-        for body in ready["prebuilt bodies"].pop():
-            assert pool.request("POST", f"{url}/write?db=km0&precision=ns", body=body).status == 204
-        return ROWS
+    def fresh(points: int = rows) -> list[Sample]:
+        return gauges(next(numbers) * rows, points)
 
-    def ours() -> float:
-        samples = ready["our store"].pop()
-        for start in range(0, ROWS, 50_000):  # as the drain does
-            store.write(samples[start : start + 50_000])
-        return ROWS
+    def send(body: bytes) -> None:
+        assert pool.request("POST", f"{url}/write?db=km0&precision=ns", body=body).status == 204
 
-    def theirs() -> float:
+    def prebuilt(connections: int) -> Cost:
+        made = bodies(fresh())
+        with ThreadPoolExecutor(connections) as senders:
+            return cost(lambda: len(list(senders.map(send, made))) and rows)
+
+    def ours() -> Cost:
+        samples = fresh()
+
+        def write() -> float:
+            for start in range(0, rows, 50_000):  # as the drain does
+                store.write(samples[start : start + 50_000])
+            return rows
+
+        return cost(write)
+
+    def drained() -> Cost:
+        samples = fresh()
+        return asyncio.run(emptied([samples[start : start + 1000] for start in range(0, rows, 1000)], store))
+
+    def theirs() -> Cost:
+        samples = fresh(few)
+        return cost(lambda: write_points(samples))
+
+    def write_points(samples: list[Sample]) -> float:
         options = client.WriteOptions(batch_size=5000, flush_interval=1000)
         with client.InfluxDBClient(url=url, token="", org="-") as session:
             service = session.write_api(write_options=options)
             # 1.6 has no /api/v2/write: what the client would send goes to /write instead, by a pool of the same kind
-            service._write_service.post_write = _to_write(pool, url)
-            for one in ready["influxdb-client"].pop():
+            service._write_service.post_write = lambda *, body, **_: send(body)
+            for one in samples:
                 *_, asset = one.asset.split("/")
                 point = client.Point("machine").tag("area", "bench").tag("asset", asset).tag("line", "cell")
                 point = point.tag("site", "km0").field("power", one.value).field("power_quality", one.quality)
                 service.write("km0", "-", point.field("power_received", one.received_ns).time(one.time_ns))
             service.close()
-        return ROWS
+        return len(samples)
 
-    contestants: dict[str, Callable[[], float]] = {
-        "prebuilt bodies, straight to the server": prebuilt,
+    contestants: dict[str, Callable[[], Cost]] = {
+        "prebuilt bodies, straight to the server": partial(prebuilt, 1),
+        "prebuilt bodies over two connections": partial(prebuilt, 2),
         "InfluxDbStore.write, samples to stored": ours,
+        "spool to InfluxDbStore by the drain": drained,
         "influxdb-client, Point and batching write API": theirs,
     }
-    rows = in_turn(contestants, "points", rounds=3)
+    found = in_turn(contestants, "points", rounds=3)
     store.close()
-    return rows
-
-
-def _to_write(pool: urllib3.PoolManager, url: str) -> Callable[..., None]:
-    def post_write(*, body: bytes, **_: object) -> None:
-        assert pool.request("POST", f"{url}/write?db=km0&precision=ns", body=body).status == 204
-
-    return post_write
+    return found
 
 
 def reading(url: str, rows: int = 200_000) -> list[Row]:

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,22 +51,25 @@ def putting(batch: int, sources: int, batches: int) -> Cost:
 def draining(batch: int, batches: int) -> Cost:
     """Spool to DuckDB: what waits when the store comes back."""
 
-    async def drain(folder: str, store: Store) -> Cost:
-        async with Spool(Path(folder) / "spool.sqlite") as spool:
-            rows = samples(batch * batches)
-            await asyncio.gather(*(spool.put(rows[n * batch : (n + 1) * batch]) for n in range(batches)))
-            task = asyncio.create_task(Drain(spool, store, Component("drain")).run())
-            spent = await _timed(spool.emptied, batch * batches)
-            task.cancel()
-            await asyncio.wait([task])
-            return spent
-
     with tempfile.TemporaryDirectory(dir=".") as folder:
         store = DuckDbStore(Path(folder) / "store.duckdb")
         try:
-            return asyncio.run(drain(folder, store))
+            rows = samples(batch * batches)
+            return asyncio.run(emptied([rows[n * batch : (n + 1) * batch] for n in range(batches)], store))
         finally:
             store.close()
+
+
+async def emptied(batches: Sequence[Sequence[Sample]], store: Store) -> Cost:
+    """What it costs the drain to bring batches that lie in a spool into a store."""
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        async with Spool(Path(folder) / "spool.sqlite") as spool:
+            await asyncio.gather(*map(spool.put, batches))
+            task = asyncio.create_task(Drain(spool, store, Component("drain")).run())
+            spent = await _timed(spool.emptied, sum(map(len, batches)))
+            task.cancel()
+            await asyncio.wait([task])
+            return spent
 
 
 async def _timed(work: Callable[[], Coroutine[Any, Any, None]], units: int) -> Cost:

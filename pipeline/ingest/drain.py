@@ -4,13 +4,17 @@ Invariants:
 - One write at a time, so samples reach the store in the order of `put`.
 - A batch leaves the spool only after the store took it or refused it for ever; what it refused becomes dead letters in
   the same commit. A crash in between repeats a write, which the store does not mind.
-- The store is called in a thread of the drain's own: a slow one delays nobody else.
+- The store is called in a thread of the drain's own: a slow one delays nobody else. When more waits than fits into one
+  write, the next is read and decoded meanwhile; at most two are in memory.
 """
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from time import time_ns
 from typing import Final
 
@@ -26,6 +30,15 @@ OnStored = Callable[[Sequence[Sample], int], None]
 """Told which samples the store took, and when it had them [ns since the epoch]. Called in the event loop."""
 
 _decode: Final = msgspec.msgpack.Decoder(list[Sample]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What goes into one write, and letters for the batches that cannot be read."""
+
+    batches: Sequence[Batch]
+    samples: Sequence[Sample]
+    letters: Sequence[Letter]
 
 
 class Drain:
@@ -60,10 +73,11 @@ class Drain:
         self._rng = rng or random.Random()
         self._sleep = sleep
         self._failures = 0
+        self._loads: deque[_Load] = deque()  # the one in hand, kept until the store has it, and the one after it
 
     async def run(self) -> None:
         """Until cancelled; the write in hand is finished first, for at most `finish_s` [s]."""
-        executor = ThreadPoolExecutor(1, "drain")
+        executor = ThreadPoolExecutor(2, "drain")
         try:
             while True:
                 await self._spool.gathered(self._max_samples, self._max_age_s)
@@ -81,18 +95,31 @@ class Drain:
     async def _step(self, executor: ThreadPoolExecutor) -> float:
         """Move what fits into one write; the delay [s] before the next try, when the store takes nothing."""
         loop = asyncio.get_running_loop()
+        ahead: asyncio.Future[_Load] | None = None
         try:
-            batches, samples, letters = await loop.run_in_executor(executor, self._load)
+            if not self._loads:
+                self._loads.append(await loop.run_in_executor(executor, self._load, 0))
+            load = self._loads[0]
+            if len(self._loads) == 1 and load.batches and self._spool.samples - len(load.samples) >= self._max_samples:
+                ahead = loop.run_in_executor(executor, self._load, load.batches[-1].id)
+            samples, letters = load.samples, load.letters
             started_ns = time_ns()
             try:
                 await loop.run_in_executor(executor, self._store.write, samples)
+                stored_ns = time_ns()
             except RejectedError as error:
-                letters += [refused(samples[index], reason) for index, reason in sorted(error.reasons.items())]
+                stored_ns = time_ns()
+                letters = [*letters, *(refused(samples[index], why) for index, why in sorted(error.reasons.items()))]
                 self._component.count("rejected", len(error.reasons))
                 samples = [sample for index, sample in enumerate(samples) if index not in error.reasons]
         except StoreError as error:
             return self._failed(error)
-        stored_ns = time_ns()
+        finally:
+            if ahead is not None:
+                with suppress(StoreError):  # met again when its turn comes
+                    following = await ahead
+                    if following.batches:
+                        self._loads.append(following)
         self._failures = 0
         self._component.ok()
         self._component.count("samples", len(samples))
@@ -101,12 +128,14 @@ class Drain:
             self._component.gauge("lag_ms", (stored_ns - max(sample.time_ns for sample in samples)) / 1e6)
             if self._on_stored is not None:
                 self._on_stored(samples, stored_ns)
-        await self._spool.remove(batches, letters)
+        await self._spool.remove(load.batches, letters)
+        self._loads.popleft()
         self._component.gauge("spooled_batches", self._spool.batches)
         return 0.0
 
-    def _load(self) -> tuple[list[Batch], list[Sample], list[Letter]]:
-        batches = self._spool.read(self._max_samples, self._max_bytes)
+    def _load(self, after: int) -> _Load:
+        """What comes after a batch, as much as fits into one write. Raises StoreError."""
+        batches = self._spool.read(self._max_samples, self._max_bytes, after)
         samples: list[Sample] = []
         letters: list[Letter] = []
         for batch in batches:
@@ -114,7 +143,7 @@ class Drain:
                 samples += _decode(batch.body)
             except (msgspec.DecodeError, msgspec.ValidationError) as error:
                 letters.append(Letter("spool", f"a spooled batch cannot be read: {error}", batch.body))
-        return batches, samples, letters
+        return _Load(batches, samples, letters)
 
     def _failed(self, error: StoreError) -> float:
         """Jittered exponential back-off [s], or what the store asked for and a little more."""

@@ -165,6 +165,11 @@ class Spool:
         """How many batches wait for the store."""
         return self._batches
 
+    @property
+    def samples(self) -> int:
+        """How many samples wait for the store."""
+        return self._samples
+
     async def gathered(self, samples: int, age_s: float) -> None:
         """Return once so many samples wait, or some did for `age_s` [s]."""
         self._want(1)
@@ -176,11 +181,16 @@ class Spool:
         except TimeoutError:
             return
 
-    def read(self, max_samples: int, max_bytes: int) -> list[Batch]:
-        """The oldest batches, at least one, then as many as fit. For the drain's thread. Raises StoreError."""
+    def read(self, max_samples: int, max_bytes: int, after: int = 0) -> list[Batch]:
+        """The oldest batches of those after one's `id`, at least one, then as many as fit. Raises StoreError.
+
+        For the drain's thread: one caller at a time.
+        """
         batches: list[Batch] = []
         try:
-            rows = self._reader.execute("SELECT id, put_ns, samples, body FROM batches ORDER BY id")
+            rows = self._reader.execute(
+                "SELECT id, put_ns, samples, body FROM batches WHERE id > ? ORDER BY id", [after]
+            )
             for row in rows:
                 batch = Batch(*row)
                 max_samples -= batch.samples

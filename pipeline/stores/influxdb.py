@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.stores.columns import Columns, refusals
 from pipeline.stores.influxdb_config import InfluxDbConfig
 from pipeline.stores.influxdb_journal import Journal
 from pipeline.stores.influxdb_kpis import KpiBucket
@@ -35,11 +34,12 @@ from pipeline.stores.influxdb_schema import (
     where,
 )
 from pipeline.stores.influxdb_server import InfluxServer
-from pipeline.stores.influxdb_writing import Lines, store
+from pipeline.stores.influxdb_writing import store_samples
 from pipeline.stores.lineprotocol import EARLIEST_NS, LATEST_NS, UnwritableError
 from telemetry.errors import RejectedError
 from telemetry.glossary import holds
 from telemetry.samples import Changes, KpiValue, Sample, Series, SeriesInfo, Span, Window
+from telemetry.words import Words
 
 
 class InfluxDbStore:
@@ -57,43 +57,22 @@ class InfluxDbStore:
 
     def write(self, samples: Sequence[Sample]) -> None:
         """Raises RejectedError for what InfluxDB cannot or will never take, StoreError when it takes nothing now."""
-        reasons: dict[int, str] = {}
-        kept: Sequence[int] = range(len(samples))
-        columns = Columns.of(samples)
-        if columns is None:
-            reasons = refusals(samples)
-            kept = [index for index in kept if index not in reasons]
-            columns = Columns.of([samples[index] for index in kept])
-            assert columns is not None
-        if len(columns):
-            with self._writing:
-                refused = self._store(columns)
-            if refused:
-                reasons |= _all_of_identity(samples, kept, columns, refused)
+        if not samples:
+            return
+        with self._writing:
+            first = self._journal.begin() and not self._fields()
+            if self._texted is None:
+                fields = {field for held in self._fields().values() for field in held}
+                self._texted = {
+                    metric
+                    for metric in metrics_of(fields)
+                    if (metric + (NUMBER if is_word(metric) else TEXT)) in fields
+                }
+            reasons, spans = store_samples(self._server, self._bucket, samples, self._texted)
+            if spans:
+                self._journal.add(spans, first=first)
         if reasons:
             raise RejectedError(reasons)
-
-    def _store(self, columns: Columns) -> dict[int, str]:
-        """The reasons for refused rows, by row."""
-        first = self._journal.begin() and not self._fields()
-        if self._texted is None:
-            fields = {field for held in self._fields().values() for field in held}
-            self._texted = {
-                metric for metric in metrics_of(fields) if (metric + (NUMBER if is_word(metric) else TEXT)) in fields
-            }
-        lines = Lines(columns, self._texted)
-        named = store(self._server, self._bucket, lines.bodies())
-        refused = lines.refused | {lines.rows[number]: reason for number, reason in named.items()}
-        spans = [
-            Span(
-                *columns.keys[int(columns.series[start])], int(columns.times_ns[start]), int(columns.times_ns[end - 1])
-            )
-            for start, end in columns.spans()
-            if not all(row in refused for row in range(start, end))
-        ]
-        if spans:
-            self._journal.add(spans, first=first)
-        return refused
 
     # --- samples out ---
 
@@ -123,9 +102,11 @@ class InfluxDbStore:
             return _of_rows([*before, *found[0]], metric)
         times, values = self._server.ask_numbers(self._bucket, f"SELECT {name(metric)} {inside}")
         quality = _scattered(times, found[0], beside[0], np.zeros(len(times), np.int8))
-        texts = _scattered(times, found[1], beside[1], np.full(len(times), "", object))
+        texts: npt.NDArray[np.object_] | Words = Words.none(len(times))
+        if found[1]:
+            texts = _scattered(times, found[1], beside[1], np.full(len(times), "", object))
         rest = Series(times, values, quality, texts)
-        return _joined(_of_rows(before, metric), rest) if before else rest
+        return Series.joined(_of_rows(before, metric), rest) if before else rest
 
     def samples(self, asset: str, metric: str, window: Window) -> list[Sample]:
         try:
@@ -244,21 +225,6 @@ def _condition(asset: str) -> str:
         return f'"asset" = {literal("")}'  # nothing has an empty one
 
 
-def _all_of_identity(
-    samples: Sequence[Sample], kept: Sequence[int], columns: Columns, refused: dict[int, str]
-) -> dict[int, str]:
-    """Reasons by index in `samples`: where an identity was given more than once, for each of them."""
-    rows = {}
-    for row, reason in refused.items():
-        sample = samples[kept[int(columns.source[row])]]
-        rows[sample.asset, sample.metric, sample.time_ns] = reason
-    return {
-        index: rows[identity]
-        for index in kept
-        if (identity := (samples[index].asset, samples[index].metric, samples[index].time_ns)) in rows
-    }
-
-
 def _sample(asset: str, metric: str, column: str, row: dict[str, Any]) -> Sample:
     own, quality, received = row[column], row.get(metric + QUALITY), row.get(metric + RECEIVED)
     if is_word(metric):
@@ -292,12 +258,3 @@ def _scattered(
         if place < len(times) and times[place] == row["time"]:
             into[place] = row[column]
     return into
-
-
-def _joined(before: Series, after: Series) -> Series:
-    return Series(
-        np.concatenate((before.times_ns, after.times_ns)),
-        np.concatenate((before.values, after.values)),
-        np.concatenate((before.quality, after.quality)),
-        np.concatenate((before.texts, after.texts)),
-    )

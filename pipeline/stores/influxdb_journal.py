@@ -62,9 +62,10 @@ class Journal:
             number = max(self._server.now_ns(), self._last + 1)
             texts = [quoted(json.dumps([[s.asset, s.metric, s.first_ns, s.last_ns] for s in part])) for part in parts]
             marks = ["true" if first and not index else "false" for index in range(len(parts))]
-            times = range(number, number + len(parts))
-            self._server.write(self._bucket, "".join(block(lead, [("first", marks), ("spans", texts)], times)).encode())
-            self._last, self._blank = times[-1], False
+            last = number + len(parts) - 1
+            lines = block(lead, [("first", marks), ("spans", texts)], [str(one) for one in range(number, last + 1)])
+            self._server.write(self._bucket, "".join(lines.pieces).encode())
+            self._last, self._blank = last, False
 
     def since(self, after: int) -> tuple[int, tuple[Span, ...]] | None:
         """The newest entry's number and the spans of all entries after `after`; None when they are not all kept.

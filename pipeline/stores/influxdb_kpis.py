@@ -14,7 +14,7 @@ from typing import Any, Final
 from pipeline.stores.influxdb_rows import table
 from pipeline.stores.influxdb_schema import GROUPED, asset_of, literal, tags_of, where
 from pipeline.stores.influxdb_server import InfluxServer
-from pipeline.stores.influxdb_writing import store
+from pipeline.stores.influxdb_writing import Body, store
 from pipeline.stores.lengths import DAY_NS, LONGEST_NS
 from pipeline.stores.lineprotocol import UnwritableError, Value, line, series
 from telemetry.errors import StoreError
@@ -37,7 +37,8 @@ class KpiBucket:
     def write(self, values: Sequence[KpiValue], cursor: int) -> None:
         """The values, then the cursor: whoever dies in between computes these values again. Raises StoreError."""
         held = self.cursor()
-        if refused := store(self._server, self._bucket, [[f"{_line(value)}\n" for value in values]] if values else []):
+        lines = [f"{_line(value)}\n" for value in values]
+        if refused := store(self._server, self._bucket, [Body.of(lines)] if lines else []):
             raise StoreError(f"InfluxDB refuses {len(refused)} KPI values: {next(iter(refused.values()))}")
         if cursor != held or not values:
             # One point per day, replaced through the day; a bucket with retention takes no older one.

@@ -2,7 +2,9 @@
 
 Numbers in bulk are asked for as MessagePack, which 1.4 to 2.x speak: a row of a float field is then 19 bytes, always
 the same ones around eight of time and eight of value, so that numpy reads all rows at once and nothing is parsed.
-Where a server answers JSON (3.x), or rows are not like that (times near 1970), msgspec decodes them.
+Where a server answers JSON (3.x), or rows are not like that (times near 1970), msgspec decodes them, which costs ten
+times as much. 1.x says "partial" after whatever it gathered of more than 10,000 rows, whole or not: so it is asked for
+one piece (see influxdb_server), where it does not.
 """
 
 from typing import Any, Final

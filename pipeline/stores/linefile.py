@@ -25,7 +25,7 @@ def write_samples(path: Path, chunks: Iterable[list[Sample]]) -> int:
                 assert columns is not None  # a store held them
                 written = Lines(columns, set())
                 for body in written.bodies():
-                    target.writelines(body)
+                    target.write(body.text())
                     count += len(body)
                 if written.refused:
                     raise StoreError(f"line protocol cannot say this: {next(iter(written.refused.values()))}")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.ingest.drain import Drain
-from pipeline.ingest.spool import Spool
+from pipeline.ingest.spool import Batch, Spool
 from telemetry.errors import StoreError
 from telemetry.health import Component
 from telemetry.samples import Sample, Window
@@ -34,7 +34,7 @@ class WatchedStore(MemoryStore):
 
     def write(self, samples: Sequence[Sample]) -> None:
         self.began.set()
-        self.go.wait(10)
+        self.go.wait(60)
         super().write(samples)
         self.writes.append(list(samples))
 
@@ -56,7 +56,7 @@ async def draining(spool: Spool, store: MemoryStore, component: Component, **opt
 
 
 async def emptied(spool: Spool) -> None:
-    await asyncio.wait_for(spool.emptied(), 10)
+    await asyncio.wait_for(spool.emptied(), 60)
 
 
 async def failed(component: Component, times: int) -> None:
@@ -120,6 +120,56 @@ async def test_a_store_that_is_down_is_tried_again_and_loses_nothing(spool: Spoo
         await emptied(spool)
     assert store.taken == samples(0, 10)
     assert component.snapshot()["condition"] == "ok"
+
+
+async def test_what_was_read_ahead_keeps_its_place(spool: Spool) -> None:
+    """A store that fails in between, at random: each sample is taken once, in the order of put, dead letters too."""
+    rng = random.Random(3)
+
+    class Moody(WatchedStore):
+        def write(self, samples: Sequence[Sample]) -> None:
+            if rng.random() < 0.5:
+                raise StoreError("not now")
+            super().write(samples)
+
+    store, component = Moody(), Component("drain")
+    bad = Sample(10**6, ASSET, "power", float("inf"))
+    for n in range(100):
+        await spool.put([*samples(7 * n, 7), bad] if n % 10 == 0 else samples(7 * n, 7))
+    stored: list[Sample] = []
+    options = {"max_samples": 50, "longest_delay_s": 0.01, "on_stored": lambda taken, _: stored.extend(taken)}
+    async with draining(spool, store, component, **options):
+        await emptied(spool)
+    assert stored == samples(0, 700)
+    assert spool.dead_letters.count() == 10
+    assert component.counted("samples") == 700
+    assert component.counted("write_failures") > 0
+
+
+async def test_the_next_write_is_read_while_the_store_is_busy(spool: Spool) -> None:
+    """A slow store waits for nothing but itself: of three writes' worth two are in hand while the first is written."""
+    store = WatchedStore()
+    reads: list[int] = []
+    read = spool.read
+
+    def counted(max_samples: int, max_bytes: int, after: int = 0) -> list[Batch]:
+        found = read(max_samples, max_bytes, after)
+        reads.append(sum(batch.samples for batch in found))
+        return found
+
+    spool.read = counted  # type: ignore[method-assign]  # watched, not replaced
+    store.go.clear()
+    for n in range(30):
+        await spool.put(samples(10 * n, 10))
+    async with draining(spool, store, Component("drain"), max_samples=100):
+        async with asyncio.timeout(60):
+            while len(reads) < 2:  # noqa: ASYNC110  # a thread's doing is not signalled
+                await asyncio.sleep(0.005)
+        assert store.writes == []
+        store.go.set()
+        await emptied(spool)
+    assert reads == [100, 100, 100]
+    assert store.taken == samples(0, 300)
 
 
 async def test_the_wait_that_the_store_asked_for_is_kept(spool: Spool) -> None:

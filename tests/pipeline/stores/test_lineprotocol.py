@@ -46,7 +46,7 @@ def test_a_block_is_the_same_lines_as_one_at_a_time() -> None:
     """The columns of the hot path and the corpus-tested line differ in nothing but how a float is written."""
     lead = series("machine", [("asset", "mill 1"), ("line", "a,b=c")])
     columns = [(key("load"), ["1.5", "2.5"]), (key("load_quality"), "0i"), (key("note"), [quoted('a "b"'), '""'])]
-    assert block(lead, columns, [5, 6]) == [
+    assert block(lead, columns, ["5", "6"]).lines() == [
         line(lead, [("load", 1.5), ("load_quality", 0), ("note", 'a "b"')], 5) + "\n",
         line(lead, [("load", 2.5), ("load_quality", 0), ("note", "")], 6) + "\n",
     ]
