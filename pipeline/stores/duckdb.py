@@ -34,12 +34,20 @@ _ENDS: Final = np.iinfo(np.int64)
 
 @dataclass(slots=True)
 class _Known:
-    """What is remembered of one series. `samples` is None when a write may have replaced something: count again."""
+    """What is remembered of one series. `samples` is None when a write may have replaced something: count again.
+    `rows` counts what was written over and over, too."""
 
     id: int
     first_ns: int
     latest: Sample
     samples: int | None
+    rows: int
+
+    def about(self, start_ns: int, end_ns: int) -> float:
+        """How many samples lie in [start_ns, end_ns), were they spread evenly."""
+        whole_ns = self.latest.time_ns - self.first_ns + 1
+        inside_ns = min(end_ns, self.latest.time_ns + 1) - max(start_ns, self.first_ns)
+        return self.rows * max(inside_ns, 1) / whole_ns
 
 
 class DuckDbStore:
@@ -80,18 +88,18 @@ class DuckDbStore:
             self._write = max(self._pruned, last or 0)
             [(self._recent_rows,)] = db.execute("SELECT count(*) FROM recent").fetchall()
             found = db.execute(
-                "SELECT asset, metric, id, any_value(series.samples), min(time_ns), max(time_ns) "
+                "SELECT asset, metric, id, any_value(series.samples), min(time_ns), max(time_ns), count(*) "
                 "FROM series JOIN samples ON series = id GROUP BY asset, metric, id ORDER BY id"
             ).fetchall()
             known: dict[SeriesKey, _Known] = {}
-            for asset, metric, number, samples, first_ns, last_ns in found:
+            for asset, metric, number, samples, first_ns, last_ns, rows in found:
                 [newest] = db.execute(
                     "SELECT value, coalesce(text, ''), quality, received_ns FROM samples "
                     "WHERE series = ? AND time_ns = ? ORDER BY write DESC LIMIT 1",
                     [number, last_ns],
                 ).fetchall()
                 count = samples if counted == self._write else None
-                known[asset, metric] = _Known(number, first_ns, Sample(last_ns, asset, metric, *newest), count)
+                known[asset, metric] = _Known(number, first_ns, Sample(last_ns, asset, metric, *newest), count, rows)
             self._known = known
 
     # --- samples in ---
@@ -165,8 +173,9 @@ class DuckDbStore:
             newest = samples[int(columns.source[end - 1])]
             known = self._known.get(key)
             if known is None:
-                self._known[key] = _Known(ids[key_index], first_ns, newest, end - start)
+                self._known[key] = _Known(ids[key_index], first_ns, newest, end - start, end - start)
                 continue
+            known.rows += end - start
             if known.samples is not None:
                 # Only what comes after all the others is surely new; anything else may replace, so count again.
                 known.samples = known.samples + end - start if first_ns > known.latest.time_ns else None
@@ -214,7 +223,7 @@ class DuckDbStore:
         with self._file.reading() as db:
             if holds(metric) and known.first_ns < start_ns:
                 start_ns = time_before(db, known.id, start_ns)
-            return series_in(db, known.id, start_ns, end_ns)
+            return series_in(db, known.id, start_ns, end_ns, known.about(start_ns, end_ns))
 
     def samples(self, asset: str, metric: str, window: Window) -> list[Sample]:
         known = self._known.get((asset, metric))

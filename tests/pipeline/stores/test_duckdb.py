@@ -16,7 +16,7 @@ from pipeline.stores.duckdb import DuckDbStore
 from telemetry.errors import ConfigError, StoreError
 from telemetry.protocols import Store
 from telemetry.samples import Changes, Sample, Span
-from tests.contracts.store import EVER, MILL, T0, Reopen, StoreContract, at, kpi, rows
+from tests.contracts.store import EVER, MILL, T0, Reopen, StoreContract, at, kpi, rows, window
 from tests.pipeline.stores.writer import BATCH
 
 
@@ -202,16 +202,25 @@ def test_the_same_imported_again_and_again_takes_no_more_room(tmp_path: Path) ->
         assert db.execute("SELECT count(*), count(DISTINCT time_ns) FROM samples").fetchall() == [(100, 100)]
 
 
-def test_rare_words_and_qualities_are_found_among_many_good_rows(tmp_path: Path) -> None:
-    """Some rows of a gauge are uncertain, one has a word: each at its own time, before and after compaction."""
+@pytest.mark.parametrize("many", [0, 10**9])
+def test_rare_words_and_qualities_are_found_among_many_good_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """Some rows of a gauge are uncertain, one has a word: each at its own time, before and after compaction, whether
+    DuckDB hands the rows over as if they were many or as if they were few."""
+    monkeypatch.setattr("pipeline.stores.duckdb_reading.MANY_ROWS", many)
     store = DuckDbStore(tmp_path / "store.duckdb")
     given = [at(n, n, "power", quality=n % 7 == 3, text="checked" if n == 500 else "") for n in range(1000)]
-    store.write(given)
+    store.write(given[500:])
+    store.write(given[:500])  # late: not in order before compaction
     for _ in range(2):
         found = store.read(MILL, "power", EVER)
         assert [index for index, quality in enumerate(found.quality.tolist()) if quality] == list(range(3, 1000, 7))
         assert [(index, text) for index, text in enumerate(found.texts) if text] == [(500, "checked")]
         assert found.values.tolist() == list(range(1000))
+        assert rows(store, "power", window=window(10, 13)) == [(10, 10), (11, 11), (12, 12)]
+        assert rows(store, "power", window=window(5000, 6000)) == []
+        found.values[:] = 0  # arrays of one's own: nobody else sees this
         store.compact()
     store.close()
 

@@ -5,8 +5,14 @@ import json
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipeline.stores.influxdb_rows import MESSAGE_PACK, columns
+from pipeline.stores.influxdb import InfluxDbStore
+from pipeline.stores.influxdb_rows import MESSAGE_PACK, _at_once, columns
+from pipeline.stores.influxdb_server import InfluxServer
+from tests.contracts.store import EVER, MILL, at
+from tests.pipeline.stores.influxd import Influxd
 
 T0 = 1_795_300_000_000_000_000
 
@@ -52,6 +58,53 @@ def test_whole_numbers_among_the_values_are_read_too() -> None:
     times, values, _ = columns(msgspec.msgpack.encode(answer(rows)), MESSAGE_PACK)
     assert len(times) == 100
     assert values[50] == 7.0
+
+
+_TIME = st.integers(-(2**63), 2**63 - 1)
+_VALUE = st.floats(allow_nan=False) | st.integers(-(2**31), 2**31)
+_FOREIGN = st.none() | st.text(max_size=9) | st.booleans() | st.lists(st.floats(), max_size=2)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    start=st.integers(0, 2**62),
+    head=st.lists(st.tuples(_TIME, _VALUE), max_size=3),
+    alike=st.integers(0, 40),
+    tail=st.lists(st.tuples(_TIME, _VALUE), max_size=3),
+    odd=st.none() | _FOREIGN,
+    more=st.dictionaries(st.sampled_from(["partial", "tags", "messages"]), st.booleans(), max_size=1),
+    column=st.sampled_from(["power", "values", "\u00e9" * 20]),
+)
+def test_the_short_way_reads_what_the_long_one_reads(
+    start: int, head: list[tuple[int, float]], alike: int, tail: list[tuple[int, float]], odd: object,
+    more: dict[str, bool], column: str,
+) -> None:  # fmt: skip
+    """Rows all alike and rows of other lengths and types among them, columns of any name, with something behind: every
+    number is read as it is, and what is no number makes it no answer."""
+    rows = [*head, *((start + n, n * 0.1) for n in range(alike)), *tail]
+    series = {"name": "values", "columns": ["time", column], "values": rows} | more
+    times, values, _ = columns(msgspec.msgpack.encode({"results": [{"series": [series]}]}), MESSAGE_PACK)
+    assert times.tolist() == [time for time, _ in rows]
+    assert values.tolist() == [value for _, value in rows]
+    if odd is not None or not rows:
+        series["values"] = [*rows, (start, odd)]
+        with pytest.raises(msgspec.DecodeError):
+            columns(msgspec.msgpack.encode({"results": [{"series": [series]}]}), MESSAGE_PACK)
+
+
+@pytest.mark.parametrize("count", [9_999, 10_000, 10_001, 20_000, 30_001])
+def test_a_real_answer_is_read_the_short_way(influxd: Influxd, count: int) -> None:
+    """Whatever its length: 1.6.7 gathers rows in tens of thousands, and may say "partial" of what is whole. A limit of
+    rows does not cut it either."""
+    config = influxd.databases("rows_")
+    store = InfluxDbStore(config)
+    store.write([at(n, n * 0.5, "power") for n in range(count)])
+    server = InfluxServer(config)
+    answer = server._query(config.bucket, 'SELECT "power" FROM "machine"', MESSAGE_PACK)
+    found = _at_once(answer.data)
+    assert found is not None
+    assert found[1].tolist() == [n * 0.5 for n in range(count)]
+    assert len(store.samples(MILL, "power", EVER)) == count
 
 
 def test_an_error_in_the_answer_is_given() -> None:

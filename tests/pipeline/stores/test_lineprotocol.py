@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.stores.lineprotocol import UnwritableError, block, key, line, number, quoted, series, string
+from pipeline.stores.lineprotocol import UnwritableError, block, key, line, number, quoted, series, string, written
 from pipeline.stores.lineprotocol_reader import Point, points
 from telemetry.errors import DecodeError
 from tests.support import shared_data
@@ -50,6 +52,18 @@ def test_a_block_is_the_same_lines_as_one_at_a_time() -> None:
         line(lead, [("load", 1.5), ("load_quality", 0), ("note", 'a "b"')], 5) + "\n",
         line(lead, [("load", 2.5), ("load_quality", 0), ("note", "")], 6) + "\n",
     ]
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30),
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30),
+)
+def test_columns_are_written_exactly(floats: list[float], integers: list[int]) -> None:
+    """What Python reads back is the same to the last bit, the sign of a zero too."""
+    read_back = [float(text) for text in written(floats)]
+    assert [value.hex() for value in read_back] == [value.hex() for value in floats]
+    assert written(integers, "i") == [f"{value}i" for value in integers]
+    assert written(integers) == [str(value) for value in integers]
 
 
 @pytest.mark.parametrize(
