@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
 
 from dashboards.grafana.frame import board
 from dashboards.grafana.looks import colour, no_data
-from dashboards.grafana.panels import Panel, bars, big, filled, lines, rows, strip, titled, without_time
+from dashboards.grafana.panels import Panel, bars, big, field, filled, lines, rows, strip, titled, without_time
 from dashboards.grafana.queries import INTERVAL, RATIO, call, held, kpis, name, samples
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant
@@ -70,15 +70,16 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
         (8, 8), unit="ms",
     ).min(0)  # fmt: skip
     yield "Radio"
-    yield filled(
+    radio = filled(
         lines(), texts, "Radio and round trip", "SS-RSRP [dBm] and SS-SINR [dB] of TS 38.215, mean of the samples per "
         "point, on one axis of time with the median round trip [ms] (RFC 2681): when they move "
-        "together, the radio is the reason.",
+        "together, the radio is the reason. RSRP is on the right axis.",
         {"$col": samples("link", {"RSRP [dBm]": call("mean", "rsrp"), "SINR [dB]": call("mean", "sinr")},
                          group=(INTERVAL,)),
          "RTT [ms]": kpis({"rtt": _WORST}, "rtt_p50", "minute", group=(INTERVAL,))},
         (14, 9), unit="short",
     ).interval("1m")  # fmt: skip
+    yield field(radio, "RSRP [dBm]", custom__axisPlacement="right")
     yield filled(
         strip(), texts, "Serving cell", "The cell that served the modem, from each change on: a change is a handover.",
         held("link", {"cell": name("cell")}), (10, 9), alias="cell",

@@ -141,17 +141,26 @@ class Drawing(Fields):
         for _, points in series:
             for ms, v in points:
                 piles[ms] = piles.get(ms, 0.0) + (float(v) if isinstance(v, int | float) else 0.0)
-        figures = [float(v) for _, points in series for _, v in points if isinstance(v, int | float)]
-        low, high = min(0.0, *figures), max(piles.values()) if stacked else max(figures)
-        high = high if high > low else low + 1
-        yield from self._axes(low, high, "")
+        right = {name for name, _ in series if self.properties(name).get("custom.axisPlacement") == "right"}
+        scales = {side: _scale([points for name, points in series if (name in right) is side], piles if stacked else {})
+                  for side in (False, True)}  # fmt: skip
         x, y, w, h = self._plot()
+        yield from self._axes(*scales[False], "")
+        if right:
+            for part in range(5):
+                value = scales[True][0] + (scales[True][1] - scales[True][0]) * part / 4
+                yield text(x + w + 13, y + h * (1 - part / 4) + 4, f"{value:.0f}", 11, SOFT, "end")
+        if custom.get("thresholdsStyle", {}).get("mode") == "dashed":
+            limit = self.defaults["thresholds"]["steps"][-1]
+            level = y + h * (1 - (limit["value"] - scales[False][0]) / (scales[False][1] - scales[False][0]))
+            across, pen = f"M{x} {level:.1f}H{x + w}", f'stroke="{limit["color"]}" stroke-dasharray="8 6"'
+            yield f'<path d="{across}" {pen} stroke-width="2"/>'
         base: dict[Cell, float] = {}
         slot = w * _spacing(series) / ((self.day.end_ns - self.day.start_ns) / 1e6)
         labels_at = x
         for place, (name, points) in enumerate(series):
             colour = self.properties(name).get("color", {}).get("fixedColor", LINES[place % len(LINES)])
-            path, pen = [], "M"
+            path, pen, (low, high) = [], "M", scales[name in right]
             for ms, value in points:
                 if not isinstance(value, int | float):
                     pen = pen if custom.get("spanNulls") else "M"
@@ -240,6 +249,13 @@ class Drawing(Fields):
         for (column, level), count in counts.items():
             share = count / max(counts.values())
             yield box(x + w * column / across, y + h * (1 - (level + 1) / up), w / across, h / up, viridis(share))
+
+
+def _scale(several: list[list[tuple[Cell, Cell]]], piles: dict[Cell, float]) -> tuple[float, float]:
+    """What an axis spans: zero is on it, unless all of its values are below."""
+    figures = [float(v) for points in several for _, v in points if isinstance(v, int | float)] or [0.0]
+    low, high = min(0.0, *figures), max([*piles.values(), *figures])
+    return low, high if high > low else low + 1
 
 
 def _spacing(series: list[tuple[str, list[tuple[Cell, Cell]]]]) -> float:
