@@ -1,5 +1,6 @@
 """What tests of every room share: real peers on 127.0.0.1, on free ports; recorded data; what to do without them."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -29,6 +30,21 @@ def require_program(name: str, package: str | None = None) -> str:
         missing(f"{name} is not installed: apt-get install {package or name}")
     assert path is not None
     return path
+
+
+def npm_installed(folder: Path) -> Path:
+    """The `node_modules` of a peer whose package.json names exact versions, installed by npm when first asked for."""
+    modules = folder / "node_modules"
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not modules.is_dir():
+            npm = require_program("npm")
+            command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                shutil.rmtree(modules, ignore_errors=True)
+                missing(f"the packages of {folder.name} cannot be installed: {done.stderr[-500:]}")
+    return modules
 
 
 def shared_data(name: str) -> Path:

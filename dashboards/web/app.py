@@ -24,9 +24,10 @@ from dashboards.web import (
     prometheus,
     streams,
 )
+from dashboards.web.accounts import oidc, walls
 from dashboards.web.accounts import pages as accounts
-from dashboards.web.accounts import walls
 from dashboards.web.accounts.book import Book
+from dashboards.web.accounts.provider import Provider
 from dashboards.web.context import WebContext
 from dashboards.web.diagnoses import api as diagnoses_api
 from dashboards.web.diagnoses import pages as diagnoses_pages
@@ -95,6 +96,9 @@ def create_app(context: WebContext) -> FastAPI:
     ]
     if book is not None and context.config.accounts is not None:
         routers.append(accounts.router(book, context.config.accounts, renderer))
+        if context.config.accounts.oidc is not None:
+            provider = Provider(context.config.accounts.oidc, context.now_ns)
+            routers.append(oidc.router(book, context.config.accounts, provider, renderer))
     walls.check(routers)
     for routes in routers:
         app.include_router(routes)

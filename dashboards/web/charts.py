@@ -56,8 +56,11 @@ def _made() -> bytes:
 
 def _file() -> Path:
     """Where the script of this version of vl-convert is kept between starts."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "km0" / f"vega-{version('vl-convert-python')}.js.gz"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home, as in a container
+        cache = Path(os.devnull)
+    return cache / "km0" / f"vega-{version('vl-convert-python')}.js.gz"
 
 
 def _keep(packed: bytes) -> None:

@@ -3,12 +3,46 @@
 import ipaddress
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from telemetry.config import Section
+from telemetry.config import Secret, Section
 
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\-]+$", max_length=255)]
+
+
+def safe(address: str) -> bool:
+    """Whether nobody on the way can read or change what is exchanged with an address."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"))
+
+
+class OidcConfig(Section):
+    """[web.accounts.oidc]: people may also log in with a service that speaks OpenID Connect (Keycloak, Entra ID …)."""
+
+    issuer: str = Field(description="the service, as its discovery document calls itself: https://login.example.org")
+    client: str = Field(min_length=1, max_length=200, description="what the service calls this app")
+    secret: Secret | None = Field(None, description="the app's secret there; without, a public client")
+    address: str = Field(
+        description="where people reach this app: https://plant.example.org; register ADDRESS/login/oidc/done there"
+    )
+    name: str = Field("OpenID Connect", min_length=1, max_length=60, description="what people call the service")
+
+    @field_validator("issuer", "address")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        if not safe(value) or not urlsplit(value).hostname:
+            raise ValueError(f"{value!r} must begin with https:// (http:// only for 127.0.0.1): passwords pass there")
+        return value
+
+    @field_validator("address")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError(f"{value!r} has a path: write scheme, name and port only, as https://plant.example.org")
+        return value.rstrip("/")
 
 
 class AccountsConfig(Section):
@@ -22,6 +56,7 @@ class AccountsConfig(Section):
     secure_cookies: bool = Field(
         True, description="cookies over HTTPS only (or on this machine); false only on a network you trust"
     )
+    oidc: OidcConfig | None = Field(None, description="another way to log in, by OpenID Connect")
 
 
 class WebConfig(Section):

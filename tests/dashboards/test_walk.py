@@ -3,9 +3,7 @@
 axe-core (tests/foreign/axe, installed by npm) judges every page on the way.
 """
 
-import fcntl
 import json
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from tests.dashboards.seeded import MILL, full
 from tests.dashboards.test_browser import watch
 from tests.dashboards.test_diagnoses import FRENCH
 from tests.dashboards.test_server import CONFIG, served
-from tests.support import missing, require_program
+from tests.support import npm_installed, require_program
 
 PEER = Path(__file__).parents[1] / "foreign" / "axe"
 WORDS = {
@@ -92,15 +90,7 @@ async def test_from_a_spreadsheet_to_its_figures(
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The script of axe-core, installed from the registry npm is set up for."""
-    script = PEER / "node_modules" / "axe-core" / "axe.min.js"
-    with (PEER / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not script.is_file():
-            npm = require_program("npm")
-            command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-            done = subprocess.run(command, cwd=PEER, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                missing(f"axe-core cannot be installed: {done.stderr[-500:]}")
+    script = npm_installed(PEER) / "axe-core" / "axe.min.js"
     return script.read_text(encoding="utf-8")
 
 

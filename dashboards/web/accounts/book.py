@@ -1,4 +1,4 @@
-"""The book of accounts: people, their coming in, their programs' tokens, and the log, over one ledger."""
+"""The book of accounts: people, how they come in, their programs' tokens, and the log, over one ledger."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Final
 
 from dashboards.web.accounts.entrance import Entrance
 from dashboards.web.accounts.ledger import Ledger
+from dashboards.web.accounts.logins import Logins
 from dashboards.web.accounts.people import People
 from dashboards.web.accounts.tokens import Tokens
 
@@ -19,6 +20,7 @@ class Book:
         self.ledger: Final = Ledger(path, owner, now_ns)
         self.people: Final = People(self.ledger)
         self.entrance: Final = Entrance(self.ledger, session_s)
+        self.logins: Final = Logins(self.ledger)
         self.tokens: Final = Tokens(self.ledger)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from dashboards.web.accounts import passwords
+from dashboards.web.accounts import passwords, session
 from dashboards.web.accounts.book import Book
 from dashboards.web.accounts.identity import SCOPES, Role, Scope
 from dashboards.web.accounts.ledger import RefusedError
@@ -34,6 +34,7 @@ DONE: Final = (
     mark("first link"), mark("invited"), mark("organisation made"), mark("removed"), mark("made viewer"),
     mark("made engineer"), mark("made administrator"), mark("link made"), mark("password set"), mark("came in"),
     mark("could not come in"), mark("token made"), mark("token ended"),
+    mark("login joined"), mark("login parted"),
 )  # fmt: skip
 """What the log says of what people did."""
 USED: Final = mark("This link was used already, or is too old: ask an administrator for another.")
@@ -62,10 +63,11 @@ def _entering(
     routes: APIRouter, book: Book, hashes: passwords.Passwords, config: AccountsConfig, renderer: Renderer
 ) -> None:
     patience = passwords.Patience()
+    service = config.oidc.name if config.oidc is not None else None
 
     def shown(page: Page, code: int = 200, **values: Any) -> Response:
         return renderer.page(
-            page, "login.html", code, **{"fault": None, "minutes": 0, "name": "", "next": "/"} | values
+            page, "login.html", code, **{"fault": None, "told": {}, "name": "", "next": "/"} | values, service=service
         )
 
     @routes.get("/login")
@@ -76,7 +78,7 @@ def _entering(
         wait = patience.wait_s(name, source)
         if wait:
             minutes = math.ceil(wait / 60)
-            answer = shown(page, 429, fault=TOO_OFTEN, minutes=minutes, name=name, next=following)
+            answer = shown(page, 429, fault=TOO_OFTEN, told={"minutes": minutes}, name=name, next=following)
             answer.headers["Retry-After"] = str(math.ceil(wait))
             return answer
         found = book.entrance.password(name)
@@ -89,7 +91,7 @@ def _entering(
         if renewed is not None:
             book.entrance.rehash(found[0], renewed)
         try:
-            return _came_in(book, config, found[0], following)
+            return session.came_in(book, config, found[0], following)
         except RefusedError as error:
             raise _refused(error) from None
 
@@ -119,26 +121,13 @@ def _linked(
             return renderer.page(page, "welcome.html", 422, name=name, fault=TOO_SHORT)
         try:
             user = book.people.use_link(secret, name, hashes.hashed(password))
-            return _came_in(book, config, user, "/account")
+            return session.came_in(book, config, user, "/account")
         except RefusedError as error:
             raise _refused(error) from None
 
     @routes.post("/welcome/{secret}")
     async def use_link(page: Page, secret: str, name: Name, password: Password) -> Response:
         return await asyncio.to_thread(welcome, page, secret, name, password)
-
-
-def _came_in(book: Book, config: AccountsConfig, user: int, address: str) -> Response:
-    answer = _go(address)
-    _set_session(answer, book.entrance.enter(user), config)
-    return answer
-
-
-def _set_session(answer: Response, session: str, config: AccountsConfig) -> None:
-    age_s = round(config.session_hours * 3600)
-    answer.set_cookie(
-        COOKIE, session, max_age=age_s, httponly=True, secure=config.secure_cookies, samesite="lax", path="/"
-    )
 
 
 def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Renderer) -> None:
@@ -151,6 +140,8 @@ def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Render
             scopes=SCOPES,
             tokens=book.tokens.of(who),
             organisations=book.entrance.organisations_of(who.user),
+            service=config.oidc.name if config.oidc is not None else None,
+            joined=config.oidc is not None and book.logins.joined(who, config.oidc.issuer),
             made=made,
         )
 
@@ -168,12 +159,12 @@ def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Render
     @routes.post("/account/organisation")
     async def other_organisation(request: Request, who: Who, organisation: Annotated[int, Form()]) -> Response:
         try:
-            session = await asyncio.to_thread(book.entrance.enter, who.user, organisation)
+            entered = await asyncio.to_thread(book.entrance.enter, who.user, organisation)
         except RefusedError as error:
             raise _refused(error) from None
         await asyncio.to_thread(book.entrance.leave, request.cookies.get(COOKIE, ""))
         answer = _go("/account")
-        _set_session(answer, session, config)
+        session.keep(answer, entered, config)
         return answer
 
     @routes.post("/account/tokens")

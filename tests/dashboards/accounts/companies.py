@@ -1,6 +1,5 @@
 """Two companies behind one app: the host, whose plant it is, and a guest."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from dashboards.web.accounts.identity import Identity, Role
 from dashboards.web.accounts.passwords import Passwords
 from dashboards.web.accounts.walls import COOKIE
 from dashboards.web.app import create_app
-from dashboards.web.config import AccountsConfig, WebConfig
+from dashboards.web.config import AccountsConfig, OidcConfig, WebConfig
 from tests.dashboards.seeded import Seeded, empty
 
 PASSWORD = "correct horse battery"
@@ -54,11 +53,19 @@ def _hash() -> str:
     return Passwords(LEAST_MB).hashed(PASSWORD)
 
 
-def companies(folder: Path, change: Callable[[WebConfig], WebConfig] = lambda config: config) -> Companies:
+def login_service(port: int) -> OidcConfig:
+    """A login service on a port of this machine."""
+    return OidcConfig(issuer=f"http://127.0.0.1:{port}", client="km0", address=ORIGIN, name="Keycloak")
+
+
+NOBODY = login_service(9)
+"""Nothing listens there."""
+
+
+def companies(folder: Path, oidc: OidcConfig = NOBODY) -> Companies:
     """The host has a viewer, an engineer and an administrator, and two tokens of the engineer; the guest has one."""
-    config = change(
-        WebConfig(port=0, folder=folder, accounts=AccountsConfig(organisation="Hôte", password_mb=LEAST_MB))
-    )
+    accounts = AccountsConfig(organisation="Hôte", password_mb=LEAST_MB, oidc=oidc)
+    config = WebConfig(port=0, folder=folder, accounts=accounts)
     seeded = empty(config=config)
     app = create_app(seeded.context)
     book: Book = app.state.book
