@@ -377,6 +377,22 @@ class StoreContract:
         [found, plain] = store.read_kpis(MILL, "oee", EVER)
         assert (found.value, found.detail, plain.value, plain.detail) == (math.inf, late.detail, 0.2, "")
 
+    @pytest.mark.parametrize("hours", [1, 4, 5, 40])
+    def test_a_kpi_value_replaces_its_own_and_no_other(self, store: Store, hours: int) -> None:
+        """However many windows are written at once: another KPI, asset or kind of window at the same instant stays."""
+        others = [
+            kpi(0, 0.1, "trs"), msgspec.structs.replace(kpi(0, 0.2), asset=PRESS),
+            msgspec.structs.replace(kpi(0, 0.3), kind="shift"),
+        ]  # fmt: skip
+        store.write_kpis([*others, *(kpi(3600 * hour, 0.5) for hour in range(50))], 0)
+        store.write_kpis([kpi(3600 * hour, 0.9) for hour in range(hours)], 0)
+        expected = [0.9] * hours + [0.5] * (50 - hours)
+        found = store.read_kpis(MILL, "oee", EVER)
+        assert [one.value for one in found if one.kind == "hour"] == expected
+        assert [one.value for one in found if one.kind == "shift"] == [0.3]
+        assert store.read_kpis(MILL, "trs", EVER) == others[:1]
+        assert store.read_kpis(PRESS, "oee", EVER) == others[1:2]
+
     def test_kpis_are_read_by_the_windows_that_overlap(self, store: Store) -> None:
         """Half-open on both sides, in time order; of one kind when the window names one, of all for an interval."""
         day = kpi(0, 0.1, kind="day")
