@@ -77,12 +77,16 @@ class Cuts:
         """The edges of some rows [ns], both in order."""
         if self._edges is not None or not len(self._inner):
             return self.edges[rows]
-        mine = rows.searchsorted(self._at)
-        passed = np.repeat(np.arange(len(mine) + 1), np.diff(mine, prepend=0, append=len(rows)))
-        found: Instants = self._inner.take(rows - passed, mode="clip")
-        hit = mine < len(rows)
-        hit[hit] = rows[mine[hit]] == self._at[hit]
-        found[mine[hit]] = self._extra[hit]
+        if len(rows) <= _FEW:
+            passed = self._at.searchsorted(rows)
+        else:  # the few in the many
+            mine = rows.searchsorted(self._at, "right")
+            passed = np.repeat(np.arange(len(mine) + 1), np.diff(mine, prepend=0, append=len(rows)))
+        found: Instants = np.where(
+            self._at.take(passed, mode="clip") == rows,
+            self._extra.take(passed, mode="clip"),
+            self._inner.take(rows - passed, mode="clip"),
+        )
         return found
 
     def find(self, instants_ns: Instants) -> Indices:

@@ -46,7 +46,7 @@ from telemetry.calendar import opening, required
 from telemetry.glossary import MachineState
 from telemetry.intervals import Instants, Intervals, elapsed, none, subtract, union
 from telemetry.plant import Asset, CalendarConfig
-from telemetry.samples import SECOND_NS, Series, Window
+from telemetry.samples import SECOND_NS, Quality, Series, Window
 from telemetry.words import Words
 
 INPUTS: Final = ("state", "reason", "product", *COUNTERS, "online")
@@ -345,8 +345,9 @@ def _runs_at(state: Series, at_ns: Instants) -> signals.Flags:
     row = signals.in_force(state.times_ns, at_ns)
     if not len(state):
         return np.zeros(len(at_ns), np.bool_)
-    then = state.take(row.clip(0))
-    found: signals.Flags = (row >= 0) & (then.values == MachineState.EXECUTING) & signals.trusted(then)
+    then = row.clip(0)
+    found: signals.Flags = (row >= 0) & (state.values[then] == MachineState.EXECUTING)
+    found &= state.quality[then] != Quality.BAD
     return found
 
 

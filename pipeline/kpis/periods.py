@@ -6,6 +6,7 @@ or with thousands.
 """
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -53,9 +54,7 @@ class Periods:
         also convert other types than these, a few rows at a time.
         """
         cuts, keys, count = self._cuts, self._keys, self._count
-        size = min(BLOCK, len(keys))
-        ways = max(1, min(4, 127 // count))
-        way = (np.arange(size) // 2 % ways * count).astype(np.int8)
+        size, ways, way = min(BLOCK, len(keys)), *_ways(count)
         whole, lengths, bins = np.empty(size, np.int64), np.empty(size), np.empty(size, np.intp)
         found = np.zeros((len(bounds) - 1, count), np.int64)
         for piece, (start, end) in enumerate(pairwise(bounds.tolist())):
@@ -86,6 +85,13 @@ class Periods:
         cell = np.repeat(np.arange(0, (len(at) - 1) * count, count, dtype=np.int64), np.diff(at))
         cell += keys[low:high]
         return np.bincount(cell, lengths, (len(at) - 1) * count).astype(np.int64).reshape(-1, count)
+
+
+@cache
+def _ways(count: int) -> tuple[int, npt.NDArray[np.int8]]:
+    """How many bins there are for each of `count` keys, and which of them each row of a block is given."""
+    ways = max(1, min(4, 127 // count))
+    return ways, (np.arange(BLOCK) // 2 % ways * count).astype(np.int8)
 
 
 class Begins:
