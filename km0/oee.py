@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -18,8 +18,10 @@ from pipeline.files.eventlog import EventLog
 from pipeline.files.mapping import EventLogConfig
 from pipeline.kpis import iso22400, oee
 from pipeline.kpis.catalogue import CATALOGUE
+from pipeline.kpis.iso22400_table import ELEMENTS, Elements, table
 from pipeline.kpis.losses import losses, pareto, point_of_trs, six_big_losses
 from pipeline.kpis.oee import Convention, Oee
+from pipeline.kpis.reliability import Denominator
 from pipeline.kpis.states import Category
 from telemetry.config import Section, load
 from telemetry.errors import ConfigError, DecodeError
@@ -46,6 +48,9 @@ class Case(Section):
     planned_stops: float = Field(0.0, description="tO − tR")
     stops: dict[CategoryName, float] | float = Field(0.0, description="stops in tR, all together or by category")
     running: float | None = Field(None, description="running time tF; or the stops, or `speed_loss`")
+    hourly_cost: float | None = Field(None, ge=0, description="cost of an hour [€], where `unit` is s, min or h")
+    elements: dict[str, float] = Field({}, description="further elements of ISO 22400-2 by code: RQ, AOET, CMT, …")
+    denominator: Denominator = Field("fe", description="of MTBF, MTTF and MTTR: failure events, or events + 1")
     cycle: float | None = Field(None, description="reference cycle time tCR of one part")
     made: float | None = Field(None, description="parts made NPR")
     good: float | None = Field(None, description="good parts NPB")
@@ -54,7 +59,9 @@ class Case(Section):
 
     def compute(self) -> Oee:
         """Raises ConfigError when the totals are too few or contradict one another."""
-        given = self.model_dump(exclude={"unit", "convention", "stops"})
+        given = self.model_dump(exclude={"unit", "convention", "stops", "hourly_cost", "elements", "denominator"})
+        if unknown := sorted(self.elements.keys() - ELEMENTS.keys()):
+            raise ConfigError(f"{unknown[0]!r} is no element of ISO 22400-2; there is {', '.join(ELEMENTS)}")
         stops = self.stops
         causes = {Category(name): length for name, length in stops.items()} if isinstance(stops, dict) else stops
         try:
@@ -78,6 +85,10 @@ def command(
     ] = None,
     start: Annotated[str | None, typer.Option("--from", help="ISO 8601 with offset; default: the first event.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="ISO 8601 with offset; default: the last event.")] = None,
+    plus_one: Annotated[
+        bool,
+        typer.Option("--plus-one", help="MTBF and MTTR by failure events + 1, as ISO 22400-2 of 2014 is reported."),
+    ] = False,
     per: Annotated[str | None, typer.Option("--per", help="Also per hour, shift, day, week or month.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every intermediate time and figure.")] = False,
 ) -> None:
@@ -85,7 +96,8 @@ def command(
     if (case is None) == (events is None):
         raise ConfigError("give either a file of totals (km0 oee CASE.json) or an event log (km0 oee --events FILE)")
     if case is not None:
-        report = of_totals(_case(case))
+        form = _case(case)
+        report = of_totals(form.model_copy(update={"denominator": "fe_plus_one"}) if plus_one else form)
     else:
         assert events is not None
         config = EventLogConfig() if columns is None else load(columns, EventLogConfig)
@@ -96,7 +108,7 @@ def command(
             raise ConfigError(f"{events}: {str(error).removeprefix(f'{events}: ')}") from error
         span = log.span
         window = Window(_instant(start, span.start_ns), max(_instant(end, span.end_ns), _instant(start, span.start_ns)))
-        report = of_events(log, window, per)
+        report = of_events(log, window, per, "fe_plus_one" if plus_one else "fe")
     if as_json:
         sys.stdout.write(json.dumps(_finite(report), allow_nan=False, ensure_ascii=False) + "\n")
     else:
@@ -130,10 +142,26 @@ def _instant(text: str | None, default_ns: int) -> int:
 def of_totals(case: Case) -> dict[str, Any]:
     """The report of a form's totals."""
     found = case.compute()
-    return {"unit": case.unit, "convention": found.convention.name} | _figures(found)
+    found = replace(found, failures=round(case.elements.get("FE", 0)))
+    own = {code: value for code, value in iso22400.elements(found).items() if code != "SQ" or "RQ" not in case.elements}
+    own.pop("FE")  # a form does not tell how many stops were failures, unless as a further element
+    if case.cycle is not None:
+        own["PRI"] = case.cycle
+    point = found.required / 100
+    per_hour = {"s": 3600, "min": 60, "h": 1}.get(case.unit, math.nan)
+    return {
+        "unit": case.unit,
+        "convention": found.convention.name,
+        **_figures(found, case.denominator if "FE" in case.elements else "fe", own | case.elements),
+        "one_point_of_trs": {
+            "time": point,
+            "parts": point / case.cycle if case.cycle else math.nan,
+            "cost": math.nan if case.hourly_cost is None else case.hourly_cost * point / per_hour,
+        },
+    }
 
 
-def of_events(log: EventLog, window: Window, per: str | None = None) -> dict[str, Any]:
+def of_events(log: EventLog, window: Window, per: str | None = None, denominator: Denominator = "fe") -> dict[str, Any]:
     """The report of an event log over a window. Raises ConfigError for a kind of window that is not known."""
     if per is not None and per not in get_args(Kind):
         raise ConfigError(f"{per!r} is no kind of window; there is {', '.join(get_args(Kind))}")
@@ -146,7 +174,7 @@ def of_events(log: EventLog, window: Window, per: str | None = None) -> dict[str
         "from": _iso(window.start_ns),
         "to": _iso(window.end_ns),
         "events": sum(len(one) for one in log.series.values()),
-        **_figures(found),
+        **_figures(found, denominator, iso22400.elements(found)),
         "losses": [asdict(loss) for loss in lost],
         "pareto": {by: [asdict(bar) for bar in pareto(lost, by)] for by in ("category", "reason", "product")},
         "one_point_of_trs": asdict(point_of_trs(found, log.config.machine)),
@@ -166,7 +194,7 @@ def of_events(log: EventLog, window: Window, per: str | None = None) -> dict[str
     return report
 
 
-def _figures(found: Oee) -> dict[str, Any]:
+def _figures(found: Oee, denominator: Denominator, elements: Elements) -> dict[str, Any]:
     times = {
         "tT": found.total, "tO": found.opening, "tR": found.required, "known": found.known, "tF": found.running,
         "tN": found.net, "tU": found.useful, "planned": found.planned, "unknown": found.unknown,
@@ -186,10 +214,28 @@ def _figures(found: Oee) -> dict[str, Any]:
             for kpi in CATALOGUE
             if kpi.of == "machine" and not kpi.name.endswith("_time") and kpi.name not in ("parts", "parts_good")
             for figure in (kpi.compute(found),)
-        },
+        }
+        | _means(found, denominator),
         "iso_22400_2": iso22400.elements(found),
+        "iso_22400_2_table": {
+            row.name: {"value": ratio.value, "formula": row.formula}
+            for row, ratio in table(elements, denominator).items()
+        },
         "six_big_losses": asdict(six_big_losses(found)),
         "findings": list(found.findings),
+    }  # fmt: skip
+
+
+def _means(found: Oee, denominator: Denominator) -> dict[str, Any]:
+    """MTBF and MTTR, with their denominator."""
+    n = "FE" if denominator == "fe" else "FE + 1"
+    return {
+        name: {
+            "value": figure.value, "unit": "s", "numerator": figure.numerator, "denominator": figure.denominator,
+            "coverage": figure.coverage, "reference": f"ISO 22400-2 {name.upper()}, n = {n}",
+        }
+        for name, compute in (("mtbf", iso22400.mtbf), ("mttr", iso22400.mttr))
+        for figure in (compute(found, denominator),)
     }  # fmt: skip
 
 
@@ -225,6 +271,11 @@ def _show(report: dict[str, Any]) -> None:
     for bar in report.get("pareto", {}).get("category", []):
         cost = "" if math.isnan(bar["cost"]) else f"  {bar['cost']:,.2f} €"
         out.print(f"  {bar['name']:12} {bar['seconds']:12,.1f} s  {bar['cumulative']:7.1%}{cost}", markup=False)
+    point = report["one_point_of_trs"]
+    worth = [f"{point['seconds' if 'seconds' in point else 'time']:,.1f} {unit}"]
+    worth += [] if math.isnan(point["parts"]) else [f"{point['parts']:,.2f} parts"]
+    worth += [] if math.isnan(point["cost"]) else [f"{point['cost']:,.2f} €"]
+    out.print(f"one point of TRS is worth {', '.join(worth)}", markup=False)
     for one in report.get("windows", []):
         value = "not known" if math.isnan(one["trs"]["value"]) else f"{one['trs']['value']:.2%}"
         out.print(f"  {one['from']}  TRS {value}  coverage {one['trs']['coverage']:.1%}", markup=False)

@@ -5,11 +5,12 @@ The elements are the same minutes as NF E60-182's, cut another way (OPC 40501-1 
     POT = tO   PBT = tR   APT = tF   AUST = set-up (changeover, adjustment, tool change)   AUPT = APT + AUST
     ADOT = stops induced from outside (transport, queueing)   ADET = all other stops   AUBT = AUPT + ADET
 
-so that PBT = AUBT + ADOT = APT + AUST + ADET + ADOT over known time. Figures that need what a machine cannot know
-(personnel, materials, rework, order plans) are not here; see docs/kpis.md.
+so that PBT = AUBT + ADOT = APT + AUST + ADET + ADOT over known time. The whole table, for whoever knows what a machine
+cannot (personnel, materials, rework, order plans), is in iso22400_table.
 """
 
 from pipeline.kpis.oee import Oee
+from pipeline.kpis.reliability import Denominator
 from pipeline.kpis.states import SETUP, Category
 from telemetry.samples import Ratio
 
@@ -86,11 +87,16 @@ def production_process_ratio(oee: Oee) -> Ratio:
     return Ratio(oee.running, oee.total, oee.availability.coverage, oee.samples)
 
 
-def mtbf(oee: Oee) -> Ratio:
-    """Operating time (set-up and production, no delay) / FE: the denominator is failure events, not events + 1."""
-    return Ratio(aupt(oee), oee.failures, oee.availability.coverage, oee.samples)
+def mtbf(oee: Oee, denominator: Denominator = "fe") -> Ratio:
+    """Operating time (set-up and production, no delay) / n; n is failure events FE unless asked for otherwise."""
+    return _mean(aupt(oee), oee, denominator)
 
 
-def mttr(oee: Oee) -> Ratio:
-    """Breakdown time / FE."""
-    return Ratio(oee.stops.get(Category.BREAKDOWN, 0.0), oee.failures, oee.availability.coverage, oee.samples)
+def mttr(oee: Oee, denominator: Denominator = "fe") -> Ratio:
+    """Breakdown time / n; n as in `mtbf`."""
+    return _mean(oee.stops.get(Category.BREAKDOWN, 0.0), oee, denominator)
+
+
+def _mean(length: float, oee: Oee, denominator: Denominator) -> Ratio:
+    events = oee.failures + (denominator == "fe_plus_one")
+    return Ratio(length, events, oee.availability.coverage, oee.samples)

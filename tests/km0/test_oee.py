@@ -73,10 +73,53 @@ def test_a_paper_form(tmp_path: Path) -> None:
     assert "74.79%" in shown.stdout
 
 
+FORM = """{"opening": 540, "planned_stops": 60, "cycle": 0.5, "made": 700, "good": 679, "hourly_cost": 90,
+ "stops": {"induced": 30, "breakdown": 40, "changeover": 30},
+ "elements": {"RQ": 7, "AOET": 500, "CMT": 30, "PMT": 90, "FE": 2, "TTR": 40}}"""
+
+
+def test_a_form_with_what_a_machine_cannot_know_gets_the_table_of_iso_22400_2(tmp_path: Path) -> None:
+    """As docs/kpis.md says: rework 1 %, scrap (700 − 679 − 7)/700 = 2 %, throughput 1.4 a minute, corrective 25 %."""
+    case = tmp_path / "case.json"
+    case.write_text(FORM)
+    found = run(case)
+    values = {name: one["value"] for name, one in found["iso_22400_2_table"].items()}
+    assert {name: values[name] for name in ("rework_ratio", "scrap_ratio", "throughput_rate", "mttr")} == pytest.approx(
+        {"rework_ratio": 0.01, "scrap_ratio": 0.02, "throughput_rate": 1.4, "mttr": 20}
+    )
+    assert (values["corrective_maintenance_ratio"], values["allocation_ratio"]) == (0.25, 0.9)
+    assert values["oee_index"] == pytest.approx(0.70729, abs=5e-6)
+    assert found["iso_22400_2_table"]["scrap_ratio"]["formula"] == "SQ / PQ"
+    assert found["figures"]["nee"]["value"] == pytest.approx(values["nee_index"])
+    assert "first_pass_yield" not in values
+    for page in ("kpis.md", "kpis.fr.md"):
+        text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+        assert FORM in text
+
+
+def test_what_a_point_is_worth_and_by_what_means_are_divided(tmp_path: Path) -> None:
+    """A hundredth of 480 min: 4.8 min, 9.6 parts of half a minute, 7.20 € at 90 €/h; 40 min by two events or three."""
+    case = tmp_path / "case.json"
+    case.write_text(FORM)
+    found = run(case)
+    assert found["one_point_of_trs"] == pytest.approx({"time": 4.8, "parts": 9.6, "cost": 7.2})
+    shown = CliRunner().invoke(app, ["oee", str(case)]).stdout
+    assert "one point of TRS is worth 4.8 min, 9.60 parts, 7.20 €" in shown
+    assert (found["figures"]["mttr"]["value"], found["figures"]["mttr"]["reference"]) == (
+        20,
+        "ISO 22400-2 MTTR, n = FE",
+    )
+    other = run(case, "--plus-one")
+    assert other["figures"]["mttr"]["value"] == pytest.approx(40 / 3)
+    assert other["figures"]["mttr"]["reference"] == "ISO 22400-2 MTTR, n = FE + 1"
+    assert other["iso_22400_2_table"]["mttr"]["formula"] == "TTR / (FE + 1)"
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ('{"required": -1}', "required is -1"),
+        ('{"required": 1, "elements": {"QR": 1}}', "'QR' is no element of ISO 22400-2; there is AOET"),
         ('{"cycle": 1}', "give the required time"),
         ('{"requierd": 1}', "requierd"),
         ('{"required": "1"}', "required"),

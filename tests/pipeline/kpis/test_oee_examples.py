@@ -2,6 +2,7 @@
 
 import json
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,3 +205,10 @@ def test_flux_apq(cases: dict[str, Any]) -> None:
     )
     names = {"availability": "availability", "performance": "performance", "quality": "quality", "oee": "trs"}
     assert agrees(case, oee, names=names) == 8
+
+
+def test_every_case_is_reproduced_above(cases: dict[str, Any]) -> None:
+    """A case that is added to the examples needs a test that names its convention."""
+    own = Path(__file__).read_text(encoding="utf-8")
+    assert len(cases) == 14
+    assert [name for name in cases if f'"{name}"' not in own] == []
