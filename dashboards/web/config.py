@@ -5,10 +5,19 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from telemetry.config import Secret, Section
 
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError(f'{value!r} is no address or network; write "127.0.0.1" or "172.16.0.0/12"') from None
+
+
+Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\-]+$", max_length=255)]
 
 
@@ -67,6 +76,11 @@ class WebConfig(Section):
     hosts: tuple[HostName, ...] = Field(
         ("localhost", "127.0.0.1", "::1"),
         description="names people may type to reach it; a request for any other is refused (DNS rebinding)",
+    )
+    proxies: tuple[Network, ...] = Field(
+        (),
+        description="addresses or networks of the proxies before it, whose X-Forwarded-For says who asks: failed "
+        "logins are counted by address, and without this the proxy's would be everybody's",
     )
     folder: Path = Field(Path(".km0/web"), description="where accounts and diagnoses are kept")
     accounts: AccountsConfig | None = Field(None, description="people, their passwords and roles; without: no login")

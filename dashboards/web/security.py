@@ -1,9 +1,12 @@
 """What every answer carries, and which requests are refused before any route sees them."""
 
+import asyncio
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +30,17 @@ HEADERS: Final = {
 
 MAX_TARGET: Final = 8192
 """Longest path and query accepted, in bytes."""
+
+MAX_BODY: Final = 1 << 20
+"""Largest form or JSON accepted, in bytes. FastAPI reads a body whole before it asks who sent it."""
+
+BODY_S: Final = 60.0
+"""How long [s] such a body may take to come."""
+
+STREAMED: Final = {("POST", "/api/v1/diagnoses")}
+"""Whose body goes to disk as it comes, behind its wall, and has a limit of its own."""
+
+_TOO_LARGE: Final = f"The body has more than {MAX_BODY >> 20} MB: a file is sent by POST /api/v1/diagnoses."
 
 
 class Guard:
@@ -66,8 +80,43 @@ class Guard:
         elif len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET:
             refusal = problems.answer(Request(scope), 414, "address-too-long", f"More than {MAX_TARGET} bytes.")
             await refusal(scope, receive, send_with_headers)
-        else:
+        elif (scope["method"], scope["path"]) in STREAMED:
             await self._app(scope, receive, send_with_headers)
+        elif _said_length(Headers(scope=scope)) > MAX_BODY:
+            refusal = problems.answer(Request(scope), 413, "body-too-large", _TOO_LARGE)
+            await refusal(scope, receive, send_with_headers)
+        else:
+            reading = scope["method"] in ("GET", "HEAD", "OPTIONS")
+            await self._app(scope, receive if reading else _bounded(receive), send_with_headers)
+
+
+def _said_length(headers: Headers) -> int:
+    said = headers.get("content-length", "")
+    return int(said) if said.isdecimal() and len(said) < 20 else 0
+
+
+def _bounded(receive: Receive) -> Receive:
+    """A body counted and timed as it comes. Raises HTTPException beyond MAX_BODY or BODY_S: a chunked one says no
+    length, and FastAPI would wait for the rest of it for ever."""
+    came, whole = 0, False
+    until = asyncio.get_running_loop().time() + BODY_S
+
+    async def counted() -> Message:
+        nonlocal came, whole
+        if whole:  # what comes now is that the client went away
+            return await receive()
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {BODY_S:.0f} s.") from None
+        whole = not message.get("more_body", False)
+        came += len(message.get("body", b""))
+        if came > MAX_BODY:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+        return message
+
+    return counted
 
 
 def from_elsewhere(headers: Headers, config: WebConfig | None) -> bool:

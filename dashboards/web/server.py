@@ -16,10 +16,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from dashboards.web.config import WebConfig
+from dashboards.web.connections import Connection
 from telemetry.errors import ConfigError
 
 GRACE_S: Final = 1
 """How long [s] answers under way may still take at the end."""
+BESIDES_STREAMS: Final = 200
+"""Connections at once beside the `max_streams` of live pages; beyond, the answer is 503."""
 
 
 class _Server(uvicorn.Server):
@@ -82,8 +85,11 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        http=Connection,
+        proxy_headers=bool(config.proxies),
+        forwarded_allow_ips=list(config.proxies),
         ws="none",
+        limit_concurrency=config.max_streams + BESIDES_STREAMS,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GRACE_S,
     )

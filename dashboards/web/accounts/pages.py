@@ -119,6 +119,8 @@ def _linked(
     def welcome(page: Page, secret: str, name: str, password: str) -> Response:
         if len(password) < passwords.LEAST:
             return renderer.page(page, "welcome.html", 422, name=name, fault=TOO_SHORT)
+        if book.people.linked(secret) is None:  # a hash costs memory and time, which strangers do not get
+            return renderer.page(page, "welcome.html", 404, name=None, fault=USED)
         try:
             user = book.people.use_link(secret, name, hashes.hashed(password))
             return session.came_in(book, config, user, "/account")

@@ -4,6 +4,7 @@ Invariants: an unknown name costs as long as a wrong password; after MOST failur
 WITHIN_S nothing more is tried until the oldest is over. Failures are counted in memory: a restart forgets them.
 """
 
+import ipaddress
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -61,7 +62,9 @@ class Patience:
     def wait_s(self, name: str, address: str) -> float:
         """How long [s] to wait before trying again; 0 when it may be tried now."""
         with self._lock:
-            return max(self._wait("name", name.casefold(), MOST), self._wait("address", address, MOST_OF_ADDRESS))
+            return max(
+                self._wait("name", name.casefold(), MOST), self._wait("address", _network(address), MOST_OF_ADDRESS)
+            )
 
     def _wait(self, kind: str, key: str, most: int) -> float:
         times = self._failures.get((kind, key))
@@ -73,7 +76,7 @@ class Patience:
 
     def failed(self, name: str, address: str) -> None:
         with self._lock:
-            for key in (("name", name.casefold()), ("address", address)):
+            for key in (("name", name.casefold()), ("address", _network(address))):
                 self._failures.setdefault(key, deque(maxlen=MOST_OF_ADDRESS)).append(self._clock())
                 self._failures.move_to_end(key)
             while len(self._failures) > REMEMBERED:
@@ -83,3 +86,14 @@ class Patience:
         """A right password forgives the name its failures, not the address."""
         with self._lock:
             self._failures.pop(("name", name.casefold()), None)
+
+
+def _network(address: str) -> str:
+    """What one person may have many of counts as one: of IPv6 the network of 2^64 addresses that a home is given."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4 or found.ipv4_mapped:
+        return str(found)
+    return str(ipaddress.ip_network((found, 64), strict=False))

@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from dashboards.web.accounts.book import Book
 from dashboards.web.accounts.identity import OPEN, Identity, Role, Scope
 from dashboards.web.problems import ProblemError, for_people
+from dashboards.web.security import STREAMED
 
 COOKIE: Final = "km0_session"
 CSRF: Final = "csrf"
@@ -146,7 +147,8 @@ class Walls:
 
 async def _check_csrf(request: Request, who: Identity) -> None:
     sent = request.headers.get(CSRF_HEADER)
-    if sent is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if sent is None and form and (request.method, request.url.path) not in STREAMED:
         field = (await request.form()).get(CSRF)
         sent = field if isinstance(field, str) else None
     if sent is None or not secrets.compare_digest(sent.encode(), who.csrf.encode()):

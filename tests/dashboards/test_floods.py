@@ -1,0 +1,234 @@
+"""Who sends too much, too slowly or too often: refused before it costs memory, disk, files or other people's login."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from dashboards.web import connections, security
+from dashboards.web import server as serving
+from dashboards.web.accounts import passwords
+from dashboards.web.config import WebConfig
+from telemetry.config import parse
+from telemetry.errors import ConfigError
+from tests.dashboards.accounts.companies import PASSWORD, Companies, companies
+
+PATIENT_S = 30
+"""How long a test waits for what must come [s]."""
+HEAD = b"%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
+
+
+class Raw:
+    """A connection that says what no client library would."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self.close = writer.close
+
+    @classmethod
+    async def to(cls, address: str) -> "Raw":
+        # a small window: an answer that nobody takes does not fit into the buffers between
+        made = socket.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        made.connect(("127.0.0.1", int(address.rstrip("/").rpartition(":")[2])))
+        return cls(*await asyncio.open_connection(sock=made, limit=4096))
+
+    def say(self, request: bytes, *headers: bytes) -> None:
+        self._writer.write(HEAD % (request, b"".join(header + b"\r\n" for header in headers)))
+
+    async def send(self, part: bytes) -> None:
+        self._writer.write(part)
+        await self._writer.drain()
+
+    async def answer(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(PATIENT_S):
+            head = await self._reader.readuntil(b"\r\n\r\n")
+            [size] = [line.split()[1] for line in head.lower().splitlines() if line.startswith(b"content-length")]
+            return int(head.split()[1]), await self._reader.readexactly(int(size))
+
+    async def is_cut(self) -> bool:
+        """Whether the other side gives this up while nothing is read."""
+        async with asyncio.timeout(PATIENT_S):
+            while True:
+                try:
+                    await self.send(b"\r\n")
+                except ConnectionError:
+                    return True
+                await asyncio.sleep(0.05)
+
+    async def rest(self) -> bytes:
+        """What still comes until the other side ends it."""
+        came = b""
+        async with asyncio.timeout(PATIENT_S):
+            try:
+                while part := await self._reader.read(1 << 16):
+                    came += part
+            except ConnectionError:
+                pass
+        return came
+
+
+@asynccontextmanager
+async def served(found: Companies) -> AsyncIterator[str]:
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serving.serve(found.app, found.seeded.context.config, ready=address.set_result))
+    try:
+        yield await asyncio.wait_for(address, PATIENT_S)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("request_line", [b"PUT /api/v1/mappings/x", b"POST /login", b"POST /welcome/x"])
+async def test_a_large_body_is_refused_before_it_comes(tmp_path: Path, request_line: bytes) -> None:
+    """Nobody in particular announces two gigabytes: refused by the announcement, with a problem."""
+    async with served(companies(tmp_path)) as address:
+        raw = await Raw.to(address)
+        raw.say(request_line, b"Content-Type: application/json", b"Content-Length: 2000000000")
+        status, text = await raw.answer()
+        assert status == 413
+        assert b"urn:km0:problem:body-too-large" in text
+        raw.close()
+
+
+async def test_a_body_without_a_length_is_counted(tmp_path: Path) -> None:
+    """A stranger's body that never ends is refused after a megabyte; before, it filled memory ahead of the 401."""
+    async with served(companies(tmp_path)) as address:
+        raw = await Raw.to(address)
+        raw.say(b"PUT /api/v1/mappings/x", b"Content-Type: application/json", b"Transfer-Encoding: chunked")
+
+        async def pour() -> int:
+            poured = 0
+            part = b"x" * 65536
+            while True:
+                try:
+                    await raw.send(b"10000\r\n" + part + b"\r\n")
+                except ConnectionError:
+                    return poured
+                poured += len(part)
+
+        pouring = asyncio.create_task(pour())
+        status, _ = await raw.answer()
+        raw.close()
+        assert status == 413
+        pouring.cancel()
+        await asyncio.wait([pouring])
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten bytes of a hundred, and then nothing: 408."""
+    monkeypatch.setattr(security, "BODY_S", 0.3)
+    async with served(companies(tmp_path)) as address:
+        raw = await Raw.to(address)
+        raw.say(b"POST /login", b"Content-Type: application/x-www-form-urlencoded", b"Content-Length: 100")
+        await raw.send(b"name=admin")
+        assert (await raw.answer())[0] == 408
+        raw.close()
+
+
+def test_a_file_may_be_larger_than_a_form(tmp_path: Path) -> None:
+    """Three megabytes of a table come in; called a form by its sender, it is not parsed as one to look for a word."""
+    found = companies(tmp_path)
+    content = b"time,state\n" + b"2026-01-01T00:00:00Z,run\n" * 125_000
+    with found.client("engineer") as client:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert client.post("/api/v1/diagnoses?name=a.csv", content=content, headers=form).status_code == 201
+        del client.headers["X-CSRF-Token"]
+        answer = client.post("/api/v1/diagnoses?name=a.csv", content=b"csrf=x&" + content, headers=form)
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:km0:problem:form-too-old")
+
+
+async def test_silent_connections_do_not_make_it_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that never ask are closed, those too many at once; who asks is answered. The collectors' files and
+    connections come out of the same number that the process may have."""
+    monkeypatch.setattr(connections, "HEAD_S", 1.0)
+    monkeypatch.setattr(connections, "MORE", 2)
+    monkeypatch.setattr(serving, "BESIDES_STREAMS", 3)
+    found = companies(tmp_path, lambda config: config.model_copy(update={"max_streams": 1}))
+    async with served(found) as address:
+        silent = [await Raw.to(address) for _ in range(20)]
+        assert [await raw.rest() for raw in silent] == [b""] * 20
+        raw = await Raw.to(address)
+        raw.say(b"GET /login")
+        assert (await raw.answer())[0] == 200
+        for one in (raw, *silent):
+            one.close()
+
+
+async def test_a_head_that_comes_byte_by_byte_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a connection that was answered before, and however often a byte comes."""
+    monkeypatch.setattr(connections, "HEAD_S", 0.5)
+    async with served(companies(tmp_path)) as address:
+        raw = await Raw.to(address)
+        raw.say(b"GET /login")
+        assert (await raw.answer())[0] == 200
+
+        async def drip() -> None:
+            while True:
+                await raw.send(b"G")
+                await asyncio.sleep(0.05)
+
+        dripping = asyncio.create_task(drip())
+        assert await raw.rest() == b""
+        dripping.cancel()
+        await asyncio.wait([dripping])
+        raw.close()
+
+
+async def test_who_takes_no_answer_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand answers asked for and none taken: the connection ends."""
+    monkeypatch.setattr(connections, "STALLED_S", 0.3)
+    async with served(companies(tmp_path)) as address:
+        raw = await Raw.to(address)
+        for _ in range(1000):
+            raw.say(b"GET /static/app.css")
+        assert await raw.is_cut()
+        raw.close()
+
+
+async def _attempt(address: str, forwarded: str, name: str, password: str = "wrong") -> int:  # noqa: S107  # it is
+    async with httpx2.AsyncClient(base_url=address, headers={"X-Forwarded-For": forwarded}) as client:
+        return (await client.post("login", data={"name": name, "password": password})).status_code
+
+
+@pytest.mark.parametrize(("proxies", "other"), [(("127.0.0.0/8",), 303), ((), 429)])
+async def test_a_proxy_that_is_named_says_who_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxies: tuple[str, ...], other: int
+) -> None:
+    """Behind a named proxy a stranger who guesses locks out himself alone. A proxy that is not named is not believed:
+    whoever could say where he comes from would guess for ever."""
+    monkeypatch.setattr(passwords, "MOST_OF_ADDRESS", 5)
+    found = companies(tmp_path, lambda config: config.model_copy(update={"proxies": proxies}))
+    async with served(found) as address:
+        for number in range(passwords.MOST_OF_ADDRESS):
+            assert await _attempt(address, "192.0.2.66, 203.0.113.9", f"nobody-{number}") == 403
+        assert await _attempt(address, "198.51.100.1, 203.0.113.9", "engineer", PASSWORD) == 429
+        assert await _attempt(address, "203.0.113.9, 198.51.100.1", "engineer", PASSWORD) == other
+
+
+def test_a_proxy_is_an_address() -> None:
+    """A name is refused, with what to write."""
+    with pytest.raises(ConfigError, match=r'"172\.16\.0\.0/12"'):
+        parse('proxies = ["nginx"]', WebConfig)
+
+
+def test_one_who_has_a_whole_network_is_one() -> None:
+    """Every home has 2^64 addresses of IPv6: failures are counted by that network."""
+    patience = passwords.Patience(lambda: 0.0)
+    for number in range(passwords.MOST_OF_ADDRESS):
+        patience.failed(f"nobody-{number}", f"2001:db8:1:2::{number:x}")
+    assert patience.wait_s("engineer", "2001:db8:1:2:ffff::1") > 0
+    assert patience.wait_s("engineer", "2001:db8:1:3::1") == 0
+
+
+def test_a_wrong_link_costs_no_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password's hash takes 64 MB: nobody has it made by a link that never was."""
+    found = companies(tmp_path)
+    monkeypatch.setattr(passwords.Passwords, "hashed", lambda *_: pytest.fail("hashed"))
+    with found.client() as client:
+        answer = client.post("/welcome/never-was", data={"name": "mallory", "password": PASSWORD})
+    assert answer.status_code == 404
