@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,6 +15,9 @@ from km0.console import configure_logs, err
 from km0.parts import Part
 from km0.plantfile import PlantFile
 from telemetry.config import load
+
+LONGEST_END_S: Final = 5.0
+"""How long [s] ending may take: a container is given ten seconds before it is killed, and everybody asks why."""
 
 
 def run(
@@ -45,6 +50,23 @@ async def _run(file: PlantFile, only: Part | None) -> None:
             err.print(f"the first administrator sets a password at {welcome}  (once, for two days)", markup=False)
         await stop.wait()
         err.print("ending: what was acknowledged is on disk")
+        end_at_last()
+
+
+def end_at_last() -> None:
+    """Let the process end within LONGEST_END_S, whoever is still waited for.
+
+    A question to a store that hangs holds its thread for as long as the store may take to answer, ten minutes if the
+    plant file says so, and the end would wait for it. Ended like this nothing is lost: a kill is survived too.
+    """
+
+    def leave() -> None:
+        err.print("the store did not answer in time: ended without it")
+        os._exit(0)
+
+    watch = threading.Timer(LONGEST_END_S, leave)
+    watch.daemon = True
+    watch.start()
 
 
 def stop_event() -> asyncio.Event:

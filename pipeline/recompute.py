@@ -18,6 +18,7 @@ Invariants
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter, time_ns
 from typing import Final
@@ -321,4 +322,6 @@ async def _finished(step: Callable[[], Progress]) -> Progress:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        with suppress(StoreError):  # nobody is left to be told
+            task.result()
         raise

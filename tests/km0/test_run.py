@@ -1,0 +1,68 @@
+"""`km0 run` as a process: how it ends."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+PLANT = """
+[[plant.assets]]
+path = "km0/mill"
+name = "Mill"
+
+[spool]
+path = "{folder}/spool.sqlite"
+
+[web]
+port = 0
+folder = "{folder}/web"
+
+[store]
+kind = "influxdb"
+url = "http://127.0.0.1:{port}"
+org = "o"
+bucket = "b"
+token = {{ env = "KM0_TEST_TOKEN" }}
+timeout_s = 600
+"""
+
+
+def test_a_store_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It accepts a question and never answers: SIGTERM ends the process in order of seconds, not after ten minutes."""
+    monkeypatch.setenv("KM0_TEST_TOKEN", "t")
+    asked = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        callers: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    callers.append(store.accept()[0])
+                except OSError:
+                    return
+                if callers[-1].recv(1):
+                    asked.set()
+
+        threading.Thread(target=accept, daemon=True).start()
+        plant = tmp_path / "plant.toml"
+        plant.write_text(PLANT.format(folder=tmp_path, port=store.getsockname()[1]))
+        command = [sys.executable, "-m", "km0.cli", "run", str(plant)]
+        platform = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            assert platform.stderr is not None
+            assert "is shown at" in platform.stderr.readline()
+            assert asked.wait(30)
+            platform.send_signal(signal.SIGTERM)
+            _, said = platform.communicate(timeout=60)
+        finally:
+            platform.kill()
+            platform.wait()
+            for caller in callers:
+                caller.close()
+    assert "the store did not answer in time" in said
+    assert "Traceback" not in said
+    assert platform.returncode == 0
