@@ -3,7 +3,8 @@
 Invariants:
 - WAL with synchronous=FULL: a transaction that committed is on disk, whatever happens next.
 - A file that is damaged is moved aside, never deleted, and what can still be read of it goes into the new one: the
-  process that meets it starts once, not in a loop.
+  process that meets it starts once, not in a loop. The new one takes its place when all is in it, so a process that
+  ends meanwhile (a full disk, a kill) has lost nothing: the next start saves again.
 """
 
 import os
@@ -17,6 +18,9 @@ from typing import Final
 from telemetry.errors import ConfigError
 
 SCHEMA_VERSION: Final = 1
+
+_ASIDE: Final = ".damaged-"
+_NEW: Final = ".new"
 
 # AUTOINCREMENT: an id is never used twice, so "after this id" means "later" even when the spool was empty in between.
 _SCHEMA: Final = f"""
@@ -49,6 +53,8 @@ def open_spool(path: Path) -> tuple[sqlite3.Connection, str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            if (aside := _unfinished(path)) is not None:
+                return _saved(path, aside, "found at an earlier start, which did not get to the end of saving")
             return _opened(path), ""
         except sqlite3.OperationalError:
             raise
@@ -56,7 +62,8 @@ def open_spool(path: Path) -> tuple[sqlite3.Connection, str]:
             return _replaced(path, str(error))
     except (OSError, sqlite3.OperationalError) as error:
         raise ConfigError(
-            f"the spool {path} cannot be opened: {error}. Give [spool] a path in a folder that this user may write to."
+            f"the spool {path} cannot be opened: {error}. Give [spool] a path in a folder that this user may write to, "
+            "on a disk that has room."
         ) from error
 
 
@@ -81,36 +88,59 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _replaced(path: Path, reason: str) -> tuple[sqlite3.Connection, str]:
-    aside = path.with_name(f"{path.name}.damaged-{time_ns()}")
+    aside = path.with_name(f"{path.name}{_ASIDE}{time_ns()}")
+    _fresh(path).close()  # from now on whoever starts next knows that saving is not done
     for suffix in ("-wal", "-shm", ""):
         with suppress(FileNotFoundError):
             os.replace(f"{path}{suffix}", f"{aside}{suffix}")
-    connection = _opened(path)
-    saved = {table: _salvage(aside, connection, table, columns) for table, columns in _TABLES.items()}
-    return connection, (
+    return _saved(path, aside, reason)
+
+
+def _unfinished(path: Path) -> Path | None:
+    """The damaged file that a process was saving from when it ended: it left a new one, and none in its place."""
+    if path.exists() or not path.with_name(f"{path.name}{_NEW}").exists():
+        return None
+    return max(path.parent.glob(f"{path.name}{_ASIDE}[0-9]*[0-9]"), default=None)
+
+
+def _saved(path: Path, aside: Path, reason: str) -> tuple[sqlite3.Connection, str]:
+    with closing(_fresh(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        saved = {table: _salvage(aside, connection, table, columns) for table, columns in _TABLES.items()}
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # raises without room; closing alone would leave a log
+    os.replace(path.with_name(f"{path.name}{_NEW}"), path)
+    return _opened(path), (
         f"the spool was damaged ({reason}) and is kept as {aside.name}; saved from it: {saved['batches']} batches, "
         f"{saved['dead_letters']} dead letters"
     )
 
 
+def _fresh(path: Path) -> sqlite3.Connection:
+    """An empty spool that takes the place of the damaged one when all is in it."""
+    new = path.with_name(f"{path.name}{_NEW}")
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{new}{suffix}").unlink(missing_ok=True)
+    return _opened(new)
+
+
 def _salvage(aside: Path, connection: sqlite3.Connection, table: str, columns: str) -> int:
     """Copy every row that can still be read, forwards up to the damage, then backwards down to it."""
-    rows: dict[int, tuple[object, ...]] = {}
-    for order in ("ASC", "DESC"):
-        with suppress(sqlite3.Error), closing(sqlite3.connect(aside)) as damaged:
-            for number, *rest in _rows(damaged, f"SELECT id, {columns} FROM {table} ORDER BY id {order}"):  # noqa: S608  # names of this module
-                if number in rows:
-                    break
-                rows[number] = tuple(rest)
     marks = ", ".join("?" for _ in range(columns.count(",") + 2))
-    connection.execute("BEGIN IMMEDIATE")
-    connection.executemany(
-        f"INSERT INTO {table} (id, {columns}) VALUES ({marks})",  # noqa: S608  # names of this module
-        ((number, *rows[number]) for number in sorted(rows)),
-    )
-    connection.execute("COMMIT")
-    return len(rows)
+    insert = f"INSERT INTO {table} (id, {columns}) VALUES ({marks})"  # noqa: S608  # names of this module
+    before = connection.total_changes
+    last = -1
+    for row in _readable(aside, f"SELECT id, {columns} FROM {table} ORDER BY id"):  # noqa: S608  # names of this module
+        connection.execute(insert, row)
+        last = row[0]
+    for row in _readable(aside, f"SELECT id, {columns} FROM {table} ORDER BY id DESC"):  # noqa: S608  # names of this module
+        if row[0] <= last:
+            break
+        connection.execute(insert, row)
+    return connection.total_changes - before
 
 
-def _rows(connection: sqlite3.Connection, query: str) -> Iterator[tuple[int, *tuple[object, ...]]]:
-    yield from connection.execute(query)
+def _readable(aside: Path, query: str) -> Iterator[tuple[int, *tuple[object, ...]]]:
+    """Rows, one at a time (a full spool is larger than memory), up to the first that cannot be read."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(aside)) as damaged:
+        yield from damaged.execute(query)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import pytest
 
 from pipeline.ingest.drain import Drain
 from pipeline.ingest.spool import Spool
+from pipeline.ingest.spool_file import open_spool
 from pipeline.stores.duckdb import DuckDbStore
 from telemetry.errors import ConfigError
 from telemetry.health import Component, Condition
@@ -230,6 +232,47 @@ async def test_closing_on_a_full_disk_ends_and_acknowledges_nothing(tmp_path: Pa
                 await asyncio.sleep(0.1)
             await asyncio.wait([put])
     assert put.exception() is not None
+
+
+async def test_a_damaged_file_is_saved_from_again_when_the_first_time_had_no_room(tmp_path: Path) -> None:
+    """The disk is full in the middle of saving, or the process is killed: the next start begins where it began."""
+    path = tmp_path / "spool.sqlite"
+    async with Spool(path) as spool:
+        for n in range(400):
+            await spool.put(samples(n, 1, "z" * 3000))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 8192] = b"\xff" * 8192
+    path.write_bytes(content)
+    with disk_full_at(400_000), pytest.raises(ConfigError, match="has room"):
+        open_spool(path)
+    async with Spool(path) as spool:
+        assert 350 < spool.batches < 400
+    async with Spool(path) as spool:
+        assert 350 < spool.batches < 400
+    assert not any(".new" in name for name in os.listdir(tmp_path))
+
+
+def test_saving_from_a_damaged_file_takes_no_more_memory_than_a_row(tmp_path: Path) -> None:
+    """A full spool has 2 GB, a plant PC less: read whole, it ended the process, and the next one began with nothing."""
+    path = tmp_path / "spool.sqlite"
+    connection, _ = open_spool(path)
+    connection.execute("BEGIN")
+    for n in range(300):
+        connection.execute("INSERT INTO batches (put_ns, samples, body) VALUES (?, 1, ?)", (n, bytes(100_000)))
+    connection.execute("COMMIT")
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek(15_000_000)
+        file.write(b"\xff" * 8192)
+    tracemalloc.start()
+    try:
+        connection, note = open_spool(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    connection.close()
+    assert any(f"saved from it: {left} batches" in note for left in range(295, 300))
+    assert peak < 5_000_000
 
 
 @pytest.mark.parametrize("damage", ["head", "middle", "text"])
