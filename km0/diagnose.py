@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 
 from km0.console import out
-from pipeline.diagnosis.diagnosis import Diagnosis, link_of, of_log
+from pipeline.diagnosis.diagnosis import Diagnosis, link_of, of_logs
 from pipeline.files import eventlog
 from pipeline.files.mapping import EventLogConfig
 from pipeline.files.propose import Proposal, propose
@@ -43,6 +43,9 @@ def diagnose(
     link: Annotated[
         Path | None, typer.Option("--link", help="What ping -D, irtt or a table recorded of the network.")
     ] = None,
+    machine: Annotated[
+        str | None, typer.Option("--machine", help="Of several machines in one file: the one to look at; else each.")
+    ] = None,
     use_case: Annotated[
         str | None,
         typer.Option("--use-case", help="Of the link: its application in TS 22.104."),
@@ -57,9 +60,10 @@ def diagnose(
     try:
         config = load(mapping, EventLogConfig) if mapping is not None else _proposed(file, zone)
         config = _completed(config, cycle, cost)
+        config = config if machine is None else config.model_copy(update={"only": machine})
         if save is not None:
             save.write_text(config.toml(), encoding="utf-8")
-        found = of_log(_read(file, config), file, links=() if link is None else (link_of(link, use_case),))
+        found = of_logs(_read(file, config), file, links=() if link is None else (link_of(link, use_case),))
     except DecodeError as error:
         raise ConfigError(f"{file}: {str(error).removeprefix(f'{file}: ')}") from error
     except OSError as error:
@@ -117,13 +121,13 @@ def _completed(config: EventLogConfig, cycle: float | None, cost: float | None) 
     return config.model_copy(update={"machine": changed})
 
 
-def _read(file: Path, config: EventLogConfig) -> eventlog.EventLog:
-    """The file, with a bar where it takes long."""
+def _read(file: Path, config: EventLogConfig) -> list[eventlog.EventLog]:
+    """The file, machine by machine, with a bar where it takes long."""
     if not file.is_file() or file.stat().st_size < _SHOW_FROM or not sys.stderr.isatty():
-        return eventlog.load(file, config)
+        return eventlog.load_each(file, config)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"reading {file.name}", total=1.0)
-        return eventlog.load(file, config, progress=lambda done: bar.update(task, completed=done))
+        return eventlog.load_each(file, config, progress=lambda done: bar.update(task, completed=done))
 
 
 def _json(found: Diagnosis, language: Any) -> str:

@@ -14,7 +14,7 @@ from pipeline.diagnosis.finding import Finding
 from pipeline.diagnosis.subject import Link, Machine, Source, Subject
 from pipeline.diagnosis.table import findings
 from pipeline.files.eventlog import EventLog
-from pipeline.files.faults import BadRow
+from pipeline.files.faults import BadRow, Faults
 from pipeline.files.vocabulary import plain
 from pipeline.kpis.evaluate import history_of
 from pipeline.kpis.latency import coverage
@@ -46,18 +46,32 @@ class Diagnosis:
 def of_log(log: EventLog, path: Path, window: Window | None = None, links: Sequence[Link] = ()) -> Diagnosis:
     """Of an event file, over a window or all of it: the same figures as `km0 oee --events`; with links that were
     measured beside it. Raises DecodeError when no time is left."""
-    window = window or log.span
-    if window.end_ns <= window.start_ns:
+    return of_logs([log], path, window, links)
+
+
+def of_logs(
+    logs: Sequence[EventLog], path: Path, window: Window | None = None, links: Sequence[Link] = ()
+) -> Diagnosis:
+    """As `of_log`, of a file of several machines, each over the time that the file speaks of it."""
+    spans = [window or log.span for log in logs]
+    if any(span.end_ns <= span.start_ns for span in spans):
         raise DecodeError("the interval is empty: it ends before it starts, or the file is of one instant")
-    history = log.history(window)
-    machine = Machine(log.machine, log.plant(), window, history, log.read)
-    faults = log.faults
+    plants = [log.plant() for log in logs]
+    plant = plants[0].model_copy(update={"assets": tuple(asset for one in plants for asset in one.assets)})
+    machines = tuple(
+        Machine(log.machine, plant, span, log.history(span), log.read) for log, span in zip(logs, spans, strict=True)
+    )
+    faults = Faults()
+    for log in logs:
+        faults.merge(log.faults)
     source = Source(
-        path.name, faults.rows, faults.count, faults.by_column.get(log.config.time, 0), faults.skipped, faults.back,
+        path.name, faults.rows, faults.count, faults.by_column.get(logs[0].config.time, 0), faults.skipped, faults.back,
         digest(path),
     )  # fmt: skip
-    subject = Subject(window, log.plant(), (machine,), tuple(links), source, {})
-    return Diagnosis(subject, log.notes, tuple(faults.listed))
+    whole = Window(min(span.start_ns for span in spans), max(span.end_ns for span in spans))
+    subject = Subject(whole, plant, machines, tuple(links), source, {})
+    notes = tuple(dict.fromkeys(note for log in logs for note in log.notes))
+    return Diagnosis(subject, notes, tuple(faults.listed))
 
 
 def of_store(store: Store, plant: Plant, assets: Sequence[str], window: Window, now_ns: int) -> Diagnosis:

@@ -13,11 +13,12 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.files import guard, shdr, tables
+from pipeline.files import guard, keyvalue, shdr, tables, text
 from pipeline.files.columns import by_connection
 from pipeline.files.faults import Faults
-from pipeline.files.gather import Gathered, Progress, gather
+from pipeline.files.gather import Gathered, Progress, gather_each
 from pipeline.files.mapping import EventLogConfig
+from pipeline.files.vocabulary import plain
 from pipeline.kpis import signals
 from pipeline.kpis.evaluate import windows
 from pipeline.kpis.machine import MachineHistory
@@ -81,6 +82,12 @@ def opened(path: Path, config: EventLogConfig | None = None, *, largest: int = g
     """The table in a file, looked at but not read. Raises DecodeError (RefusedFileError) with what to do."""
     config = config or EventLogConfig()
     kind = guard.checked(path, largest=largest)
+    if kind == "text" and config.separator in (None, "="):
+        with tables.readable(path):
+            head, encoding = text.head_of(path)
+            keys = keyvalue.recognised(head)
+        if keys is not None:
+            return keyvalue.opened(path, head, encoding, keys)
     return tables.opened(
         path, kind, sheet=config.sheet, header_lines=config.header_lines, separator=config.separator,
         encoding=config.encoding,
@@ -90,15 +97,40 @@ def opened(path: Path, config: EventLogConfig | None = None, *, largest: int = g
 def load(
     path: Path, config: EventLogConfig, *, progress: Progress | None = None, largest: int = guard.LARGEST_BYTES
 ) -> EventLog:
-    """Read the file; `progress` is told the share read [0…1]. Raises DecodeError that says which row or column cannot
-    be read, when nothing of the file can be used; single bad rows are in `faults`."""
+    """Read the file, of one machine; `progress` is told the share read [0…1]. Raises DecodeError that says which row or
+    column cannot be read, when nothing of the file can be used, or that it is of several machines; single bad rows are
+    in `faults`."""
+    found = load_each(path, config, progress=progress, largest=largest)
+    if len(found) > 1:
+        names = ", ".join(one.config.only or "" for one in found[:10])
+        raise DecodeError(f"column {config.machines!r} names several machines: choose one (only = …) of {names}")
+    return found[0]
+
+
+def load_each(
+    path: Path, config: EventLogConfig, *, progress: Progress | None = None, largest: int = guard.LARGEST_BYTES
+) -> list[EventLog]:
+    """As `load`, of every machine that the column `machines` names, in one reading, or of the `only` one."""
     kind = guard.checked(path, largest=largest)
     if is_shdr(path, kind):
-        return _from_shdr(path, config)
+        return [_from_shdr(path, config)]
     table = opened(path, config, largest=largest)
     with tables.readable(path):
-        found: Gathered = gather(table, config, progress)
-    return EventLog(config, found.series, found.span, found.notes, found.faults)
+        found: dict[str, Gathered] = gather_each(table, config, progress)
+    return [
+        EventLog(_of_machine(config, name, number), one.series, one.span, one.notes, one.faults)
+        for number, (name, one) in enumerate(found.items())
+    ]
+
+
+def _of_machine(config: EventLogConfig, name: str, number: int) -> EventLogConfig:
+    """The mapping of one of several machines, under a name and a path of its own."""
+    if config.machines is None:
+        return config
+    folder = config.machine.path.rpartition("/")[0]
+    slug = plain(name).replace(" ", "-")[:50].strip("-") or "machine"
+    machine = config.machine.model_copy(update={"path": f"{folder}/{slug}-{number + 1}", "name": name[:80]})
+    return config.model_copy(update={"machine": machine, "only": name})
 
 
 def _from_shdr(path: Path, config: EventLogConfig) -> EventLog:

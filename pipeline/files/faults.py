@@ -47,6 +47,16 @@ class Faults:
             told = zip(lines()[some].tolist(), some.tolist(), strict=True)
             self.listed += [BadRow(line, column, why(row)) for line, row in told]
 
+    def merge(self, other: "Faults") -> None:
+        """Take over those of another part of the same file."""
+        self.rows += other.rows
+        self.count += other.count
+        self.back += other.back
+        self.skipped += other.skipped
+        for column, times in other.by_column.items():
+            self.by_column[column] = self.by_column.get(column, 0) + times
+        self.listed = sorted((*self.listed, *other.listed), key=lambda bad: bad.line)[:LISTED]
+
     def settle(self) -> None:
         """Put the rows listed in the order of the file."""
         self.listed.sort(key=lambda bad: bad.line)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.files import numbers, times
+from pipeline.files import bits, numbers, times
 from pipeline.files.columns import UNKNOWN, Column, summed, with_more
 from pipeline.files.faults import Faults
 from pipeline.files.mapping import EventLogConfig, Metric
@@ -49,17 +49,70 @@ class Gathered:
     span: Window
 
 
-def gather(table: Table, config: EventLogConfig, progress: Progress | None = None) -> Gathered:
-    """Read a table. Raises DecodeError when a column is missing or holds nothing that can be used."""
+def gather_each(table: Table, config: EventLogConfig, progress: Progress | None = None) -> dict[str, Gathered]:
+    """Read a table, machine by machine in the order they come in; "" is the only one of a file of one machine. Raises
+    DecodeError when a column is missing or holds nothing that can be used."""
     # a silence, or the end of one, is told by any row, so that then every row counts
     alive = "stale_after_s" in config.machine.model_fields_set or "online" in config.columns
     interval = config.end is not None or config.duration is not None
     if not alive and not interval:
         try:
-            return _Gatherer(table, config, sparing=True).run(progress)
+            return _Readers(table, config, sparing=True).run(progress)
         except _OutOfOrderError:
             pass
-    return _Gatherer(table, config, sparing=False).run(progress)
+    return _Readers(table, config, sparing=False).run(progress)
+
+
+class _Readers:
+    """A gatherer for each machine."""
+
+    def __init__(self, table: Table, config: EventLogConfig, *, sparing: bool) -> None:
+        self._table, self._config, self._sparing = table, config, sparing
+        self._each: dict[str, _Gatherer] = {}
+        self._nameless = Faults()
+
+    def run(self, progress: Progress | None) -> dict[str, Gathered]:
+        config = self._config
+        wanted = _Gatherer(self._table, config, sparing=False).wanted
+        for batch in self._table.read(wanted):
+            if config.machines is None:
+                self._of("").take(batch, wanted)
+            else:
+                self._share(batch, wanted, config.machines)
+            if progress is not None:
+                progress(batch.done)
+        if config.machines is None and not self._each:
+            self._of("")
+        if not self._each:
+            told = "no row names a machine" if config.only is None else f"no row is of the machine {config.only!r}"
+            raise DecodeError(f"column {config.machines!r}: {told}")
+        found = {name: one.finish() for name, one in self._each.items()}
+        if self._nameless.count:  # somebody has to tell of them
+            next(iter(found.values())).faults.merge(self._nameless)
+        return found
+
+    def _of(self, name: str) -> "_Gatherer":
+        if name not in self._each:
+            if len(self._each) >= _MOST_MACHINES:
+                raise DecodeError(
+                    f"column {self._config.machines!r} names more than {_MOST_MACHINES} machines: is it one?"
+                )
+            self._each[name] = _Gatherer(self._table, self._config, sparing=self._sparing)
+        return self._each[name]
+
+    def _share(self, batch: Batch, wanted: list[str], column: str) -> None:
+        pl, frame, lines = polars(), batch.frame, batch.lines
+        names = frame[column].cast(pl.String).str.strip_chars().fill_null("")
+        for name in names.unique(maintain_order=True).to_list():
+            at = np.flatnonzero((names == name).to_numpy())
+            part = Batch(frame.gather(at), lambda at=at: lines()[at], batch.done)  # type: ignore[misc]
+            if not name:
+                rows = np.flatnonzero(_any_filled(part.frame, wanted))
+                self._nameless.rows += len(rows)
+                if len(rows):
+                    self._nameless.add(column, rows, part.lines, lambda _: _NAMELESS)
+            elif self._config.only in (None, name):
+                self._of(name).take(part, wanted)
 
 
 class _Gatherer:
@@ -87,30 +140,32 @@ class _Gatherer:
             if column is not None:
                 table.require(column, "")
         found: dict[Metric, str] = {}
+        for column in (*(() if config.name else config.bits), *filter(None, [config.machines])):
+            table.require(column, "")
         for metric in METRICS:
+            if metric == "state" and config.bits:
+                continue
             column = config.columns.get(metric, metric)
             if config.name is not None or column in table.columns:
                 found[metric] = column
             elif metric in config.columns:
                 table.require(column, "")
-        if "state" not in found and config.each is None:
+        if "state" not in found and config.each is None and not config.bits:
             raise DecodeError(
                 f"nothing says the state: name its column under [columns], one of {', '.join(table.columns)}"
             )
         return found
 
-    def run(self, progress: Progress | None) -> Gathered:
+    @property
+    def wanted(self) -> list[str]:
+        """The columns that are read."""
         config = self._config
-        columns = [config.time, config.clock, config.end, config.duration]
-        columns += [config.name, config.value] if config.name else list(self._metrics.values())
-        wanted = list(dict.fromkeys(column for column in columns if column is not None))
-        for batch in self._table.read(wanted):
-            self._take(batch, wanted)
-            if progress is not None:
-                progress(batch.done)
-        return self._finish()
+        columns = [config.time, config.clock, config.end, config.duration, config.machines]
+        columns += [config.name, config.value] if config.name else [*self._metrics.values(), *config.bits]
+        return list(dict.fromkeys(column for column in columns if column is not None))
 
-    def _take(self, batch: Batch, wanted: list[str]) -> None:
+    def take(self, batch: Batch, wanted: list[str]) -> None:
+        """Take the rows of a batch."""
         batch = self._whole(batch, wanted)
         frame = batch.frame
         column = frame[self._config.time]
@@ -149,12 +204,12 @@ class _Gatherer:
         pl, frame = polars(), batch.frame
         if self._config.name is not None:
             names = frame[self._config.name].cast(pl.String).str.strip_chars()
-            for metric, name in self._metrics.items():
+            for metric, name in self._said():
                 at = np.flatnonzero((names == name).fill_null(value=False).to_numpy() & good)
                 if len(at):
                     self._cells(metric, batch, frame[self._config.value], times_ns, at, ends)
         else:
-            for metric, name in self._metrics.items():
+            for metric, name in self._said():
                 column, told = frame[name], good
                 if ends is not None and metric == "reason":  # of a stretch: without one there, it has none
                     column = column.cast(pl.String).fill_null("")
@@ -179,6 +234,10 @@ class _Gatherer:
                 self._faults.add("", np.flatnonzero(beyond), batch.lines, lambda _: _TOO_WIDE)
         return batch
 
+    def _said(self) -> list[tuple[str, str]]:
+        """What is read of the rows: metrics and bits, each with its column, or its name in a long table."""
+        return [*self._metrics.items(), *((_BIT + name, name) for name in self._config.bits)]
+
     def _column(self, metric: str) -> Column:
         if metric not in self._found:
             self._found[metric] = Column(metric, sparing=self._sparing)
@@ -202,6 +261,12 @@ class _Gatherer:
                 rows = at[np.flatnonzero(wrong)]
                 self._faults.add(column.name, rows, batch.lines, lambda row: _no_number(metric, column[row]))
                 values, moments, silent = values[~wrong], moments[~wrong], silent[~wrong]
+        elif metric.startswith(_BIT):
+            values, silent = bits.read(cells)
+            wrong = silent & ~_unavailable(cells)
+            if wrong.any():
+                rows = at[np.flatnonzero(wrong)]
+                self._faults.add(metric.removeprefix(_BIT), rows, batch.lines, lambda row: _no_bit(column[row]))
         else:
             values, unknown = self._coded(metric, cells)
             silent = values == UNKNOWN
@@ -256,7 +321,8 @@ class _Gatherer:
             f"l'état {word[:60]!r} n'est pas connu ({self._dialect!r}) : dites ce qu'il signifie ([states])",
         )
 
-    def _finish(self) -> Gathered:
+    def finish(self) -> Gathered:
+        """What the rows said."""
         faults = self._faults
         faults.settle()
         faults.skipped = self._time.skipped
@@ -272,6 +338,9 @@ class _Gatherer:
             for metric, column in self._found.items()
             if len(column)
         }
+        told = {metric.removeprefix(_BIT): series.pop(metric) for metric in list(series) if metric.startswith(_BIT)}
+        if told:
+            series["state"] = bits.states(told, self._config.bits)
         if "state" not in series:
             raise DecodeError(
                 "nothing says the state: name its column under [columns], "
@@ -312,6 +381,9 @@ class _Gatherer:
 
 
 _LONGEST_WORD: Final = 200
+_MOST_MACHINES: Final = 100
+_BIT: Final = "bit:"
+_NAMELESS: Final = Said("it names no machine", "elle ne nomme aucune machine")
 _TOO_WIDE: Final = Said(
     "the row has more cells than the header: is a decimal comma taken for a separator?",
     "la ligne a plus de cellules que l'en-tête : une virgule décimale prise pour un séparateur ?",
@@ -321,6 +393,11 @@ _TOO_WIDE: Final = Said(
 def _no_number(metric: str, cell: object) -> Said:
     told = str(cell)[:40]
     return Said(f"{metric} is {told!r}: not a number", f"{metric} vaut {told!r} : ce n'est pas un nombre")
+
+
+def _no_bit(cell: object) -> Said:
+    told = str(cell)[:40]
+    return Said(f"{told!r} is neither 0 nor 1", f"{told!r} n'est ni 0 ni 1")
 
 
 def _sample(table: Table, config: EventLogConfig) -> list[str]:

@@ -31,6 +31,12 @@ class EventLogConfig(Section):
     columns: dict[Metric, str] = Field({}, description="column (or SHDR data item) of each metric; default: its name")
     name: str | None = Field(None, description="long tables: column that names what a row says")
     value: str = Field("value", description="long tables: column of the value")
+    bits: dict[str, StateName] = Field(
+        {},
+        description="columns of 0 and 1 (in long tables, names), each with the state it says; the first that is 1 wins",
+    )
+    machines: str | None = Field(None, description="several machines in one file: column that names them")
+    only: str | None = Field(None, description="of several machines: the one that is looked at; default: each")
     dialect: Dialect | None = Field(None, description="whose words states are; default: words, of SHDR mtconnect")
     states: dict[str, StateName] = Field({}, description="the file's own words for states")
     counts: Literal["total", "since_last"] = Field(

@@ -6,36 +6,22 @@ A proposal is never used unseen where it is not sure: whoever runs it shows `gue
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
-from pipeline.files import eventlog, guard, header, numbers, shdr, tables, times
+from pipeline.files import eventlog, guard, shdr, tables, times
 from pipeline.files.mapping import EventLogConfig, Metric
+from pipeline.files.recognise import Column, bits_of, column_of, is_bit, roles
 from pipeline.files.vocabulary import HEADINGS, Role, likeness, plain, state_for
 from pipeline.said import Said
 from telemetry.dialects import Dialect
-from telemetry.errors import DecodeError
 from telemetry.plant import Asset, StateName
 
 SURE: Final = 0.8
 """A guess below this [0…1] is to be confirmed by somebody who knows the machine."""
-_FEW_WORDS: Final = 40
+Roles = dict[Role, tuple[Column, float]]
 _WORDS_READ: Final = 2_000_000
 _DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
-Kind = Literal["time", "number", "word", "empty"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column as it is: its name, what its cells are, how many of the sample are filled [0…1], and a few of them."""
-
-    name: str
-    kind: Kind
-    filled: float
-    distinct: int
-    rising: bool
-    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +73,38 @@ def propose(path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.
     if eventlog.is_shdr(path, kind):
         return _shdr(path, timezone, machine)
     table = eventlog.opened(path, largest=largest)
-    columns = [_column(name, [row[at] for row in table.sample]) for at, name in enumerate(table.columns)]
-    chosen = _roles(columns)
+    columns = [column_of(name, [row[at] for row in table.sample]) for at, name in enumerate(table.columns)]
+    chosen = roles(columns)
     guesses = [
         Guess(role, column.name, confidence, _WHY[column.kind])
         for role, (column, confidence) in chosen.items()
         if role != "machine"
     ]
-    said: dict[str, Any] = {"timezone": timezone, "machine": machine}
+    said: dict[str, Any] = {"timezone": timezone, "machine": machine} | _bits(columns, chosen, guesses)
     for role, (column, _) in chosen.items():
         if role in ("time", "clock", "end", "duration", "name", "value"):
             said[role] = column.name
     metrics: tuple[Metric, ...] = get_args(Metric)
     said["columns"] = {metric: chosen[metric][0].name for metric in metrics if metric in chosen}
+    said |= _several(chosen, guesses)
     said |= _counting(chosen, table, guesses)
     said |= _stretches(chosen, guesses)
     with tables.readable(path):
         words = _words(table, chosen, said, guesses)
     _one_counter(said, guesses)
+    said |= _times(table, said, guesses)
     mapping = EventLogConfig(**said)
-    notes = [*table.notes, *_times_notes(table, mapping, guesses), *_several(chosen)]
+    notes = [*table.notes, *_machines_note(chosen)]
     return Proposal(table.layout, tuple(columns), mapping, tuple(guesses), words, tuple(notes))
+
+
+def words_in(path: Path, mapping: EventLogConfig, *, largest: int = guard.LARGEST_BYTES) -> tuple[Word, ...]:
+    """The words of the column of states of a mapping, and what they probably mean. Raises DecodeError as `propose`."""
+    table = eventlog.opened(path, mapping, largest=largest)
+    column, dialect = table.require(mapping.columns.get("state", "state"), " for the state"), mapping.dialect or "words"
+    with tables.readable(path):
+        counts = _counted(table, column, None, "")
+    return tuple(Word(word, number, *state_for(word, dialect)) for word, number in counts.most_common(200))
 
 
 def _shdr(path: Path, timezone: str, machine: Asset) -> Proposal:
@@ -117,7 +114,7 @@ def _shdr(path: Path, timezone: str, machine: Asset) -> Proposal:
     names = sorted({name for line in start for name in line.rstrip("\n").split("|")[1::2]})
     items = shdr.read(start, names).items
     columns = tuple(
-        _column(name, [item.value for item in items if item.name == name]) for name in names if name
+        column_of(name, [item.value for item in items if item.name == name]) for name in names if name
     )  # fmt: skip
     why = Said("an adapter's stream (MTConnect SHDR)", "un flux d'adaptateur (MTConnect SHDR)")
     guess = Guess("dialect", "mtconnect", 1.0, why)
@@ -128,103 +125,15 @@ def _slug(name: str) -> str:
     return plain(name).replace(" ", "-")[:60].strip("-") or "machine"
 
 
-def _column(name: str, cells: Sequence[str]) -> Column:
-    told = [cell for cell in cells if cell]
-    counts = Counter(told)
-    kind: Kind = "empty"
-    rising = False
-    if told:
-        kind = "word"
-        read, wrong = numbers.read(tables.polars().Series(told), None)
-        figures = read[~wrong].tolist()
-        if sum(header.is_time(cell) for cell in told) >= 0.8 * len(told) and not name_is_count(name):
-            kind = "time"
-        elif len(figures) >= 0.6 * len(told):
-            kind = "number"
-            rising = all(one <= two for one, two in pairwise(figures)) and figures[0] < figures[-1]
-    filled = len(told) / len(cells) if cells else 0.0
-    return Column(name, kind, filled, len(counts), rising, tuple(word for word, _ in counts.most_common(5)))
-
-
-def name_is_count(name: str) -> bool:
-    """Whether a heading is of a counter, whose large numbers are not instants."""
-    return max(likeness(name, role) for role in ("parts", "parts_good", "parts_scrap")) >= 0.7
-
-
-_FITS: Final[dict[Role, tuple[Kind, ...]]] = {
-    "time": ("time",), "clock": ("time",), "end": ("time",), "duration": ("number", "time", "word"),
-    "state": ("word", "number"), "parts": ("number",), "parts_good": ("number",), "parts_scrap": ("number",),
-    "product": ("word", "number"), "reason": ("word", "empty"), "order": ("word", "number"), "name": ("word",),
-    "value": ("word", "number"), "machine": ("word",),
-}  # fmt: skip
-
-
-def _roles(columns: Sequence[Column]) -> dict[Role, tuple[Column, float]]:
-    """The best column of each role; a column has one role, the one that it is most like."""
-    marks = [
-        (mark, -number, role, column)
-        for number, column in enumerate(columns)
-        for role in HEADINGS
-        if column.kind in _FITS[role] and (mark := likeness(column.name, role) * _content(role, column)) > 0.3
-    ]
-    found: dict[Role, tuple[Column, float]] = {}
-    taken: set[str] = set()
-    for mark, _, role, column in sorted(marks, key=lambda one: (-one[0], -one[1])):
-        if role not in found and column.name not in taken:
-            found[role] = column, round(mark, 2)
-            taken.add(column.name)
-    _by_content(columns, found, taken)
-    if "name" in found and "value" not in found:
-        del found["name"]
-    if "value" in found and "name" not in found:
-        del found["value"]
-    if "duration" in found and "end" in found:
-        del found["duration"]
-    # a time of day needs a date beside it
-    if "clock" in found and not any("/" in cell or "-" in cell or "." in cell for cell in found["time"][0].examples):
-        found["time"], found["clock"] = found["clock"], found["time"]
-    dates = found["time"][0].examples
-    whole = any(":" in cell and ("/" in cell or "-" in cell) for cell in dates)
-    if "clock" in found and whole and not all(cell.endswith(("00:00", "00:00:00")) for cell in dates):
-        del found["clock"]
-    return found
-
-
-def _content(role: Role, column: Column) -> float:
-    """How well what is in a column fits a role [0…1]."""
-    if role == "state":
-        known = [state_for(word, "words")[1] for word in column.examples]
-        return 0.6 + 0.4 * max(known, default=0.0) if column.distinct <= _FEW_WORDS else 0.2
-    if role in ("time", "clock", "end"):
-        return 1.0 if column.filled > 0.5 else 0.6
-    if role == "product":
-        return 1.0 if column.distinct <= 500 else 0.7
-    return 1.0
-
-
-def _by_content(columns: Sequence[Column], found: dict[Role, tuple[Column, float]], taken: set[str]) -> None:
-    """Time and state by what the cells are, where no heading says so."""
-    free = [column for column in columns if column.name not in taken]
-    if "time" not in found:
-        when = next((column for column in free if column.kind == "time"), None)
-        if when is None and "end" in found:
-            when = found.pop("end")[0]
-        if when is None:
-            names = ", ".join(column.name for column in columns)
-            raise DecodeError(f"no column looks like a time; there are {names}")
-        found["time"] = when, 0.6
-        free = [column for column in free if column is not when]
-    if "state" not in found and "name" not in found:
-        for column in free:
-            marks = [state_for(word, "words")[1] for word in column.examples]
-            if column.kind == "word" and marks and sum(marks) / len(marks) >= 0.5 and column.distinct <= _FEW_WORDS:
-                found["state"] = column, 0.6
-                return
-
-
-def _counting(chosen: dict[Role, tuple[Column, float]], table: tables.Table, guesses: list[Guess]) -> dict[str, Any]:
+def _counting(chosen: Roles, table: tables.Table, guesses: list[Guess]) -> dict[str, Any]:
     """Whether counters run on or start again with every row, and the decimal mark."""
     counters = [chosen[role][0] for role in ("parts", "parts_good", "parts_scrap") if role in chosen]
+    rows = table.sample
+    if "machine" in chosen:  # counters of several machines rise and fall together, though each only grows
+        at = table.columns.index(chosen["machine"][0].name)
+        most = Counter(row[at] for row in rows).most_common(1)[0][0]
+        of_one = [[row[table.columns.index(one.name)] for row in rows if row[at] == most] for one in counters]
+        counters = [column_of(one.name, cells) for one, cells in zip(counters, of_one, strict=True)]
     said: dict[str, Any] = {}
     if counters:
         rising = [column.rising for column in counters if column.distinct > 1]
@@ -259,7 +168,7 @@ def _marks(cell: str) -> set[str]:
     return {sign for sign in cell if sign in ".,"}
 
 
-def _stretches(chosen: dict[Role, tuple[Column, float]], guesses: list[Guess]) -> dict[str, Any]:
+def _stretches(chosen: Roles, guesses: list[Guess]) -> dict[str, Any]:
     """Lists of stops: rows with an end or a length; without a state column each row is a stop, and between them it
     runs."""
     found: dict[str, Any] = {}
@@ -283,14 +192,21 @@ def _stretches(chosen: dict[Role, tuple[Column, float]], guesses: list[Guess]) -
     return found
 
 
-def _words(
-    table: tables.Table, chosen: dict[Role, tuple[Column, float]], said: dict[str, Any], guesses: list[Guess]
-) -> tuple[Word, ...]:
+def _words(table: tables.Table, chosen: Roles, said: dict[str, Any], guesses: list[Guess]) -> tuple[Word, ...]:
     """The file's words for states, over all its rows, and the dialect that knows most of them."""
+    if "bits" in said:
+        return ()
     if "state" in chosen:
         counts = _counted(table, chosen["state"][0].name, None, "")
     elif "name" in chosen:
         names = _counted(table, chosen["name"][0].name, None, "")
+        at, value = (table.columns.index(chosen[role][0].name) for role in ("name", "value"))
+        told = [column_of(name, [row[value] for row in table.sample if row[at] == name]) for name in names]
+        if len(of_bits := bits_of([column.name for column in told if is_bit(column)])) > 1:
+            said["columns"] = _named(Counter({name: n for name, n in names.items() if name not in of_bits}))
+            said["columns"].pop("state", None)
+            said |= _of_bits(of_bits, guesses)
+            return ()
         said["columns"] = _named(names)
         state = said["columns"]["state"]
         guesses.append(Guess("state", state, max(0.3, likeness(state, "state")), Said(
@@ -362,26 +278,70 @@ def _counted(table: tables.Table, column: str, where: str | None, equals: str) -
     return counts
 
 
-def _times_notes(table: tables.Table, mapping: EventLogConfig, guesses: list[Guess]) -> Sequence[Said]:
-    at = table.columns.index(mapping.time)
-    reader = times.TimeReader.of([row[at] for row in table.sample], None, mapping.timezone)
+def _times(table: tables.Table, said: dict[str, Any], guesses: list[Guess]) -> dict[str, Any]:
+    """How times are written, and their zone, where a heading or the table tells."""
+    at = table.columns.index(said["time"])
+    heading = f" {plain(said['time'])} {plain(said.get('clock') or '')} "
+    found: dict[str, Any] = {}
+    if " utc " in heading or " gmt " in heading:
+        found["timezone"] = "UTC"
+        guesses.append(Guess("timezone", "UTC", 0.9, Said("a heading says UTC", "un titre dit UTC")))
+    cells = [row[at] for row in table.sample]
+    if " utc time " in heading and "clock" in said and all("/" in cell for cell in cells if cell):
+        found["time_format"] = "%m/%d/%Y %H:%M:%S"
+        why = Said("a data log of a SIMATIC S7: month first", "un journal (DataLog) de SIMATIC S7 : le mois d'abord")
+        guesses.append(Guess("time_format", found["time_format"], 0.9, why))
+        return found
+    reader = times.TimeReader.of(cells, None, found.get("timezone", said["timezone"]))
     if reader.ambiguous_order:
         [why] = reader.notes()
         guesses.append(Guess("time_format", reader.form, 0.6, why))
-    if not reader.zoned:
+    if not reader.zoned and "timezone" not in found:
         why = Said("its times have no offset", "ses heures n'ont pas de décalage horaire")
-        guesses.append(Guess("timezone", mapping.timezone or "", 0.8, why))
-    return ()
+        guesses.append(Guess("timezone", said["timezone"] or "", 0.8, why))
+    return found
 
 
-def _several(chosen: dict[Role, tuple[Column, float]]) -> Sequence[Said]:
+def _several(chosen: Roles, guesses: list[Guess]) -> dict[str, Any]:
+    """The column that tells several machines apart."""
+    if "machine" not in chosen or chosen["machine"][0].distinct < 2:
+        return {}
+    column, likely = chosen["machine"]
+    why = Said("it names several machines, each is looked at", "elle nomme plusieurs machines, chacune est étudiée")
+    guesses.append(Guess("machines", column.name, min(0.9, likely), why))
+    return {"machines": column.name}
+
+
+def _machines_note(chosen: Roles) -> Sequence[Said]:
     if "machine" not in chosen or chosen["machine"][0].distinct < 2:
         return ()
     name = chosen["machine"][0].name
     return (Said(
-        f"column {name!r} names several machines: export one file for each",
-        f"la colonne {name!r} nomme plusieurs machines : exportez un fichier par machine",
+        f"column {name!r} names several machines: the report has a part for each; `only` chooses one",
+        f"la colonne {name!r} nomme plusieurs machines : le rapport a une partie pour chacune ; `only` en choisit une",
     ),)  # fmt: skip
+
+
+def _bits(columns: Sequence[Column], chosen: Roles, guesses: list[Guess]) -> dict[str, Any]:
+    """States from bits, where no column of words says them: the role "state" is given up then."""
+    if "name" in chosen or "end" in chosen or ("state" in chosen and not is_bit(chosen["state"][0])):
+        return {}
+    taken = {column.name for role, (column, _) in chosen.items() if role != "state"}
+    free = [column.name for column in columns if is_bit(column) and column.name not in taken]
+    if len(bits_of(free)) < 2:
+        return {}
+    chosen.pop("state", None)
+    return _of_bits(bits_of(free), guesses)
+
+
+def _of_bits(found: dict[str, StateName], guesses: list[Guess]) -> dict[str, Any]:
+    guesses[:] = [guess for guess in guesses if guess.field != "state"]
+    told = ", ".join(f"{name} → {state}" for name, state in found.items())
+    guesses.append(Guess("bits", told, 0.7, Said(
+        "columns of 0 and 1 named like states; the first that is 1 wins",
+        "des colonnes de 0 et de 1 nommées comme des états ; la première à 1 l'emporte",
+    )))  # fmt: skip
+    return {"bits": found}
 
 
 _WHY: Final[dict[str, Said]] = {

@@ -23,7 +23,7 @@ BLOCK_BYTES: Final = 8 << 20
 HEAD_BYTES: Final = 1 << 18
 _SEPARATORS: Final = (";", "\t", "|", ",")
 _FRENCH: Final = set("éèêëàâùûüçôöîïœÉÈÊÀÇÔ°²µ«»’–€àß")
-_MOST_HEAD_ROWS: Final = 400
+MOST_HEAD_ROWS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def head_rows(text: str, separator: str) -> list[list[str]]:
 
 def _rows(text: str, separator: str) -> Iterator[list[str]]:
     rows = csv.reader(io.StringIO(text), delimiter=separator)
-    for _ in range(_MOST_HEAD_ROWS):
+    for _ in range(MOST_HEAD_ROWS):
         try:
             yield next(rows)
         except StopIteration:

@@ -24,10 +24,12 @@ HEADINGS: Final[dict[Role, tuple[str, ...]]] = {
     "time": (
         "horodatage", "horodate", "timestamp", "date heure", "date et heure", "dateheure", "datetime", "date time",
         "time", "temps", "date", "debut", "date debut", "heure debut", "start", "start time", "begin", "from",
-        "instant", "ts", "quand", "when", "jour",
+        "instant", "ts", "quand", "when", "jour", "du", "timestring", "time string",
     ),
-    "clock": ("heure", "hour", "time of day", "heure debut", "hh mm", "clock"),
-    "end": ("fin", "date fin", "heure fin", "end", "end time", "stop time", "to", "jusqu a"),
+    "clock": (
+        "heure", "hour", "time of day", "heure debut", "hh mm", "clock", "time", "utc time", "time utc", "heure utc",
+    ),
+    "end": ("fin", "date fin", "heure fin", "end", "end time", "stop time", "to", "jusqu a", "au"),
     "duration": ("duree", "duree arret", "temps d arret", "duration", "length", "downtime", "elapsed", "duree min"),
     "state": (
         "etat", "etat machine", "statut", "status", "state", "machine state", "mode", "execution", "marche arret",
@@ -59,10 +61,19 @@ HEADINGS: Final[dict[Role, tuple[str, ...]]] = {
         "of", "ordre", "ordre de fabrication", "num of", "n of", "lot", "order", "work order", "job", "batch",
         "production order",
     ),
-    "name": ("variable", "tag", "signal", "mesure", "data item", "dataitem", "name", "item name", "metric"),
-    "value": ("valeur", "value", "val"),
+    "name": (
+        "variable", "tag", "tagname", "varname", "signal", "mesure", "data item", "dataitem", "name",
+        "item name", "metric",
+    ),
+    "value": ("valeur", "value", "val", "varvalue"),
     "machine": ("machine", "poste", "ligne", "equipement", "moyen", "line", "workstation", "equipment", "asset"),
 }  # fmt: skip
+
+SHIFTS: Final = frozenset((
+    "matin", "apres midi", "nuit", "jour", "journee", "soir", "am", "pm", "equipe 1", "equipe 2", "equipe 3", "poste 1",
+    "poste 2", "poste 3", "morning", "afternoon", "evening", "night", "day", "shift 1", "shift 2", "shift 3",
+))  # fmt: skip
+"""What shifts are called."""
 
 _STATES: Final[tuple[tuple[StateName, tuple[str, ...]], ...]] = (
     # the first that is found in a word wins: "arret panne" is a breakdown, not a stop

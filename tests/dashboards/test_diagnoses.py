@@ -304,6 +304,63 @@ def test_an_interrupted_diagnosis_says_so_at_the_next_start(tmp_path: Path) -> N
     again.close()
 
 
+SEVERAL = (
+    b"Date;Machine;Etat;Bonnes\n02/11/2026 08:00;Presse 1;Marche;0\n02/11/2026 08:00;Tour 2;Panne;0\n"
+    b"02/11/2026 10:00;Tour 2;Marche;0\n02/11/2026 12:00;Presse 1;Marche;90\n02/11/2026 12:00;Tour 2;Marche;50\n"
+)
+
+
+def test_a_file_of_several_machines_has_a_part_for_each(app: Client) -> None:
+    """The page leads from one to the other, the report holds both; one alone when the mapping says so."""
+    number = bring(app, SEVERAL, "atelier.csv")
+    first = computed(app, number, cycle_s={"*": 60.0})
+    assert (first["machine"], first["machines"]) == ("Presse 1", ["Presse 1", "Tour 2"])
+    second = app.get(f"/api/v1/diagnoses/{number}/result?machine=1").json()
+    running = {one["machine"]: one["times"]["tF"] for one in (first, second)}
+    assert running == pytest.approx({"Presse 1": 4 * 3600, "Tour 2": 2 * 3600}, abs=1)
+    assert app.get(f"/api/v1/diagnoses/{number}/result?machine=2").status_code == 404
+    page = app.get(f"/diagnoses/{number}?machine=1&lang=fr").text
+    assert f'href="/diagnoses/{number}?machine=0"' in page
+    assert '<strong aria-current="page">Tour 2</strong>' in page
+    report = app.get(f"/api/v1/diagnoses/{number}/report.json").json()
+    assert [one["name"] for one in report["machines"]] == ["Presse 1", "Tour 2"]
+    mapping = app.get(f"/api/v1/diagnoses/{number}/proposal").json()["mapping"] | {"only": "Tour 2"}
+    assert app.post(f"/api/v1/diagnoses/{number}/run", json=mapping).status_code == 202
+    assert finished(app, number) == "done"
+    assert app.get(f"/api/v1/diagnoses/{number}/result").json()["machines"] == ["Tour 2"]
+
+
+def test_a_file_of_mostly_bad_rows_says_so_loudly(app: Client) -> None:
+    """On the page as an alert, and as the first finding of the report; a file of good rows says nothing of it."""
+    rows = "".join(f"02/11/2026 08:{n:02d};{('Marche', 'Zzz')[n % 3 > 0]};{n}\n" for n in range(60))
+    number = bring(app, f"Date;Etat;Bonnes\n{rows}".encode())
+    computed(app, number)
+    page = app.get(f"/diagnoses/{number}?lang=fr").text
+    assert "Ces chiffres reposent sur peu" in page
+    report = app.get(f"/api/v1/diagnoses/{number}/report.json").json()
+    assert (report["findings"][0]["rule"], report["findings"][0]["variant"]) == ("low_coverage", "mostly_bad")
+    good = bring(app, SEVERAL)
+    computed(app, good)
+    assert "reposent sur peu" not in app.get(f"/diagnoses/{good}?lang=fr").text
+
+
+def test_another_column_of_states_is_asked_what_its_words_mean(app: Client) -> None:
+    """The form comes back with the words of the column that was chosen; then it runs."""
+    content = "Date;Etat;Mode\n02/11/2026 08:00;Marche;X7\n02/11/2026 09:00;Arrêt;Y8\n02/11/2026 10:00;Marche;X7\n"
+    number = bring(app, content.encode())
+    fields = {
+        "timezone": "Europe/Paris", "time": "Date", "metric:state": "Mode", "words_of": "Etat",
+        "word:Marche": "EXECUTING",
+    }  # fmt: skip
+    answer = app.post(f"/diagnoses/{number}?lang=fr", data=fields)
+    assert answer.status_code == 422
+    assert 'name="word:X7"' in answer.text
+    fields |= {"words_of": "Mode", "word:X7": "EXECUTING", "word:Y8": "SETUP"}
+    assert app.post(f"/diagnoses/{number}", data=fields, follow_redirects=False).status_code == 303
+    assert finished(app, number) == "done"
+    assert app.get(f"/api/v1/diagnoses/{number}/result").json()["times"]["tF"] == pytest.approx(3600, abs=1)
+
+
 def test_one_company_never_sees_anothers_diagnoses(tmp_path: Path) -> None:
     """Neither page, file, result nor mapping, as if they were not there; a viewer of the own changes nothing."""
     both: Companies = companies(tmp_path)

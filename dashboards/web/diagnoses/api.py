@@ -28,6 +28,8 @@ Number = Annotated[str, Path(pattern=ID, description="of a diagnosis", examples=
 MappingName = Annotated[str, Path(pattern=MAPPING_NAME, max_length=100)]
 Lang = Annotated[Literal["fr", "en"], Query(description="language of sentences")]
 
+MachineNumber = Annotated[int, Query(ge=0, le=99, description="of several machines in the file, which: from 0")]
+
 Form = Annotated[Literal["pdf", "html", "json"], Path()]
 REPORT: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -224,9 +226,9 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
 
 def _results(api: APIRouter, desk: Desk) -> None:
     @api.get("/diagnoses/{number}/result")
-    async def result(who: Who, number: Number) -> ResultOut:
+    async def result(who: Who, number: Number, machine: MachineNumber = 0) -> ResultOut:
         """Times, figures, losses, and what of the file was not used."""
-        return await asyncio.to_thread(lambda: desk.result(desk.find(who, number)))
+        return await asyncio.to_thread(lambda: desk.result(desk.find(who, number), machine))
 
     @api.get("/diagnoses/{number}/report.{form}", response_class=Response, responses=REPORT)
     async def the_report(who: Who, number: Number, form: Form, lang: Lang = "en") -> Response:
@@ -237,15 +239,17 @@ def _results(api: APIRouter, desk: Desk) -> None:
         return Response(content, media_type=report.MEDIA[form], headers=headers)
 
     @api.get("/diagnoses/{number}/losses.csv", response_class=Response, responses=CSV)
-    async def losses(who: Who, number: Number) -> Response:
+    async def losses(who: Who, number: Number, machine: MachineNumber = 0) -> Response:
         """Lost time by category, reason and product."""
-        found = await asyncio.to_thread(lambda: making.losses_table(desk.result(desk.find(who, number))))
+        found = await asyncio.to_thread(lambda: making.losses_table(desk.result(desk.find(who, number), machine)))
         return _file(found, "losses.csv")
 
     @api.get("/diagnoses/{number}/bad-rows.csv", response_class=Response, responses=CSV)
-    async def bad_rows(who: Who, number: Number, lang: Lang = "en") -> Response:
+    async def bad_rows(who: Who, number: Number, lang: Lang = "en", machine: MachineNumber = 0) -> Response:
         """The rows of the file that were not used, with line numbers and reasons."""
-        found = await asyncio.to_thread(lambda: making.bad_rows_table(desk.result(desk.find(who, number)), lang))
+        found = await asyncio.to_thread(
+            lambda: making.bad_rows_table(desk.result(desk.find(who, number), machine), lang)
+        )
         return _file(found, "bad-rows.csv")
 
 

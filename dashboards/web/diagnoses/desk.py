@@ -14,7 +14,7 @@ from dashboards.web.config import WebConfig
 from dashboards.web.diagnoses import report, upload
 from dashboards.web.diagnoses.result import ResultOut
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
-from dashboards.web.diagnoses.work import RESULT, Work
+from dashboards.web.diagnoses.work import Work, result_name
 from dashboards.web.problems import ProblemError
 from dashboards.web.texts import Language
 from pipeline.files import propose as proposing
@@ -49,6 +49,14 @@ class Desk:
         except DecodeError as error:
             raise upload.refused(error, language) from None
 
+    def words(self, found: Diagnosis, mapping: EventLogConfig, language: Language) -> tuple[proposing.Word, ...]:
+        """The words of the column of states that somebody chose."""
+        try:
+            largest = self.config.max_upload_mb * 1_000_000
+            return proposing.words_in(self.shelf.file(found), mapping, largest=largest)
+        except DecodeError as error:
+            raise upload.refused(error, language) from None
+
     def mapping(self, found: Diagnosis, proposal: proposing.Proposal) -> EventLogConfig:
         """The one that was last run, else what is proposed."""
         return self.kept(found.mapping) or proposal.mapping
@@ -76,10 +84,16 @@ class Desk:
             detail = "This diagnosis is of the plant, and has no file: its report tells all of it."
             raise ProblemError(HTTPStatus.CONFLICT, "no-file", detail)
 
-    def result(self, found: Diagnosis) -> ResultOut:
+    def result(self, found: Diagnosis, machine: int = 0) -> ResultOut:
+        """The figures of one of the machines in the file, counted from 0."""
         self._of_file(found)
         self._ended(found)
-        return ResultOut.model_validate_json((self.shelf.folder(found.id) / RESULT).read_bytes(), strict=False)
+        path = self.shelf.folder(found.id) / result_name(machine)
+        if not path.exists():
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND, "unknown-machine", "The file has no such machine: they count from 0."
+            )
+        return ResultOut.model_validate_json(path.read_bytes(), strict=False)
 
     def report(self, found: Diagnosis, language: Language, form: str) -> Path:
         """The file of the report."""

@@ -19,6 +19,7 @@ COLUMNS: Final[dict[str, str]] = {
     "duration": mark("Length, where there is no end"),
     "name": mark("What the row is about, in a long table"),
     "value": mark("Its value, in a long table"),
+    "machines": mark("Machine, where the file is of several"),
 }
 """Fields of the mapping that name a column."""
 
@@ -61,6 +62,11 @@ def read(form: Mapping[str, str], days: Sequence[str], before: EventLogConfig) -
         said["counts"] = form["counts"]
     if form.get("duration_unit"):
         said["duration_unit"] = form["duration_unit"]
+    if chosen.get("state"):
+        said.pop("bits", None)
+    bits = {key.removeprefix("bit:"): value for key, value in form.items() if key.startswith("bit:")}
+    if bits and not chosen.get("state"):
+        said["bits"] = {name: state for name, state in bits.items() if state}
     words = {key.removeprefix("word:"): value for key, value in form.items() if key.startswith("word:")}
     if words:
         said["states"] = {**said.get("states", {}), **words}

@@ -17,7 +17,7 @@ from dashboards.web.accounts.walls import Who
 from dashboards.web.context import WebContext
 from dashboards.web.definitions import LOSSES
 from dashboards.web.diagnoses import form, plant, report
-from dashboards.web.diagnoses.api import MappingName, Number
+from dashboards.web.diagnoses.api import MachineNumber, MappingName, Number
 from dashboards.web.diagnoses.desk import Desk
 from dashboards.web.diagnoses.result import BarOut, ResultOut
 from dashboards.web.diagnoses.shelf import MAPPING_NAME, Diagnosis
@@ -97,27 +97,28 @@ STATES: Final = {
 
 
 def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
-    def opened(page: Page, who: Who, number: str, again: bool, saved: str | None) -> Response:
+    def opened(page: Page, who: Who, number: str, again: bool, saved: str | None, machine: int) -> Response:
         found = desk.find(who, number)
         if found.kind == "plant" and found.state != "running":
             shown = report.shown(desk.shelf.folder(found.id), page.language)
             return renderer.page(page, "plant_result.html", found=found, report=shown, may=who.role >= Role.ENGINEER)
         if found.state == "done" and not again:
-            return result_page(page, who, found)
+            return result_page(page, who, found, machine)
         if found.state == "running":
             share = desk.work.share(found.id)
             return renderer.page(page, "running.html", found=found, share=share)
         before = desk.kept(desk.shelf.mappings(who.organisation).get(saved)) if saved else None
         return mapping_page(desk, renderer, page, who, found, before, None)
 
-    def result_page(page: Page, who: Who, found: Diagnosis) -> Response:
-        result = desk.result(found)
+    def result_page(page: Page, who: Who, found: Diagnosis, machine: int) -> Response:
+        result = desk.result(found, machine)
         figures = {figure.kpi: figure for figure in result.figures}
         return renderer.page(
             page,
             "result.html",
             found=found,
             result=result,
+            machine=machine,
             figures=figures,
             names=LOSSES,
             report=report.shown(desk.shelf.folder(found.id), page.language),
@@ -129,14 +130,18 @@ def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
     @routes.get("/diagnoses/{number}")
     async def diagnosis(
         page: Page, who: Who, number: Number, again: bool = False,
-        saved: Annotated[str | None, Query(max_length=100)] = None,
+        saved: Annotated[str | None, Query(max_length=100)] = None, machine: MachineNumber = 0,
     ) -> Response:  # fmt: skip
-        return await asyncio.to_thread(opened, page, who, number, again, saved)
+        return await asyncio.to_thread(opened, page, who, number, again, saved, machine)
 
     @routes.get("/charts/diagnoses/{number}/{name}")
-    async def chart(page: Page, who: Who, number: Number, name: ChartName, dark: charts.Dark = False) -> dict[str, Any]:
+    async def chart(
+        page: Page, who: Who, number: Number, name: ChartName, dark: charts.Dark = False, machine: MachineNumber = 0,
+    ) -> dict[str, Any]:  # fmt: skip
         charts.require()
-        return await asyncio.to_thread(lambda: _spec(desk.result(desk.find(who, number)), name, page.language, dark))
+        return await asyncio.to_thread(
+            lambda: _spec(desk.result(desk.find(who, number), machine), name, page.language, dark)
+        )
 
 
 def mapping_page(
@@ -147,7 +152,11 @@ def mapping_page(
     zone = before.timezone if before is not None and before.timezone else ZONES[0]
     proposal = desk.propose(found, zone, page.language)
     mapping = before or desk.mapping(found, proposal)
-    states = {word.word: mapping.states.get(word.word, word.state) for word in proposal.words}
+    column = mapping.columns.get("state")
+    words = proposal.words
+    if column and column != proposal.mapping.columns.get("state"):
+        words = desk.words(found, mapping, page.language)
+    states = {word.word: mapping.states.get(word.word, word.state) for word in words}
     calendar = mapping.calendar
     return renderer.page(
         page,
@@ -157,7 +166,7 @@ def mapping_page(
         proposal=proposal,
         mapping=mapping,
         guesses={guess.field: guess for guess in proposal.guesses},
-        words=proposal.words,
+        words=words,
         word_states=states,
         columns=[column.name for column in proposal.columns],
         fields=form.COLUMNS,
@@ -190,6 +199,10 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
             mapping = form.read(said, days, base)
         except form.FormError as error:
             return mapping_page(desk, renderer, page, who, found, None, error.said, 422)
+        column = mapping.columns.get("state")
+        if column and column != said.get("words_of", column) and desk.words(found, mapping, page.language):
+            fault = Said("say what the words of its states mean", "dites ce que signifient les mots de ses états")
+            return mapping_page(desk, renderer, page, who, found, mapping, fault, 422)
         if said.get("save_as"):
             name = said["save_as"].strip()
             if not _is_name(name):

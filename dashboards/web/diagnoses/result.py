@@ -1,5 +1,7 @@
 """What comes out of a file: times, figures, losses, what of the file was not used. The same numbers as `km0 oee`."""
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from dashboards.web.figures import known
@@ -51,6 +53,7 @@ class ResultOut(Model):
 
     file: str
     machine: str
+    machines: list[str] = Field([], description="all that the file names; ask for another with `machine`, from 0")
     timezone: str
     start: Instant
     end: Instant
@@ -72,8 +75,8 @@ class ResultOut(Model):
     bad_rows_listed: list[BadRowOut]
 
 
-def of(log: EventLog, file: str) -> ResultOut:
-    """Everything of a file over its whole span."""
+def of(log: EventLog, file: str, machines: Sequence[str] = ()) -> ResultOut:
+    """Everything of a machine in a file over its whole span; `machines`: all that the file names."""
     history = log.history(log.span)
     oee = history.over(log.span)
     lost = losses(history, log.span)
@@ -91,6 +94,7 @@ def of(log: EventLog, file: str) -> ResultOut:
     return ResultOut(
         file=file,
         machine=log.config.machine.name,
+        machines=list(machines),
         timezone=log.config.timezone or "UTC",
         start=log.span.start_ns,
         end=log.span.end_ns,

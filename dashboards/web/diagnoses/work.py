@@ -13,14 +13,18 @@ from typing import Final
 from dashboards.web.diagnoses import report, result
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
 from pipeline.diagnosis.diagnosis import Diagnosis as Found
-from pipeline.diagnosis.diagnosis import of_log
+from pipeline.diagnosis.diagnosis import of_logs
 from pipeline.files import eventlog, guard
 from pipeline.files.mapping import EventLogConfig
 from telemetry.errors import DecodeError, StoreError
 
 AT_ONCE: Final = 2
-RESULT: Final = "result.json"
 log = logging.getLogger(__name__)
+
+
+def result_name(machine: int) -> str:
+    """The file of the figures of a machine, of those in the file counted from 0."""
+    return "result.json" if machine == 0 else f"result-{machine}.json"
 
 
 class Work:
@@ -58,13 +62,16 @@ class Work:
         return True
 
     def _of_file(self, diagnosis: Diagnosis, mapping: EventLogConfig) -> None:
-        found = eventlog.load(
+        found = eventlog.load_each(
             self._shelf.file(diagnosis), mapping, largest=self._largest,
             progress=lambda share: self._told(diagnosis.id, share),
         )  # fmt: skip
-        self._report(diagnosis, of_log(found, self._shelf.file(diagnosis)))
-        made = result.of(found, diagnosis.name)
-        (self._shelf.folder(diagnosis.id) / RESULT).write_text(made.model_dump_json(), encoding="utf-8")
+        self._report(diagnosis, of_logs(found, self._shelf.file(diagnosis)))
+        names = [log.config.machine.name for log in found]
+        for number, log in enumerate(found):
+            made = result.of(log, diagnosis.name, names)
+            path = self._shelf.folder(diagnosis.id) / result_name(number)
+            path.write_text(made.model_dump_json(), encoding="utf-8")
 
     def _report(self, diagnosis: Diagnosis, found: Found) -> None:
         report.write(found, self._shelf.folder(diagnosis.id))

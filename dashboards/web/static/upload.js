@@ -15,6 +15,7 @@ form.addEventListener("submit", (event) => {
   if (form.dataset.csrf) request.setRequestHeader("X-CSRF-Token", form.dataset.csrf);
   request.upload.addEventListener("progress", ({ loaded, total }) => {
     progress.value = total ? loaded / total : 0;
+    if (total) told.textContent = `${Math.floor((100 * loaded) / total)} %`;
   });
   const fail = (sentence) => {
     told.textContent = sentence;
