@@ -22,7 +22,7 @@ import structlog
 
 from pipeline.ingest.dead_letters import STORE, DeadLetters
 from pipeline.ingest.group_commit import Done, GroupCommit, Job
-from pipeline.ingest.spool_file import connect, open_spool
+from pipeline.ingest.spool_file import connect, open_spool, reserve_of
 from telemetry.errors import StoreError
 from telemetry.health import Component
 from telemetry.samples import Sample
@@ -110,7 +110,7 @@ class Spool:
         (self._dead_bytes,) = connection.execute(_DEAD_BYTES).fetchone()
         (self._version,) = connection.execute(_VERSION).fetchone()
         self._reader = connect(self.path)
-        self._commits = GroupCommit(connection, self._on_trouble, self._retry_s)
+        self._commits = GroupCommit(connection, reserve_of(self.path), self._on_trouble, self._retry_s)
         self._show()
         self._tell()
         return self
@@ -227,7 +227,7 @@ class Spool:
                 self._admitted = on_disk + self._underway
             self._version = version
 
-        await self._submit(job, account)
+        await self._submit(job, account, frees=True)
         self._component.count("dead_letters", len(letters))
         self._admit()
         self._show()
@@ -238,7 +238,7 @@ class Spool:
 
     # --- inside ---
 
-    async def _submit(self, job: Job, committed: Callable[[], None] = lambda: None) -> None:
+    async def _submit(self, job: Job, committed: Callable[[], None] = lambda: None, *, frees: bool = False) -> None:
         """Return once the job is on disk; `committed` is called before anything that was committed later is told."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         resolve = _resolve(future)
@@ -248,7 +248,7 @@ class Spool:
                 committed()
             resolve(error)
 
-        self._commits.submit(job, done)
+        self._commits.submit(job, done, frees=frees)
         await future
 
     def _admit(self) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import time_ns
 from typing import Final
 
+from pipeline.ingest.reserve import Reserve
 from telemetry.errors import ConfigError
 
 SCHEMA_VERSION: Final = 1
@@ -38,6 +39,11 @@ COMMIT;
 _TABLES: Final = {"batches": "put_ns, samples, body", "dead_letters": "at_ns, source, reason, raw"}
 
 
+def reserve_of(path: Path) -> Reserve:
+    """What a spool keeps for the day the disk is full."""
+    return Reserve(path.with_name(f"{path.name}.reserve"))
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to a spool that exists; any thread may use it, one at a time. Waits 10 s for other processes."""
     connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
@@ -57,7 +63,8 @@ def open_spool(path: Path) -> tuple[sqlite3.Connection, str]:
                 return _saved(path, aside, "found at an earlier start, which did not get to the end of saving")
             return _opened(path), ""
         except sqlite3.OperationalError:
-            raise
+            reserve_of(path).release()  # on a full disk opening needs some room too
+            return _opened(path), ""
         except sqlite3.DatabaseError as error:
             return _replaced(path, str(error))
     except (OSError, sqlite3.OperationalError) as error:
@@ -80,7 +87,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
-        connection.executescript(_SCHEMA)
+        if version < SCHEMA_VERSION:
+            connection.executescript(_SCHEMA)
     except BaseException:
         connection.close()
         raise

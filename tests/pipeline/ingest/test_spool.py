@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -221,6 +222,65 @@ async def test_a_full_disk_makes_put_wait_and_says_so(tmp_path: Path) -> None:
         assert condition(component) == Condition.OK
         assert len(on_disk(path)) == 1001
         assert spool.dead_letters.count() == 1
+
+
+async def test_what_frees_room_does_not_wait_for_what_there_is_no_room_for(tmp_path: Path) -> None:
+    """A put that does not fit is tried again and again; what the store has leaves meanwhile, and then it fits."""
+    path = tmp_path / "spool.sqlite"
+    async with Spool(path, retry_s=0.02) as spool:
+        await asyncio.gather(*(spool.put(samples(n, 1, "y" * 30_000)) for n in range(60)))
+        database = spool._commits._connection  # its thread has nothing to do
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        database.execute(f"PRAGMA max_page_count = {pages}")  # to SQLite, a full disk
+        put = asyncio.create_task(spool.put(samples(100, 1000, "y" * 900)))
+        async with asyncio.timeout(20):
+            while condition(spool._component) != Condition.FAILING:  # noqa: ASYNC110  # health is not signalled
+                await asyncio.sleep(0.01)
+            await spool.remove(spool.read(10**6, 10**8))
+            await put
+    assert len(on_disk(path)) == 1000
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 20 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("only root may make a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+async def test_a_disk_that_the_spool_has_filled_is_emptied_again(small_disk: Path) -> None:
+    """Not a byte is left while the store is down, not even for the log; started again, it drains to the last batch.
+
+    It could neither open nor remove: all that was acknowledged lay there until somebody made room.
+    """
+    path, kept = small_disk / "spool.sqlite", 0
+    component = Component("spool")
+    async with Spool(path, component=component, retry_s=0.02) as spool:
+        while condition(component) != Condition.FAILING:
+            put = asyncio.create_task(spool.put(samples(kept, 1, "y" * 40_000)))
+            while not put.done() and condition(component) != Condition.FAILING:  # noqa: ASYNC110  # health is not signalled
+                await asyncio.sleep(0.001)
+            kept += put.done()
+    await asyncio.wait([put])
+    assert kept > 100
+    assert shutil.disk_usage(small_disk).free < 100_000
+    drained: set[int] = set()
+    async with Spool(path, component=component, retry_s=0.02) as spool, asyncio.timeout(60):
+        more = asyncio.create_task(spool.put(samples(10_000, 10, "y" * 40_000)))
+        while not (drained.issuperset(range(kept)) and more.done()):
+            batches = spool.read(1000, 1_000_000)
+            drained |= {
+                one.time_ns for batch in batches for one in msgspec.msgpack.decode(batch.body, type=list[Sample])
+            }
+            await spool.remove(batches)
+    assert drained >= set(range(kept))
 
 
 async def test_closing_on_a_full_disk_ends_and_acknowledges_nothing(tmp_path: Path) -> None:
