@@ -154,12 +154,11 @@ class OpcUaCollector:
         self._take_up_progress()
         wanted, refused = {}, {}
         for handle, source in enumerate(self._sources):
-            if handle in resolved:
-                continue
             node = source.address.within(namespaces)
             if node is None:
-                refused[handle] = f"the server has no namespace {source.address.uri}"
-            else:
+                if handle not in resolved:
+                    refused[handle] = f"the server has no namespace {source.address.uri}"
+            elif resolved.get(handle) != node:
                 wanted[handle] = node
         # Known before the first value can arrive, so that a hole found in it can be filled.
         resolved.update(wanted)

@@ -2,9 +2,11 @@
 
 Invariants:
 - a source keeps its number, its handle, for the life of the collector;
-- what is found again keeps its reader, which may remember the other parts of its metric, unless the namespaces moved.
+- what is found again at its place in its machine keeps its handle, though the server gives its node another id, and
+  keeps its reader, which may remember the other parts of its metric, unless namespaces or nodes of its machine moved.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -45,7 +47,8 @@ class Sources:
         self._config: Final = config
         self._gate: Final = gate
         self.all: Final = [Source(parse(node.node), NodeValues(node, gate)) for node in config.nodes]
-        self._handles: Final[dict[tuple[str, str, str, bool], int]] = {}
+        self._handles: Final[dict[tuple[str, str, str, int], int]] = {}
+        """By asset, metric, path in the machine, and which of those that share these."""
         self._namespaces: list[str] = []
         self.missing: dict[str, str] = {}
         assets = [node.asset for node in config.nodes] + [machine.asset for machine in config.machines]
@@ -78,10 +81,13 @@ class Sources:
             if machine is None:
                 continue
             await machines.describe(browser, machine, wanted.asset, self._gate)
-            for told in machine.told:
-                self._take(Source(parse(browser.address(told.place.seen.node)), told.reader), moved)
+            sources = [
+                (told.place.path, Source(parse(browser.address(told.place.seen.node)), told.reader))
+                for told in machine.told
+            ]
             if machine.speaks_events:
-                self._take(Source(parse(machine.address), EventValues(wanted.asset, self._gate), events=True), moved)
+                sources.append(("", Source(parse(machine.address), EventValues(wanted.asset, self._gate), events=True)))
+            self._take(sources, moved)
         # Only now: a server that is lost half-way through must be found moved again, or old readers stay.
         self._namespaces = list(namespaces)
 
@@ -96,10 +102,19 @@ class Sources:
         self.missing[wanted.machine or wanted.asset] = why + ("" if wanted.machine else ": name one as `machine`")
         return None
 
-    def _take(self, source: Source, moved: bool) -> None:
-        key = (source.label, source.reader.asset, source.reader.metric, source.events)
-        handle = self._handles.setdefault(key, len(self.all))
-        if handle == len(self.all):
-            self.all.append(source)
-        elif moved:
-            self.all[handle] = source
+    def _take(self, sources: Sequence[tuple[str, Source]], moved: bool) -> None:
+        """What a machine is found to tell, by path."""
+        alike = Counter[tuple[str, str, str]]()
+        placed: list[tuple[tuple[str, str, str, int], Source]] = []
+        for path, source in sources:
+            name = (source.reader.asset, source.reader.metric, path)
+            placed.append(((*name, alike[name]), source))
+            alike[name] += 1
+        known = {key: self.all[self._handles[key]] for key, _ in placed if key in self._handles}
+        moved = moved or any(key in known and known[key].address != source.address for key, source in placed)
+        for key, source in placed:
+            handle = self._handles.setdefault(key, len(self.all))
+            if handle == len(self.all):
+                self.all.append(source)
+            elif moved:
+                self.all[handle] = source
