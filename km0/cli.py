@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "demo": "km0.demo:demo",
     "simulate": "km0.simulate:simulate",
     "verify": "km0.verify:verify",
+    "replay": "km0.replay:replay",
     "run": "km0.run:run",
     "check": "km0.check:check",
     "init": "km0.init:app",

@@ -53,7 +53,7 @@ def simulate(
     changes = {"seed": seed, "hours": hours, "speed": speed, "start": None if live else wanted.start}
     kept = {key: value for key, value in changes.items() if value is not None or key == "start"}
     wanted = wanted.model_copy(update=kept)
-    host, at = _address(broker)
+    host, at = address_of(broker)
     if host is None and (username is not None or password_file is not None or ca is not None):
         raise ConfigError("--username, --password-file and --ca are for the broker that --broker names")
     login = {"username": username, "password": password_file and Secret(file=password_file), "ca": ca}
@@ -67,7 +67,7 @@ def simulate(
     out.print(json.dumps({"scenario": Path(scenario).stem, "seed": wanted.seed} | played), markup=False)
 
 
-def _address(text: str | None) -> tuple[str | None, int]:
+def address_of(text: str | None) -> tuple[str | None, int]:
     """ "host:port" taken apart; 1883 unless given. Raises ConfigError."""
     if text is None:
         return None, 0

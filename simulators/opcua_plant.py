@@ -10,7 +10,7 @@ Machines that speak a companion specification are in Objects / Machines, see sim
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -28,9 +28,13 @@ from simulators.speeches import TELLS, vendor_node
 from simulators.timeline import Event, Timeline, Value
 from telemetry.glossary import METRICS
 
+Told = tuple[int, str, Value | None]
+"""(time_ns, metric, value); None: from then on the value is bad."""
+
 NAMESPACE: Final = "urn:km0:simulators:machine"
 
 _GOOD: Final = ua.StatusCode(ua.UInt32(StatusCodes.Good))
+_BAD: Final = ua.StatusCode(ua.UInt32(StatusCodes.BadNoCommunication))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SMALL_QUEUE: Final = 100
 """A client that asks for a shorter queue wants the newest value, and gives up the others by its own choice."""
@@ -44,6 +48,7 @@ _PATIENCE_S: Final = 30.0
 _FOR_PEOPLE: Final = ("/CurrentState", "/CurrentState/Number")
 """Nodes that say again what the Id beside them says; a client need not follow them."""
 
+_RENAMED: Final = {"state": "runState"}
 _YIELD_EVERY: Final = 50
 _POLL_S: Final = 0.01
 
@@ -60,11 +65,15 @@ class OpcUaPlant:
         self,
         port: int,
         metrics: Mapping[str, Sequence[str]],
-        retell: Callable[[str], Iterator[Event]],
+        retell: Callable[[str], Iterator[Told]],
         *,
         lived: bool = True,
         speeches: Mapping[str, Speech] | None = None,
     ) -> None:
+        self.renamed: Collection[str] = frozenset()
+        """Machines whose nodes have other names than their owners know."""
+        self.retyped: Collection[str] = frozenset()
+        """Machines whose numbers are all of one type, Double."""
         self.port: Final = port or free_port()
         self._metrics = metrics
         self._speeches = dict(speeches or {})
@@ -72,7 +81,7 @@ class OpcUaPlant:
         self._retell = retell
         self._lived = lived
         self._nodes: dict[tuple[str, str], ua.NodeId] = {}
-        self._written: dict[tuple[str, str], tuple[int, Value]] = {}
+        self._written: dict[tuple[str, str], tuple[int, Value | None]] = {}
         self._reached: dict[str, int] = {}
         self._history = _ProcessHistory(retell, self._present_ns, self._spelled)
         self._server = Server()
@@ -98,9 +107,19 @@ class OpcUaPlant:
     async def stop(self) -> None:
         await self._server.stop()
 
-    async def restart(self, *, renumbered: bool = False) -> None:
+    async def restart(
+        self,
+        *,
+        renumbered: bool = False,
+        renamed: Collection[str] | None = None,
+        retyped: Collection[str] | None = None,
+    ) -> None:
         """Stop and start again, as after a power cut: sessions, subscriptions and what waited in them are gone; the
-        history is not. `renumbered`: namespaces registered before ours move its index."""
+        history is not. `renumbered`: namespaces registered before ours move its index. `renamed`: machines whose state
+        has another name, or, where a companion specification is spoken, all nodes other numbers. `retyped`: machines
+        whose numbers are of type Double, unless a specification says of which they are. None: as before."""
+        self.renamed = self.renamed if renamed is None else renamed
+        self.retyped = self.retyped if retyped is None else retyped
         await self._server.stop()
         self._nodes.clear()
         self._history = _ProcessHistory(self._retell, self._present_ns, self._spelled)
@@ -110,7 +129,7 @@ class OpcUaPlant:
         for (asset, metric), (time_ns, value) in self._written.items():
             await self._set(asset, metric, time_ns, value)
 
-    async def write(self, asset: str, events: Iterable[Event]) -> None:
+    async def write(self, asset: str, events: Iterable[Told]) -> None:
         """Write values with their source times, in order; waits while clients' queues are full."""
         for number, (time_ns, metric, value) in enumerate(events):
             if number % _YIELD_EVERY == 0:
@@ -139,7 +158,7 @@ class OpcUaPlant:
         folders: dict[str, Node] = {
             "": await self._server.nodes.objects.add_folder(_id("", index), _name("Plant", index))
         }
-        companions = CompanionSpace(self._server)
+        companions = CompanionSpace(self._server, self.renamed)
         for asset, speech in self._speeches.items():
             await self._add_companion(companions, asset, speech)
         for asset, metrics in self._metrics.items():
@@ -165,17 +184,27 @@ class OpcUaPlant:
             await self._server.write_attribute_value(node, waiting)
         self._index = companions.index
 
-    def _spelled(self, asset: str, metric: str, value: Value) -> Iterable[tuple[str, Any]]:
-        """The nodes of an asset that a metric writes, and the variants."""
+    def _spelled(self, asset: str, event: Told) -> Iterable[tuple[str, Any]]:
+        """The nodes of an asset that an event writes, and the variants."""
+        _, metric, value = event
+        if value is None:
+            return ((metric, None),)
         speech = self._speeches.get(asset)
         if speech is not None:
             return spell(speech, metric, value, self._index)
-        return ((metric, ua.Variant(value, TYPES[METRICS[metric].kind])),)
+        kind = self._type(asset, metric)
+        number = value if isinstance(value, str) or kind is not ua.VariantType.Double else float(value)
+        return ((metric, ua.Variant(number, kind)),)
+
+    def _type(self, asset: str, metric: str) -> ua.VariantType:
+        kind = TYPES[METRICS[metric].kind]
+        return ua.VariantType.Double if asset in self.retyped and kind is not ua.VariantType.String else kind
 
     async def _add_variable(self, device: Node, asset: str, metric: str, index: int) -> None:
-        kind = TYPES[METRICS[metric].kind]
+        kind = self._type(asset, metric)
         empty = ua.Variant("" if kind is ua.VariantType.String else 0, kind)
-        variable = await device.add_variable(_id(f"{asset}/{metric}", index), _name(metric, index), empty)
+        name = _RENAMED.get(metric, metric) if asset in self.renamed else metric
+        variable = await device.add_variable(_id(f"{asset}/{name}", index), _name(name, index), empty)
         for attribute in (AttributeIds.AccessLevel, AttributeIds.UserAccessLevel):
             await variable.set_attr_bit(attribute, ua.AccessLevel.HistoryRead)
         await variable.write_attribute(AttributeIds.Historizing, ua.DataValue(ua.Variant(True)))
@@ -188,11 +217,14 @@ class OpcUaPlant:
         """Until when [ns] the history of an asset goes: to now, or where its past is played, to what was played."""
         return time.time_ns() if self._lived else self._reached.get(asset, 0)
 
-    async def _set(self, asset: str, metric: str, time_ns: int, value: Value) -> None:
+    async def _set(self, asset: str, metric: str, time_ns: int, value: Value | None) -> None:
         self._written[asset, metric] = time_ns, value
         self._reached[asset] = max(time_ns, self._reached.get(asset, 0))
-        for key, variant in self._spelled(asset, metric, value):
-            await self._server.write_attribute_value(self._nodes[asset, key], _data_value(time_ns, variant))
+        for key, variant in self._spelled(asset, (time_ns, metric, value)):
+            written = await self._server.iserver.aspace.write_attribute_value(
+                self._nodes[asset, key], AttributeIds.Value, _data_value(time_ns, variant)
+            )
+            written.check()  # asyncua refuses without a word what is of another type
 
     # asyncua has no public view of the values waiting for its clients; these are its own tables, read only.
 
@@ -232,9 +264,9 @@ class _ProcessHistory(HistoryDict):
 
     def __init__(
         self,
-        retell: Callable[[str], Iterator[Event]],
+        retell: Callable[[str], Iterator[Told]],
         present_ns: Callable[[str], int],
-        spelled: Callable[[str, str, Value], Iterable[tuple[str, Any]]],
+        spelled: Callable[[str, Told], Iterable[tuple[str, Any]]],
     ) -> None:
         super().__init__()
         self._spelled = spelled
@@ -260,18 +292,18 @@ class _ProcessHistory(HistoryDict):
 
     def _until_now(self, asset: str) -> dict[str, list[ua.DataValue]]:
         if asset not in self._told:
-            self._told[asset] = Timeline(self._retell(asset)), {}
+            self._told[asset] = Timeline(cast("Iterator[Event]", self._retell(asset))), {}
         timeline, values = self._told[asset]
-        for time_ns, metric, value in timeline.until(self._present_ns(asset) + 1):
-            for key, variant in self._spelled(asset, metric, value):
-                values.setdefault(key, []).append(_data_value(time_ns, variant))
+        for event in timeline.until(self._present_ns(asset) + 1):
+            for key, variant in self._spelled(asset, event):
+                values.setdefault(key, []).append(_data_value(event[0], variant))
         return values
 
 
 def _data_value(time_ns: int, variant: Any) -> ua.DataValue:
     return ua.DataValue(
         variant,
-        StatusCode=_GOOD,
+        StatusCode=_GOOD if variant is not None else _BAD,
         SourceTimestamp=cast("ua.DateTime", _EPOCH + timedelta(milliseconds=time_ns // 1_000_000)),
         ServerTimestamp=cast("ua.DateTime", datetime.now(UTC)),
     )

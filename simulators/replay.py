@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from simulators.payloads import BATCH, Message, value_object
+from simulators.recorded import Replayed
 from simulators.shdr import Observation, observations, recordings
-from simulators.timeline import Value
 from telemetry.errors import ConfigError
 from telemetry.glossary import METRICS, MachineState, holds
 
@@ -47,15 +47,6 @@ _PATH: Final = re.compile(r"^p\d*")
 _UNAVAILABLE: Final = "UNAVAILABLE"
 _MS_NS: Final = 1_000_000
 _US_NS: Final = 1_000
-
-
-class Replayed(NamedTuple):
-    """One sample of a recording. `good` is False where nothing is known from `time_ns` [ns] on."""
-
-    time_ns: int
-    metric: str
-    value: Value
-    good: bool = True
 
 
 def read_recordings(path: Path) -> list[list[Observation]]:
