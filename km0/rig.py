@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from km0.plantfile import PlantFile
-from simulators import Printer, SparkplugMachine
+from simulators import MachineSection, Printer, SparkplugMachine
+from simulators.faults import WORD
 from simulators.machine import Loss, Turn, waits_for
 from simulators.packml import NUMBERS
 from simulators.scenario import Scenario
@@ -46,7 +47,7 @@ def plant_of(scenario: Scenario) -> Plant:
             calendar=machine.calendar,
             cycle_s={made.name: made.cycle_s for made in machine.products},
             micro_stop_s=machine.micro_stop_s,
-            counter_rollover=machine.counter_rolls_at,
+            counter_rollover=machine.counter_rolls_at or _rolls_by_fault(scenario, machine),
             reason_categories=dict(_causes(scenario, machine.path)),
         )
         for machine in scenario.machines
@@ -60,6 +61,13 @@ def plant_of(scenario: Scenario) -> Plant:
         calendars=scenario.calendars,
         assets=(*machines, *links),
     )
+
+
+def _rolls_by_fault(scenario: Scenario, machine: MachineSection) -> int | None:
+    rolls = any(
+        fault.kind == "counter-rollover" and fault.concerns(machine.path, machine.kind) for fault in scenario.faults
+    )
+    return WORD if rolls else None
 
 
 def _causes(scenario: Scenario, path: str) -> dict[str, Loss]:

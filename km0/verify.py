@@ -45,10 +45,10 @@ def verify(
             raise ConfigError(f"--hours {hours:g}: a scenario lasts more than 0 hours and at most a year")
         changes["hours"] = hours
     wanted = wanted.model_copy(update=changes)
-    wanted = wanted.model_copy(update={"faults": _faults(faults, wanted)})
+    wanted = wanted.model_copy(update={"faults": chosen_faults(faults, wanted)})
     with tempfile.TemporaryDirectory(prefix="km0-verify-") as temporary:
         folder = Path(temporary) if data is None else _empty(data)
-        with _store(store, folder) as section, _progress() as progress:
+        with opened_store(store, folder) as section, _progress() as progress:
             bar = progress.add_task(f"{wanted.hours:g} h of {scenario}", total=1.0)
 
             def played(share: float) -> None:
@@ -63,18 +63,22 @@ def verify(
     raise typer.Exit(0 if found.ok else 1)
 
 
-def _faults(asked: str, scenario: Any) -> Any:
-    from simulators.faults import FAULTS, drawn, scheduled
+def chosen_faults(asked: str, scenario: Any) -> Any:
+    """What `--faults` asks for, in this scenario. Raises ConfigError."""
+    from simulators.faults import FAULTS, drawn, possible, scheduled
 
+    kinds = possible(asset.kind for asset in scenario.assets)
     if asked == "scenario":
         return scenario.faults
     if asked == "none":
         return ()
     if asked == "random":
-        return drawn(scenario.seed, scenario.hours)
-    names = set(FAULTS) if asked == "all" else {name.strip() for name in asked.split(",")}
+        return drawn(scenario.seed, scenario.hours, kinds)
+    names = set(kinds) if asked == "all" else {name.strip() for name in asked.split(",")}
     if unknown := sorted(names - set(FAULTS)):
         raise ConfigError(f"--faults: there is no fault {unknown[0]!r}; there are {', '.join(FAULTS)}")
+    if useless := [name for name in FAULTS if name in names - set(kinds)]:
+        raise ConfigError(f"--faults: {useless[0]} concerns nothing in this scenario; here can be {', '.join(kinds)}")
     return scheduled([kind for kind in FAULTS if kind in names], scenario.hours)
 
 
@@ -83,7 +87,7 @@ def _progress() -> Progress:
 
 
 @contextmanager
-def _store(kind: str, folder: Path) -> Iterator[dict[str, Any]]:
+def opened_store(kind: str, folder: Path) -> Iterator[dict[str, Any]]:
     """The [store] section; a server for it runs while the context is open."""
     if kind == "duckdb":
         yield {"kind": "duckdb", "path": str(folder / "km0.duckdb")}

@@ -5,7 +5,7 @@ type only its place among its super-types and, of state machines, its states are
 recognise a machine and to understand what it says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from asyncua import ua
@@ -121,14 +121,21 @@ _DATA_TYPES: Final = {
 }  # fmt: skip
 _PLATE: Final = {"Manufacturer": "ACME Machines", "Model": "MT 500"}
 _FIRST_OWN: Final = 50_000
+_ROOM: Final = 1000
+"""Numbers of a machine's own nodes."""
+
 _READ_AND_HISTORY: Final = 0b101
 
 
 class CompanionSpace:
-    """Builds machines into a server that is not started. `index` has the number of each namespace, once built."""
+    """Builds machines into a server that is not started. `index` has the number of each namespace, once built.
 
-    def __init__(self, server: Server) -> None:
+    `moved`: machines whose nodes the vendor numbers otherwise, as after an update of his software.
+    """
+
+    def __init__(self, server: Server, moved: Collection[str] = ()) -> None:
         self._server = server
+        self._moved = moved
         self._next = _FIRST_OWN
         self._known: set[Address] = set()
         self._machines: ua.NodeId | None = None
@@ -151,6 +158,7 @@ class CompanionSpace:
                 self._machines, (MACHINERY, "Machines"), self._id(("", 85)), _FOLDER, ObjectIds.Organizes
             )
         name = path.rpartition("/")[2]
+        self._next += _ROOM - self._next % _ROOM + (_ROOM // 2 if path in self._moved else 0)
         await self._type(_ROOT[speech])
         top = await self._object(None, (VENDOR, name), self._machines, _ROOT[speech], ObjectIds.Organizes)
         objects: dict[str, ua.NodeId] = {"": top}

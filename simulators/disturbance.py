@@ -8,7 +8,8 @@ order in which they are due.
 import heapq
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -20,19 +21,46 @@ from telemetry.glossary import METRICS
 ToMessages = Callable[[str, list[Event]], list[Message]]
 
 _GARBAGE: Final = (b"", b"{", b'{"value": "', b"\xff\xfe\x00\x01", b'"words"', b"[[[[[[", b"nan")
-_COUNTERS: Final = ("parts", "parts_good", "parts_scrap")
+COUNTERS: Final = ("parts", "parts_good", "parts_scrap")
 _YEAR_NS: Final = 365 * 86_400 * 10**9
+
+
+@dataclass(frozen=True)
+class Register:
+    """Counters that did not begin at 0, and begin again there instead of showing `turn`."""
+
+    turn: int
+    began: Mapping[str, int]
+    """What each showed at the birth of its machine."""
+
+    @classmethod
+    def rolling(cls, told: Iterable[Event], turn: int) -> "Register":
+        """One that rolls over with the first part after these events."""
+        counted = {metric: int(value) for _, metric, value in told if metric in COUNTERS}
+        return cls(turn, {metric: (turn - 1 - value) % turn for metric, value in counted.items()})
+
+    def shows(self, metric: str, count: int) -> int:
+        return (self.began.get(metric, 0) + count) % self.turn
 
 
 class Disturbance:
     """The faults of one asset. `messages` makes of its events what really leaves the device, up to `until_ns`."""
 
     def __init__(
-        self, asset: str, faults: Iterable[Fault], starts_ns: int, seed: int, to_messages: ToMessages, done: Done
+        self,
+        asset: str,
+        faults: Iterable[Fault],
+        starts_ns: int,
+        seed: int,
+        to_messages: ToMessages,
+        done: Done,
+        register: "Register | None" = None,
     ) -> None:
+        """`register`: of a device whose counters roll over."""
         self._asset = asset
         self._starts_ns = starts_ns
-        self._faults = [fault for fault in faults if fault.asset in (None, asset)]
+        self._register = register
+        self._faults = list(faults)
         self._random = Random(f"{seed}/{asset}/wire")
         self._to_messages = to_messages
         self._done = done
@@ -56,7 +84,7 @@ class Disturbance:
             _one(self._asset, "parts", old_ns, 40_000),
             Message(f"{self._asset}-gone/state", _one(self._asset, "state", old_ns, 3).payload, self._asset, ()),
         ]
-        self._done.leftovers += 1
+        self._done.unusable.append((found[-1].topic, found[-1].payload.hex()))
         return found
 
     def messages(self, events: list[Event], until_ns: int) -> list[Message]:
@@ -69,13 +97,17 @@ class Disturbance:
             leaving.append(heapq.heappop(self._held)[2])
         if any(fault.kind == "reordered" and fault.active(until_ns - 1 - self._starts_ns) for fault in self._faults):
             self._random.shuffle(leaving)
-        return leaving
+        return self._noted(leaving)
 
     def rest(self) -> list[Message]:
         """What is still held, at the end."""
         rest = [message for _, _, message in sorted(self._held)]
         self._held = []
-        return rest
+        return self._noted(rest)
+
+    def _noted(self, leaving: list[Message]) -> list[Message]:
+        self._done.unusable += [(one.topic, one.payload.hex()) for one in leaving if not one.events]
+        return leaving
 
     # events
 
@@ -96,7 +128,7 @@ class Disturbance:
                 told += [(end, m, self._counted(end, m, v, v)) for m, v in known.items() if METRICS[m].holds]
         for at in self._resets:
             if self._until_ns <= at < until_ns:
-                told += [(at, metric, 0) for metric in _COUNTERS if metric in before]
+                told += [(at, metric, 0) for metric in COUNTERS if metric in before]
         self._until_ns = until_ns
         for time_ns, metric, value in events:
             previous = self._in_force.get(metric, 0)
@@ -109,18 +141,24 @@ class Disturbance:
 
     def _skew_ns(self, time_ns: int) -> int:
         since = time_ns - self._starts_ns
-        by_s = sum(fault.by_s for fault in self._faults if fault.kind == "skew" and fault.active(since))
+        by_s = 0.0
+        for fault in self._faults:
+            if fault.kind in ("skew", "drift") and fault.active(since):
+                start_ns, end_ns = fault.window_ns(0)
+                by_s += fault.by_s * (1.0 if fault.kind == "skew" else (since - start_ns) / (end_ns - start_ns))
         return round(by_s * 1000) * 10**6
 
     def _counted(self, time_ns: int, metric: str, value: Value, previous: Value) -> Value:
         """A counter as it stands after its resets."""
-        if metric not in _COUNTERS or isinstance(value, str) or isinstance(previous, str):
+        if metric not in COUNTERS or isinstance(value, str) or isinstance(previous, str):
             return value
         passed = bisect_right(self._resets, time_ns)
         if passed > self._passed.get(metric, 0):
             self._passed[metric] = passed
             self._base[metric] = previous
-        return value - self._base.get(metric, 0)
+        if passed or self._register is None:
+            return value - self._base.get(metric, 0)
+        return self._register.shows(metric, int(value))
 
     # messages
 
@@ -136,16 +174,15 @@ class Disturbance:
                 return []
             if fault.kind == "duplicated" and hit:
                 leaving.append(message)
-                self._done.duplicated += 1
             elif fault.kind == "garbage" and hit:
                 leaving.append(Message(message.topic, self._random.choice(_GARBAGE), message.asset, ()))
-                self._done.garbage += 1
             elif fault.kind == "type-change":
                 leaving = [_in_quotes(one) for one in leaving]
             elif fault.kind == "late":
-                self._order += 1
                 due_ns = fault.window_ns(self._starts_ns)[1]
-                heapq.heappush(self._held, (due_ns, self._order, message))
+                for one in leaving:
+                    self._order += 1
+                    heapq.heappush(self._held, (due_ns, self._order, one))
                 return []
         return leaving
 

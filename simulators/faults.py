@@ -5,7 +5,7 @@ device published, wrong or not; what it lost on the way is `withheld` and in no 
 never what is: the truth does not know them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal, get_args
@@ -16,18 +16,40 @@ from telemetry.config import Section
 from telemetry.plant import AssetPath
 
 MessageFault = Literal[
-    "late", "duplicated", "reordered", "lost", "garbage", "type-change", "counter-reset", "silence", "skew",
-    "leftovers",
+    "late", "duplicated", "reordered", "lost", "garbage", "type-change", "counter-rollover", "counter-reset", "silence",
+    "skew", "drift", "leftovers",
 ]  # fmt: skip
 """Faults of the messages of MQTT devices."""
 
-WireFault = Literal["broker-restart", "server-restart", "renumbered", "frozen", "half-open", "uplink-lost"]
+WireFault = Literal["broker-restart", "server-restart", "renumbered", "renamed", "frozen", "half-open", "uplink-lost"]
 """Faults of a broker, a server, a connection: whoever runs these makes them happen."""
 
 FaultKind = Literal[MessageFault, WireFault]
 MESSAGE_FAULTS: Final[tuple[FaultKind, ...]] = get_args(MessageFault)
 WIRE_FAULTS: Final[tuple[FaultKind, ...]] = get_args(WireFault)
 FAULTS: Final = (*MESSAGE_FAULTS, *WIRE_FAULTS)
+
+_PER_TOPIC: Final = frozenset({"mqtt", "link", "vehicle", "gnb", "core"})
+_DEVICES: Final = _PER_TOPIC | {"printer"}
+CONCERNS: Final[dict[str, frozenset[str]]] = {
+    **dict.fromkeys(MESSAGE_FAULTS, _DEVICES),
+    "type-change": _DEVICES | {"opcua"},
+    "counter-rollover": frozenset({"mqtt", "printer"}),
+    "counter-reset": frozenset({"mqtt", "printer"}),
+    "silence": _PER_TOPIC,  # a report has no word for it
+    "leftovers": frozenset({"mqtt"}),
+    "broker-restart": _DEVICES | {"sparkplug"},
+    "server-restart": frozenset({"opcua"}),
+    "renumbered": frozenset({"opcua"}),
+    "renamed": frozenset({"opcua"}),
+    "frozen": _DEVICES | {"sparkplug", "opcua"},
+    "half-open": _DEVICES | {"sparkplug", "opcua"},
+    "uplink-lost": frozenset({"sparkplug"}),
+}
+"""Which kinds of assets a fault concerns."""
+
+WORD: Final = 65_536
+"""Where a counter rolls over of which nothing else is said: 16 bits."""
 
 MINUTE_NS: Final = 60 * 10**9
 
@@ -37,14 +59,17 @@ EFFECTS: Final[dict[str, str]] = {
     "reordered": "figures exact",
     "lost": "as many samples are missing as were lost; figures of the windows they touch may be wrong",
     "garbage": "figures exact; each message set aside with its reason",
-    "type-change": "figures exact: a number in quotes is a number",
+    "type-change": "figures exact: a number in quotes, or of another type, is a number",
+    "counter-rollover": "figures exact: the plant file says where its counters begin again",
     "counter-reset": "figures exact: what a reset counter shows, it has counted since",
     "silence": "coverage shrinks by the share of required time nobody knows; figures exact over the rest",
     "skew": "nothing lost; times of the windows touched wrong by no more than the skew, at each end or edge of work",
+    "drift": "as skew: the clock goes wrong little by little, and is set right at once",
     "leftovers": "figures exact: retained messages of another year are kept under their own time",
     "broker-restart": "figures exact, nothing lost",
     "server-restart": "figures exact, nothing lost: what was missed is read from the server's history",
     "renumbered": "as server-restart, though the server has numbered its namespaces anew",
+    "renamed": "figures exact, nothing lost: what was missed of a node is read from its history once it can be found",
     "frozen": "figures exact, nothing lost",
     "half-open": "figures exact, nothing lost: a connection that is silent is given up",
     "uplink-lost": "figures exact, nothing lost: Sparkplug edge nodes store and forward",
@@ -62,7 +87,13 @@ class Fault(Section):
     )
     asset: AssetPath | None = Field(None, description="whom it concerns; unless given, all that it can concern")
     share: float = Field(0.1, gt=0, le=1, description="share of the messages that are duplicated, lost or garbage")
-    by_s: float = Field(7.3, description="skew: how wrong the clock is [s]; negative: behind")
+    by_s: float = Field(
+        7.3, description="skew: how wrong the clock is [s]; drift: how wrong it is in the end; negative: behind"
+    )
+
+    def concerns(self, path: str, kind: str) -> bool:
+        """Whether an asset of a kind can have it."""
+        return self.asset in (None, path) and kind in CONCERNS[self.kind]
 
     def active(self, since_start_ns: int) -> bool:
         """Whether it acts at an instant [ns after the start]."""
@@ -75,6 +106,12 @@ class Fault(Section):
         return start, start + round(self.for_min * MINUTE_NS)
 
 
+def possible(kinds: Iterable[str]) -> tuple[FaultKind, ...]:
+    """The faults that assets of these kinds can have."""
+    there = set(kinds)
+    return tuple(fault for fault in FAULTS if CONCERNS[fault] & there)
+
+
 def scheduled(kinds: Sequence[FaultKind], hours: float) -> tuple[Fault, ...]:
     """One fault of each kind, spread over the middle of a scenario of so many hours [h], so that none hides another."""
     step = 60 * hours * 0.8 / max(1, len(kinds))
@@ -84,15 +121,16 @@ def scheduled(kinds: Sequence[FaultKind], hours: float) -> tuple[Fault, ...]:
     )
 
 
-def drawn(seed: int, hours: float, count: int = 6) -> tuple[Fault, ...]:
-    """Faults at random, from the seed."""
+def drawn(seed: int, hours: float, kinds: Sequence[FaultKind] = FAULTS, count: int = 6) -> tuple[Fault, ...]:
+    """Faults of these kinds at random, from the seed: which, when, for how long, how much."""
     random = Random(f"{seed}/faults")
     return tuple(
         Fault(
-            kind=random.choice(FAULTS),
+            kind=random.choice(kinds),
             at_min=round(random.uniform(0.05, 0.8) * 60 * hours, 3),
             for_min=round(random.uniform(3.0, 40.0), 3),
             share=round(random.uniform(0.02, 0.3), 3),
+            by_s=round(random.uniform(0.5, 12.0) * random.choice((-1, 1)), 3),
         )
         for _ in range(count)
     )
@@ -104,6 +142,5 @@ class Done:
 
     withheld: list[tuple[str, str, int]] = field(default_factory=list)
     """Identities (asset, metric, time_ns) that were lost on the way."""
-    garbage: int = 0
-    duplicated: int = 0
-    leftovers: int = 0
+    unusable: list[tuple[str, str]] = field(default_factory=list)
+    """Topics and payloads (hexadecimal) of messages that nobody can use."""

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from simulators.disturbance import Disturbance, ToMessages
+from simulators.breaking import Breaking
+from simulators.disturbance import Disturbance, Register, ToMessages
 from simulators.echo_reflector import EchoReflector
-from simulators.faults import WIRE_FAULTS, Done, Fault
+from simulators.faults import MESSAGE_FAULTS, WORD, Done, Fault
 from simulators.journal import Journal
 from simulators.link import PROBE_METRICS
 from simulators.lives import lives
@@ -84,7 +85,6 @@ class Plant:
         }
         others = [asset.model for asset in scenario.others if asset.path in played]
         self._disturbed: dict[str, Disturbance] = {}
-        self._asked: set[int] = set()
         self._edges: dict[str, SparkplugEdge] = {}
         self._to_enter: list[tuple[int, Message]] = []
         """Reasons that an operator has not entered yet, and when he does [ns]."""
@@ -138,28 +138,35 @@ class Plant:
         if self._spec.replay and self._mqtt:
             told = self._spec.replay
             await replay(told.path, told.asset, self._mqtt.publish, ends_at_ns=told.ends_at_ns)
+        machines = [path for path, one in self._played.items() if isinstance(one, OpcUaMachine)]
+        breaking = Breaking(
+            self._spec.scenario.faults, self._spec.epoch_ns, self._opcua, machines, self._edges.values()
+        )
         begin_ns, began_s = self._cursor_ns, time.monotonic()
         step_ns = FINE_NS if self._spec.scenario.faults else CHUNK_NS
         while (end_ns := self._past_ends_ns) - self._cursor_ns > (0 if self._spec.until_ns else _MARK_NS):
             await self._advance(min(self._cursor_ns + step_ns, end_ns))
-            await self._break_wires(ask)
+            await breaking.until(self._cursor_ns, ask)
             if self._spec.speed:
                 due_s = began_s + (self._cursor_ns - begin_ns) / 1e9 / self._spec.speed
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             await self._reached()
             progress((self._cursor_ns - begin_ns) / (self._past_ends_ns - begin_ns))
-        for disturbed in self._disturbed.values():
-            for message in disturbed.rest():
-                await self._mqtt_publish(message)
-        if self._spec.until_ns is not None:
-            await self._enter(_FAR_NS)
-        for edge in self._edges.values():
-            await edge.mend()
+        await self._told_at_last()
+        await breaking.mend()
         await self._reached()
         if self._spec.disturbances:
             self._spec.disturbances.write_text(json.dumps(asdict(self.done)), encoding="utf-8")
         if self._link:
             self._probed_from_ns = self._cursor_ns
+
+    async def _told_at_last(self) -> None:
+        """What was held back of the past, and what operators have not entered by its end."""
+        for disturbed in self._disturbed.values():
+            for message in disturbed.rest():
+                await self._mqtt_publish(message)
+        if self._spec.until_ns is not None:
+            await self._enter(_FAR_NS)
 
     async def live(self) -> None:
         """Publish each event at its instant, until cancelled."""
@@ -199,24 +206,6 @@ class Plant:
     def _past_ends_ns(self) -> int:
         return self._now_ns() if self._spec.until_ns is None else self._spec.until_ns
 
-    async def _break_wires(self, ask: Callable[[str], None] | None) -> None:
-        """Make the faults of servers and brokers whose time has come."""
-        for number, fault in enumerate(self._spec.scenario.faults):
-            if fault.kind not in WIRE_FAULTS or number in self._asked:
-                continue
-            start_ns, end_ns = fault.window_ns(self._spec.epoch_ns)
-            if fault.kind == "uplink-lost":
-                for edge in self._edges.values() if start_ns < self._cursor_ns else ():
-                    await (edge.cut() if self._cursor_ns < end_ns else edge.mend())
-                self._asked |= {number} if self._cursor_ns >= end_ns else set()
-            elif start_ns < self._cursor_ns:
-                self._asked.add(number)
-                if fault.kind in ("server-restart", "renumbered"):
-                    if self._opcua:
-                        await self._opcua.restart(renumbered=fault.kind == "renumbered")
-                elif ask is not None:
-                    ask(fault.kind)
-
     def _life(self, path: str) -> Iterator[Event]:
         seed, born_ns = self._spec.seed, self._spec.epoch_ns
         asset = self._played[path]
@@ -242,10 +231,12 @@ class Plant:
             return
         if asset.kind != "opcua":
             to_messages = report_messages if asset.kind == "printer" else value_messages
-            faults = _concerning(self._spec.scenario.faults, asset.kind)
-            if faults:
-                one = Disturbance(path, faults, self._spec.epoch_ns, self._spec.seed, to_messages, self.done)
-                self._disturbed[path] = one
+            mine = [fault for fault in self._spec.scenario.faults if fault.concerns(path, asset.kind)]
+            if faults := [fault for fault in mine if fault.kind in MESSAGE_FAULTS]:
+                register = self._register(path, faults)
+                self._disturbed[path] = Disturbance(
+                    path, faults, self._spec.epoch_ns, self._spec.seed, to_messages, self.done, register
+                )
             self._assets[path] = _Asset(timeline, partial(self._publish, to_messages, path))
             return
         # A variable has its value in force before anyone looks; what happens at this very instant is news.
@@ -254,6 +245,12 @@ class Plant:
         await self._opcua.write(path, in_force.values())
         self._assets[path] = _Asset(timeline, partial(self._write, path))
         await self._write(path, timeline.until(self._cursor_ns + 1))
+
+    def _register(self, path: str, faults: Sequence[Fault]) -> Register | None:
+        """The counters of a machine of which the scenario wants to see them roll over."""
+        starts = [fault.window_ns(self._spec.epoch_ns)[0] for fault in faults if fault.kind == "counter-rollover"]
+        turn = self._machines[path].rolls_over_at or WORD if path in self._machines else WORD
+        return Register.rolling(Timeline(self._life(path)).until(min(starts)), turn) if starts else None
 
     async def _open_edges(self) -> None:
         """An edge node for each line whose machines speak Sparkplug."""
@@ -324,14 +321,3 @@ class Plant:
 
 async def _send(asset: _Asset, events: list[Event], until_ns: int) -> None:
     await asset.send(events, until_ns)
-
-
-def _concerning(faults: tuple[Fault, ...], kind: str) -> list[Fault]:
-    """The faults of messages that a device of this kind can have: a report has no word for silence or another year."""
-    unable = ("silence", "leftovers") if kind == "printer" else ()
-    counts = kind in ("mqtt", "printer")
-    return [
-        fault
-        for fault in faults
-        if fault.kind not in (*WIRE_FAULTS, *unable) and (counts or fault.kind not in ("counter-reset", "leftovers"))
-    ]

@@ -11,7 +11,6 @@ import pytest
 from km0 import verify as command
 from simulators.scenario import find
 from telemetry.errors import ConfigError
-from tests.support import require_program
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -45,20 +44,6 @@ def wrong(found: dict[str, Any]) -> set[str]:
     return {line["kpi"] for line in found["kpis"] if line["wrong"]}
 
 
-def test_every_figure_of_a_line_is_true(tmp_path: Path) -> None:
-    """A coupled line, OPC UA and MQTT: all samples stored once, every KPI of every hour as the process has it, and
-    the truth of the run is left as a file."""
-    code, found = verify("starved-line", "--hours", "3", "--data", str(tmp_path / "run"))
-    assert (code, wrong(found)) == (0, set())
-    assert found["samples"]["sent"] == found["samples"]["stored"] > 2000
-    assert found["samples"]["lost"] == found["samples"]["set_aside"] == 0
-    by_name = {(line["asset"].rsplit("/", 1)[-1], line["kpi"]): line for line in found["kpis"]}
-    assert by_name["saw-1", "trs"]["windows"] >= 3
-    assert 0 < by_name["saw-1", "trs"]["truth"] < 1
-    assert by_name["washer-1", "induced_time"]["truth"] > 0
-    assert json.loads((tmp_path / "run" / "truth.json").read_text())["whole"]
-
-
 def test_a_planted_error_is_found(tmp_path: Path) -> None:
     """With micro-stops counted as running the command ends with 1 and names the figures that are wrong."""
     code, found = verify("wrong-reference-cycle", "--hours", "2", code=PLANTED)
@@ -66,20 +51,6 @@ def test_a_planted_error_is_found(tmp_path: Path) -> None:
     assert {"do", "running_time", "tp"} <= wrong(found)
     assert "parts" not in wrong(found)
     assert found["samples"]["lost"] == 0
-
-
-def test_the_devices_faults_are_accounted_for_one_by_one() -> None:
-    """Two hours with every fault of messages: what devices lost is missing to the sample, what they said twice is
-    stored once, what nobody can read is set aside, and nothing is stored that nobody said."""
-    kinds = "late,duplicated,reordered,lost,garbage,type-change,counter-reset,silence,leftovers"
-    code, found = verify("wrong-reference-cycle", "--hours", "2", "--faults", kinds)
-    assert (code, wrong(found)) == (0, set())
-    samples = found["samples"]
-    assert samples["lost"] == samples["lost_on_the_way"] > 0
-    assert samples["duplicated"] == samples["duplicated_by_devices"] > 0
-    assert samples["set_aside"] == samples["set_aside_expected"] > 0
-    assert samples["invented"] == 0
-    assert found["samples"]["ok"]
 
 
 def test_rolling_counters_late_reasons_and_energy_change_no_figure(tmp_path: Path) -> None:
@@ -93,6 +64,7 @@ def test_rolling_counters_late_reasons_and_energy_change_no_figure(tmp_path: Pat
     code, found = verify(str(tmp_path / "mine.toml"), "--hours", "2", "--data", str(tmp_path / "run"))
     assert (code, wrong(found)) == (0, set())
     assert found["samples"]["ok"]
+    assert found["samples"]["sent"] == found["samples"]["stored"] > 1000
     parts = next(line["truth"] for line in found["kpis"] if line["kpi"] == "parts")
     (in_force,) = json.loads((tmp_path / "run" / "truth.json").read_text())["in_force"].values()
     assert in_force["parts"] < 100 < parts
@@ -158,28 +130,6 @@ def test_a_sparkplug_gateway_stores_and_forwards() -> None:
     code, found = verify("packaging-line", "--hours", "3", "--faults", "broker-restart,uplink-lost,frozen,half-open")
     assert (code, wrong(found)) == (0, set())
     assert found["samples"]["ok"]
-    assert found["samples"]["lost"] == 0
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(
-    "scenario",
-    ["demonstrator", "good-week", "dying-spindle", "starved-line", "handover-storm", "wrong-reference-cycle",
-     "two-products", "dst-night", "packaging-line", "machining-cell",
-     "autonomous-vehicle"],
-)  # fmt: skip
-def test_every_scenario_of_the_library_is_true(scenario: str) -> None:
-    """The whole library, whole."""
-    code, found = verify(scenario)
-    assert (code, wrong(found)) == (0, set())
-
-
-@pytest.mark.soak
-def test_influxdb_holds_the_same_truth() -> None:
-    """The other store, a real influxd, through broken wires."""
-    require_program("influxd", "influxdb")
-    code, found = verify("demonstrator", "--hours", "4", "--store", "influxdb", "--faults", "late,broker-restart")
-    assert (code, wrong(found), found["store"]) == (0, set(), "influxdb")
     assert found["samples"]["lost"] == 0
 
 

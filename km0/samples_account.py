@@ -1,0 +1,154 @@
+"""What became of all that simulated devices published: stored, lost, doubled, set aside, one by one.
+
+Invariant: a sample is its identity (asset, metric, source time), a message that nobody can use is its topic and bytes;
+nothing is compared by number alone.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pipeline.ingest.dead_letters import DeadLetters
+from simulators.faults import WIRE_FAULTS, Done
+from simulators.journal import Published
+from simulators.scenario import Scenario
+from telemetry.protocols import Store
+from telemetry.samples import Window
+
+if TYPE_CHECKING:
+    from km0.app import Platform
+
+_ALL: Final = Window(0, 2**62)
+_PAGE: Final = 1000
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What became of the samples: by identity (asset, metric, source time)."""
+
+    sent: int
+    """Published by the devices, lost on the way included."""
+    stored: int
+    lost: int
+    lost_on_the_way: int
+    """Of these, withheld by a fault: the platform cannot have them."""
+    duplicated: int
+    """Written to the store again, and harmless."""
+    duplicated_by_devices: int
+    """Of these, published more than once; the others were delivered again when a wire broke."""
+    invented: int
+    """Stored, but published by nobody."""
+    wrong: int
+    """Stored with another value than the one published last."""
+    set_aside: int
+    """Dead letters."""
+    set_aside_expected: int
+    """Of these, what the devices said that nobody can use."""
+    set_aside_again: int
+    """Of these, the ones delivered again when a wire broke."""
+    set_aside_odd: int
+    """Set aside for no known reason, or nowhere to be found though nobody can use it."""
+    whole_wires: bool = True
+    """No wire was broken and no state is told by several nodes, so nothing had to be written again."""
+
+    @property
+    def ok(self) -> bool:
+        again = self.duplicated - self.duplicated_by_devices
+        return (
+            self.lost == self.lost_on_the_way
+            and not self.wrong
+            and not self.invented
+            and not self.set_aside_odd
+            and (not self.whole_wires or again == self.set_aside_again == 0)
+        )
+
+
+Latest = dict[tuple[str, str], dict[int, Published]]
+"""(asset, metric) → source time [ns] → what was published last with it."""
+
+
+def latest(published: Sequence[Published]) -> Latest:
+    """What was published, by identity."""
+    found: Latest = defaultdict(dict)
+    for one in published:
+        found[one.asset, one.metric][one.time_ns] = one
+    return found
+
+
+def _broken(scenario: Scenario) -> bool:
+    kinds = {fault.kind for fault in scenario.faults}
+    servers = any(asset.kind == "opcua" for asset in scenario.assets)
+    return bool(kinds & set(WIRE_FAULTS)) or (servers and "type-change" in kinds)  # types change in a restart
+
+
+def _blended(scenario: Scenario) -> bool:
+    """Whether there are machines whose state is joined from several nodes: a late part has others told again."""
+    return any(asset.kind == "opcua" and asset.speaks != "plain" for asset in scenario.assets)
+
+
+def held(store: Store) -> int:
+    """How many samples the store has."""
+    return sum(series.samples for series in store.inventory())
+
+
+def stored(store: Store, published: Latest) -> int:
+    """How many of these the store has."""
+    found = 0
+    for (asset, metric), by_time in published.items():
+        times = np.fromiter(by_time, np.int64, len(by_time))
+        found += int(np.isin(times, store.read(asset, metric, _ALL).times_ns, assume_unique=True).sum())
+    return found
+
+
+def account(
+    platform: "Platform", published: Sequence[Published], by_identity: Latest, done: Done, scenario: Scenario
+) -> Samples:
+    """The account of a run that is over. Reads the store and the spool: for a thread."""
+    store, wrong = platform.store, 0
+    for (asset, metric), by_time in by_identity.items():
+        kept = store.read(asset, metric, _ALL)
+        for time_ns, value, text in zip(kept.times_ns.tolist(), kept.values.tolist(), kept.texts.tolist(), strict=True):
+            said = by_time.get(time_ns)
+            if said is not None and (text if isinstance(said.value, str) else value) != said.value:
+                wrong += 1
+    told, there = sum(map(len, by_identity.values())), stored(store, by_identity)
+    withheld = len(
+        {tuple(one) for one in done.withheld} - {(a, m, t) for (a, m), by in by_identity.items() for t in by}
+    )
+    # A Sparkplug host says again, at the time of a birth, what the birth says is in force: no device said that.
+    restated = {asset.path for asset in scenario.assets if asset.kind == "sparkplug"}
+    invented = sum(
+        max(0, series.samples - len(by_identity.get((series.asset, series.metric), ())))
+        for series in store.inventory()
+        if series.asset not in restated
+    )
+    unusable = Counter((topic, bytes.fromhex(payload)) for topic, payload in done.unusable)
+    aside = _set_aside(platform.spool.dead_letters)
+    return Samples(
+        sent=told + withheld,
+        stored=there,
+        lost=told + withheld - there,
+        lost_on_the_way=withheld,
+        duplicated=max(0, platform.health.component("drain").counted("samples") - held(store)),
+        duplicated_by_devices=len(published) - told,
+        invented=invented,
+        wrong=wrong,
+        set_aside=aside.total(),
+        set_aside_expected=unusable.total(),
+        set_aside_again=sum((aside - unusable)[one] for one in unusable),
+        set_aside_odd=(unusable - aside).total() + sum(aside[one] for one in aside if one not in unusable),
+        whole_wires=not _broken(scenario) and not _blended(scenario),
+    )
+
+
+def _set_aside(letters: DeadLetters) -> Counter[tuple[str, bytes]]:
+    """Topic and bytes of all dead letters; their sources are "collector:topic"."""
+    found = Counter[tuple[str, bytes]]()
+    before: int | None = None
+    while page := letters.list(_PAGE, before):
+        found.update((letter.source.partition(":")[2], letter.raw) for letter in page)
+        before = page[-1].id
+    return found
