@@ -167,7 +167,8 @@ class SparkplugEdge:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.settled(), 2.0)
         if self._born and self._client is not None:
-            self._client.publish(self._topic("NDEATH"), self._death(), qos=1).wait_for_publish(1.0)
+            said = self._client.publish(self._topic("NDEATH"), self._death(), qos=1)
+            await asyncio.to_thread(said.wait_for_publish, 1.0)
         await self._disconnect(with_will=False)
 
     # the session
