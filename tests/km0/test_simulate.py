@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from km0.simulate import _address
+from km0.simulate import address_of
 from simulators.journal import read_journal
 from telemetry.errors import ConfigError
 from tests.simulators.mqtt_peer import Subscriber
@@ -57,11 +57,11 @@ def test_a_broker_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_an_address_is_a_host_and_perhaps_a_port() -> None:
     """1883 stands for the port that is not named; nonsense is refused."""
-    assert _address("plant-pc") == ("plant-pc", 1883)
-    assert _address("10.0.0.5:2883") == ("10.0.0.5", 2883)
+    assert address_of("plant-pc") == ("plant-pc", 1883)
+    assert address_of("10.0.0.5:2883") == ("10.0.0.5", 2883)
     for nonsense in (":1883", "host:port", "host:0", "host:70000"):
         with pytest.raises(ConfigError, match="host:1883"):
-            _address(nonsense)
+            address_of(nonsense)
 
 
 def test_a_speed_is_kept_to(mosquitto: Mosquitto) -> None:
