@@ -158,7 +158,7 @@ def _from_shdr(path: Path, config: EventLogConfig) -> EventLog:
         if told
     }
     if "state" not in said:
-        raise DecodeError(f"{path}: no data item is the execution state; name it under [columns]: state = …")
+        raise DecodeError(f"{path.name}: no data item is the execution state; name it under [columns]: state = …")
     series = by_connection(said, config, config.dialect or "mtconnect")
     times = [one.times_ns for one in series.values()]
     span = Window(int(min(one[0] for one in times)), int(max(one[-1] for one in times)) + 1)

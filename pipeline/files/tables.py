@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pipeline.files import header, text
-from pipeline.files.guard import Kind
+from pipeline.files import header, sheets, text
+from pipeline.files.guard import Kind, RefusedFileError
 from pipeline.said import Said
 from telemetry.errors import ConfigError, DecodeError
 from telemetry.intervals import Instants
@@ -25,7 +25,8 @@ OVERFLOW: Final = "\0beyond"
 
 _SLICE_ROWS: Final = 200_000
 _MOST_ROWS: Final = 100_000_000
-_MOST_COLUMNS: Final = 2_000
+_LONGEST: Final = 32_767
+"""Longest cell that is read [signs], as in Excel; the rest of a longer one is left out."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def readable(path: Path) -> Iterator[None]:
         pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OSError, RuntimeError, csv.Error,
         LookupError, OverflowError, fastexcel.FastExcelError,
     ) as error:  # fmt: skip
-        raise DecodeError(f"{path}: cannot be read as a table: {str(error).partition(chr(10))[0][:200]}") from error
+        raise DecodeError(
+            f"{path.name}: cannot be read as a table: {str(error).partition(chr(10))[0][:200]}"
+        ) from error
 
 
 def opened(
@@ -110,16 +113,23 @@ def opened(
 def _text(path: Path, said: Sequence[int] | None, separator: str | None, encoding: str | None) -> Table:
     head, found = text.head_of(path)
     if encoding is not None:
-        head, found = path.read_bytes()[: text.HEAD_BYTES].decode(encoding, errors="replace"), encoding
+        with path.open("rb") as file:
+            head, found = file.read(text.HEAD_BYTES).decode(encoding, errors="replace"), encoding
     cut = separator or text.separator_of(head)
     rows = text.head_rows(head, cut)
+    widest = max((len(row) for row in rows), default=0)
+    if widest > sheets.MOST_COLUMNS:
+        raise RefusedFileError(Said(
+            f"cut at {cut!r} it has {widest} columns, {sheets.MOST_COLUMNS} is the most: export fewer",
+            f"découpé à {cut!r}, il a {widest} colonnes, le maximum est {sheets.MOST_COLUMNS} : exportez-en moins",
+        ))  # fmt: skip
     skip = 1 if re.match(r"sep=.\n", head) else 0
     top = header.find(rows[skip:], None if said is None else [row - skip for row in said])
     first = top.first + skip
     dialect = text.Dialect(found, cut)
     columns = top.names
     if not columns:
-        raise DecodeError(f"{path}: cannot be read as a table: there is nothing in it")
+        raise DecodeError(f"{path.name}: cannot be read as a table: there is nothing in it")
 
     def read(wanted: Sequence[str]) -> Iterator[Batch]:
         for block in text.blocks(path, dialect, first):
@@ -151,26 +161,24 @@ def _cells(block: text.Block, columns: tuple[str, ...], wanted: Sequence[str], s
         *(pl.col(f"c{number}").str.strip_chars().alias(name) for number, name in zip(keep, wanted, strict=True)),
         pl.col(OVERFLOW),
     )
-    return found
+    return _shortened(found)
+
+
+def _shortened(frame: "DataFrame") -> "DataFrame":
+    """Cells of at most _LONGEST signs: a word of a hundred megabytes would be compared with all that are known."""
+    pl = polars()
+    texts = [name for name, kind in frame.schema.items() if kind == pl.String]
+    longest = frame.select(pl.max_horizontal(pl.col(texts).str.len_bytes().max())).item() if texts else 0
+    if (longest or 0) <= _LONGEST:
+        return frame
+    cut: DataFrame = frame.with_columns(pl.col(texts).str.head(_LONGEST))
+    return cut
 
 
 def _sheet(path: Path, sheet: str | None, said: Sequence[int] | None) -> Table:
-    import fastexcel
-
-    polars()
-    book = fastexcel.read_excel(path)
-    if sheet is not None and sheet not in book.sheet_names:
-        raise DecodeError(f"there is no sheet {sheet!r}; there are {', '.join(book.sheet_names)}")
-    frame, name = None, ""
-    for name in [sheet] if sheet is not None else book.sheet_names:
-        frame = book.load_sheet(
-            name, header_row=None, skip_rows=0, dtypes="string", skip_whitespace_tail_rows=True
-        ).to_polars()
-        if frame.height > 1 and frame.width > 1:
-            break
-    if frame is None or frame.height == 0:
-        raise DecodeError(f"{path}: cannot be read as a table: no sheet has rows")
-    rows = [["" if cell is None else str(cell) for cell in row] for row in frame.head(400).rows()]
+    found = sheets.read(path, sheet)
+    frame, name = found.frame, found.name
+    rows = [["" if cell is None else str(cell) for cell in row] for row in _shortened(frame.head(400)).rows()]
     top = header.find(rows, said)
     columns = top.names
 
@@ -183,14 +191,14 @@ def _sheet(path: Path, sheet: str | None, said: Sequence[int] | None) -> Table:
                 part.to_series(number).str.strip_chars().alias(one) for number, one in zip(keep, wanted, strict=True)
             ]
             done = min(1.0, (start + part.height) / frame.height)
-            yield Batch(pl.DataFrame(cells), _counting(start + 1, part.height), done)
+            yield Batch(_shortened(pl.DataFrame(cells)), _counting(start + 1, part.height), done)
 
     notes: tuple[Said, ...] = ()
-    if len(book.sheet_names) > 1 and sheet is None:
-        others = ", ".join(one for one in book.sheet_names if one != name)
+    if len(found.names) > 1 and sheet is None:
+        others = ", ".join(one for one in found.names if one != name)
         notes = (Said(f"read of its sheets: {name!r}; not: {others}", f"feuille lue : {name!r} ; non lues : {others}"),)
     lines = tuple(row + 1 for row in top.rows)
-    layout = Layout("xlsx", header_lines=lines, first_line=top.first + 1, sheet=name, sheets=tuple(book.sheet_names))
+    layout = Layout("xlsx", header_lines=lines, first_line=top.first + 1, sheet=name, sheets=found.names)
     return Table(columns, layout, _sample(rows[top.first :], len(columns)), read, notes)
 
 
@@ -204,18 +212,18 @@ def _parquet(path: Path) -> Table:
     schema = scan.collect_schema()
     plain = [name for name, kind in schema.items() if not kind.is_nested() and kind not in (pl.Binary, pl.Object)]
     height = int(scan.select(pl.len()).collect().item())
-    if height > _MOST_ROWS or len(plain) > _MOST_COLUMNS:
+    if height > _MOST_ROWS or len(plain) > sheets.MOST_COLUMNS:
         raise DecodeError(
-            f"{path}: {height} rows and {len(plain)} columns: too much for one file, export a shorter period"
+            f"{path.name}: {height} rows and {len(plain)} columns: too much for one file, export a shorter period"
         )
 
     def read(wanted: Sequence[str]) -> Iterator[Batch]:
         for start in range(0, height, _SLICE_ROWS):
-            frame = scan.select(wanted).slice(start, _SLICE_ROWS).collect()
+            frame = _shortened(scan.select(wanted).slice(start, _SLICE_ROWS).collect())
             yield Batch(frame, _counting(start + 1, frame.height), min(1.0, (start + frame.height) / height))
 
-    head = scan.select(plain).head(400).collect()
-    rows = [["" if cell is None else str(cell) for cell in row] for row in head.cast(pl.String).rows()]
+    head = _shortened(scan.select(plain).head(400).collect().cast(pl.String))
+    rows = [["" if cell is None else str(cell) for cell in row] for row in head.rows()]
     return Table(tuple(plain), Layout("parquet"), _sample(rows, len(plain)), read)
 
 

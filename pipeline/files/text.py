@@ -17,6 +17,8 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.files.guard import RefusedFileError
+from pipeline.said import Said
 from telemetry.intervals import Instants
 
 BLOCK_BYTES: Final = 8 << 20
@@ -24,6 +26,8 @@ HEAD_BYTES: Final = 1 << 18
 _SEPARATORS: Final = (";", "\t", "|", ",")
 _FRENCH: Final = set("éèêëàâùûüçôöîïœÉÈÊÀÇÔ°²µ«»’–€àß")
 MOST_HEAD_ROWS: Final = 400
+_LONGEST_LINE: Final = 64 << 20
+"""Longest record [bytes]: memory is a few blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,11 @@ def blocks(path: Path, dialect: Dialect, skip: int) -> Iterator[Block]:
         if cut == 0 and quoted and len(data) > 4 * BLOCK_BYTES:
             quoted = False  # a quote that never closes is a sign like others: inches, seconds
             cut = _last_record_end(data, quoted)
+        if cut == 0 and len(data) > _LONGEST_LINE:
+            raise RefusedFileError(Said(
+                f"its line {line} has more than {_LONGEST_LINE >> 20} MB: this is no table with rows",
+                f"sa ligne {line} fait plus de {_LONGEST_LINE >> 20} Mo : ce n'est pas un tableau avec des lignes",
+            ))  # fmt: skip
         carry = data[cut:]
         if cut:
             yield from _skipped(Block(data[:cut], line, min(1.0, read / whole), quoted), skip)

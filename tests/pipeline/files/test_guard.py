@@ -11,7 +11,7 @@ import openpyxl
 import polars as pl
 import pytest
 
-from pipeline.files import eventlog
+from pipeline.files import eventlog, sheets
 from pipeline.files.guard import RefusedFileError, checked, safe_name
 from pipeline.files.mapping import EventLogConfig
 from pipeline.files.propose import propose
@@ -168,3 +168,87 @@ def test_damaged_files_never_crash(tmp_path: Path, seed: int) -> None:
     path.write_bytes(bytes(data))
     with contextlib.suppress(DecodeError):
         eventlog.load(path, propose(path).mapping)
+
+
+def _workbook(path: Path, rows: str, shared: str = "") -> Path:
+    """A workbook as its bytes are, of which a library would write no such thing."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+        other = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+        package = "http://schemas.openxmlformats.org/package/2006/relationships"
+        archive.writestr("_rels/.rels", (
+            f'<Relationships xmlns="{package}"><Relationship Id="r1" Type="{other}/officeDocument"'
+            ' Target="xl/workbook.xml"/></Relationships>'
+        ))  # fmt: skip
+        archive.writestr("xl/workbook.xml", (
+            f'<workbook xmlns="{main}" xmlns:r="{other}"><sheets><sheet name="S" sheetId="1" r:id="r1"/></sheets>'
+            "</workbook>"
+        ))  # fmt: skip
+        archive.writestr("xl/_rels/workbook.xml.rels", (
+            f'<Relationships xmlns="{package}"><Relationship Id="r1" Type="{other}/worksheet"'
+            f' Target="worksheets/sheet1.xml"/><Relationship Id="r2" Type="{other}/sharedStrings"'
+            ' Target="sharedStrings.xml"/></Relationships>'
+        ))  # fmt: skip
+        archive.writestr("xl/sharedStrings.xml", f'<sst xmlns="{main}"><si><t>{shared}</t></si></sst>')
+        sheet = f'<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>'
+        archive.writestr("xl/worksheets/sheet1.xml", sheet)
+    return path
+
+
+_WORD = '<c r="%s" t="inlineStr"><is><t>%s</t></is></c>'
+_HEAD = f'<row r="1">{_WORD % ("A1", "time")}{_WORD % ("B1", "state")}</row>'
+
+
+@pytest.mark.parametrize(
+    ("rows", "shared"),
+    [
+        ('<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>', ""),
+        ("".join(f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c></row>' for n in range(2, 3002)), "x" * 1_000_000),
+    ],
+)
+def test_a_small_workbook_that_takes_all_memory(tmp_path: Path, rows: str, shared: str) -> None:
+    """A cell in the last corner (550 GB where cells are laid out), a text stored once and used 3,000 times (3 GB):
+    refused in both languages, and the process that read it is not ours."""
+    path = _workbook(tmp_path / "b.xlsx", _HEAD + rows, shared)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(RefusedFileError, match=r"more than \d+ MB") as caught:
+        sheets.read(path, None, memory=2 << 30)
+    assert "Mo" in caught.value.said.fr
+
+
+def test_the_process_that_reads_a_sheet_tells_what_it_found(tmp_path: Path) -> None:
+    """Its cells as text, and the names of the sheets; what it refuses is said as if there were no other process."""
+    path = _workbook(tmp_path / "b.xlsx", _HEAD + '<row r="2"><c r="A2"><v>46000.5</v></c></row>')
+    found = sheets.read(path, None)
+    assert (found.name, found.names) == ("S", ("S",))
+    assert found.frame.rows() == [("time", "state"), ("46000.5", None)]
+    with pytest.raises(DecodeError, match="there is no sheet 'T'; there are S"):
+        sheets.read(path, "T")
+
+
+def test_more_columns_than_anybody_reads(tmp_path: Path) -> None:
+    """A quarter of a megabyte of separators is not looked at column by column: that took minutes for each page."""
+    path = tmp_path / "wide.csv"
+    path.write_text("time," * 50_000 + "\n2026-01-01\n")
+    with pytest.raises(RefusedFileError, match="2000 is the most"):
+        propose(path)
+
+
+def test_a_line_without_an_end(tmp_path: Path) -> None:
+    """A hundred megabytes in one line are no table: they are not gathered in memory."""
+    path = tmp_path / "line.csv"
+    with path.open("wb") as file:
+        file.write(b"time,state\n2026-01-01T00:00:00Z,run\n")
+        file.writelines([b"x" * (1 << 20)] * 100)
+    with pytest.raises(RefusedFileError, match="line 3 has more than 64 MB"):
+        eventlog.load(path, EventLogConfig())
+
+
+def test_a_cell_as_long_as_a_file(tmp_path: Path) -> None:
+    """A Parquet file of four kilobytes holds a word of ten megabytes: it is cut as Excel would, not compared whole."""
+    path = tmp_path / "word.parquet"
+    times = ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"]
+    pl.DataFrame({"time": times, "state": ["run", "x" * 10_000_000]}).write_parquet(path)
+    table = eventlog.opened(path)
+    assert max(len(cell) for row in table.sample for cell in row) == 32_767
+    assert [batch.frame["state"].str.len_bytes().max() for batch in table.read(["state"])] == [32_767]
