@@ -68,6 +68,8 @@ def raise_for_query(status: int, headers: Mapping[str, str], body: bytes, bucket
         raise trouble(message, bucket)
     if status in (429, 502, 503, 504):
         raise StoreError(f"InfluxDB is busy ({status}: {message})", retry_after_s=_retry_after(headers))
+    if "no space left on device" in message:
+        raise StoreError(f"InfluxDB's disk is full ({message}): make room and restart it twice, see docs/store.md")
     if _LIMIT.search(message):
         raise StoreError(f"InfluxDB is full: {message}: raise that limit in its configuration")
     raise StoreError(f"InfluxDB answers {status}: {message}")

@@ -108,4 +108,4 @@ def differences(source: Store, target: Store, names: Iterable[KpiName]) -> Itera
 def _comparable(value: KpiValue) -> tuple[object, ...]:
     figures = (value.value, value.numerator, value.denominator, value.coverage)
     known = tuple(None if math.isnan(figure) else figure for figure in figures)  # NaN is not equal to itself
-    return value.end_ns, value.samples, value.final, *known
+    return value.end_ns, value.samples, value.final, value.detail, *known

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from msgspec import structs
 
 from km0.cli import main
 from pipeline.stores import DuckDbConfig
@@ -121,6 +122,8 @@ def test_a_plant_moves_to_influxdb_and_is_equal(km0: Km0, influxd: Influxd, tmp_
     other = source.samples(MILL, "state", EVER)[7]
     target.write([Sample(other.time_ns, MILL, "state", other.value, other.text, 2 - other.quality, 1)])
     assert "state" in next(differences(source, target, NAMES))
+    target.write_kpis([structs.replace(unknown, detail="histogram")], target.cursor())
+    assert any("trs" in words for words in differences(source, target, NAMES))
     source.close()
 
 
