@@ -20,7 +20,8 @@ from typing import Final
 
 import msgspec
 
-from pipeline.ingest.spool import Batch, Letter, Spool, refused
+from pipeline.ingest.batches import Batch, Letter, refused
+from pipeline.ingest.spool import Spool
 from telemetry.errors import RejectedError, StoreError
 from telemetry.health import Component
 from telemetry.protocols import Store

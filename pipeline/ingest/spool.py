@@ -17,48 +17,20 @@ from time import time_ns
 from types import TracebackType
 from typing import Final, Self
 
-import msgspec
 import structlog
 
-from pipeline.ingest.dead_letters import STORE, DeadLetters
+from pipeline.ingest.batches import ROW_BYTES, Batch, Letter, encoded, printable
+from pipeline.ingest.dead_letters import DeadLetters
 from pipeline.ingest.group_commit import Done, GroupCommit, Job
 from pipeline.ingest.spool_file import connect, open_spool, reserve_of
 from telemetry.errors import StoreError
 from telemetry.health import Component
 from telemetry.samples import Sample
 
-ROW_BYTES: Final = 64
-"""What a row takes on disk beside its body [bytes], about."""
-
 MAX_RAW: Final = 1_000_000
 """Longest dead letter kept [bytes]; of a longer one, the beginning."""
 
 _log: Final = structlog.get_logger(__name__)
-_encode: Final = msgspec.msgpack.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One put, as it lies on disk: `body` is its samples in MessagePack."""
-
-    id: int
-    put_ns: int
-    samples: int
-    body: bytes
-
-    @property
-    def size(self) -> int:
-        """Room it takes [bytes]."""
-        return len(self.body) + ROW_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter to be written."""
-
-    source: str
-    reason: str
-    raw: bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -133,7 +105,7 @@ class Spool:
         """
         if not samples:
             return
-        body, count, letters = _encoded(samples)
+        body, count, letters = encoded(samples)
 
         def job(db: sqlite3.Connection) -> None:
             if count:
@@ -287,7 +259,7 @@ class Spool:
             reason, raw = letter.reason, letter.raw
             if len(raw) > MAX_RAW:
                 reason, raw = f"{reason} (the first {MAX_RAW} of {len(raw)} bytes are kept)", raw[:MAX_RAW]
-            row = (time_ns(), _printable(letter.source), _printable(reason), raw)
+            row = (time_ns(), printable(letter.source), printable(reason), raw)
             db.execute("INSERT INTO dead_letters (at_ns, source, reason, raw) VALUES (?, ?, ?, ?)", row)
             self._dead_bytes += len(raw) + ROW_BYTES
         if self._dead_bytes > self._max_dead_bytes:
@@ -348,28 +320,3 @@ def _resolve(future: asyncio.Future[None]) -> Done:
             future.set_exception(error)
 
     return done
-
-
-def _encoded(samples: Sequence[Sample]) -> tuple[bytes, int, list[Letter]]:
-    """The body, how many samples are in it, and letters for those that cannot be encoded."""
-    try:
-        return _encode(list(samples)), len(samples), []
-    except (UnicodeEncodeError, OverflowError):
-        good, letters = [], []
-        for sample in samples:
-            try:
-                _encode(sample)
-            except (UnicodeEncodeError, OverflowError) as error:
-                letters.append(Letter(sample.metric, f"it cannot be kept: {error}", _printable(repr(sample)).encode()))
-            else:
-                good.append(sample)
-        return _encode(good), len(good), letters
-
-
-def refused(sample: Sample, reason: str) -> Letter:
-    """The dead letter of a sample that the store will never take."""
-    return Letter(STORE, reason, msgspec.json.encode(sample))
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

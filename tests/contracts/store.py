@@ -1,66 +1,19 @@
-"""What every Store owes: inherit StoreContract and give the fixture `reopen`; run over the real ones and the fake.
-
-Longer than a module should be: a store is held to one contract, in one place.
-"""
+"""What every Store owes: inherit StoreContract and give the fixture `reopen`; run over the real ones and the fake."""
 
 import math
 import threading
-from collections.abc import Callable
 
-import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from telemetry.errors import RejectedError
 from telemetry.protocols import Store
-from telemetry.samples import SECOND_NS, KpiValue, Quality, Sample, SeriesInfo, Span, Window
-
-MILL = "km0/fabrication/cell-1/mill-1"
-PRESS = "km0/fabrication/cell-2/press-1"
-T0 = 1_795_300_000 * SECOND_NS
-HOUR = 3600 * SECOND_NS
-EVER = Window(0, 2**63 - 1)
-
-Reopen = Callable[[], Store]
+from telemetry.samples import SECOND_NS, Quality, Sample, SeriesInfo
+from tests.contracts.store_changes import ChangesContract
+from tests.contracts.store_kpis import KpiContract
+from tests.contracts.stored import EVER, MILL, PRESS, T0, Reopen, at, rows, window
 
 
-def at(seconds: float, value: float = 0.0, metric: str = "state", asset: str = MILL, **more: object) -> Sample:
-    return Sample(T0 + round(seconds * SECOND_NS), asset, metric, value, **more)  # type: ignore[arg-type]  # test rows
-
-
-def rows(store: Store, metric: str = "state", window: Window = EVER, asset: str = MILL) -> list[tuple[float, float]]:
-    """(seconds after T0, value) of what is read."""
-    series = store.read(asset, metric, window)
-    lengths = {len(column) for column in (series.times_ns, series.values, series.quality, series.texts)}
-    assert len(lengths) == 1
-    return [((t - T0) / SECOND_NS, v) for t, v in zip(series.times_ns.tolist(), series.values.tolist(), strict=True)]
-
-
-def window(start: float, end: float, kind: str = "interval") -> Window:
-    return Window(T0 + round(start * SECOND_NS), T0 + round(end * SECOND_NS), kind)
-
-
-def kpi(start: float, value: float, name: str = "oee", kind: str = "hour", **more: object) -> KpiValue:
-    begin = T0 + round(start * SECOND_NS)
-    length = {"hour": HOUR, "day": 24 * HOUR, "minute": HOUR // 60}[kind]
-    return KpiValue(MILL, name, kind, begin, begin + length, value, value * 10, 10.0, 0.5, 7, final=True)
-
-
-_BATCHES = st.lists(
-    st.builds(
-        at,
-        st.sampled_from([0, 1, 599, 600, 601, 1300, 86400]),
-        st.floats(0, 7),
-        st.sampled_from(["state", "power"]),
-        st.sampled_from([MILL, PRESS]),
-    ),
-    min_size=1,
-    max_size=5,
-)
-
-
-class StoreContract:
+class StoreContract(ChangesContract, KpiContract):
     """Inherit, and give `reopen`: each call closes the store, if open, and opens it again on the same data."""
 
     @pytest.fixture
@@ -70,8 +23,6 @@ class StoreContract:
     @pytest.fixture
     def store(self, reopen: Reopen) -> Store:
         return reopen()
-
-    # --- samples ---
 
     def test_what_is_written_is_read_back_exactly(self, store: Store) -> None:
         """Times, values, qualities and texts come back as they went in, also beyond the precision of a float."""
@@ -261,185 +212,7 @@ class StoreContract:
         assert faults == []
         assert len(store.read(MILL, "power", EVER)) == 400
 
-    # --- changes ---
-
-    def test_changes_name_what_was_touched_since_the_cursor(self, store: Store) -> None:
-        """First and last instant of each series; nothing new, no spans."""
-        assert store.changes(0).spans == ()
-        store.write([at(0, 1), at(10, 2), at(5, 1, "power")])
-        first = store.changes(0)
-        assert _hulls(first.spans) == {
-            "state": (T0, T0 + 10 * SECOND_NS),
-            "power": (T0 + 5 * SECOND_NS, T0 + 5 * SECOND_NS),
-        }
-        assert store.changes(first.cursor).spans == ()
-        assert store.changes(first.cursor).cursor == first.cursor
-        store.write([at(3, 3)])
-        second = store.changes(first.cursor)
-        assert [(span.metric, span.first_ns, span.last_ns) for span in second.spans] == [
-            ("state", T0 + 3 * SECOND_NS, T0 + 3 * SECOND_NS)
-        ]
-        assert second.cursor > first.cursor
-
-    def test_a_late_sample_among_live_ones_does_not_dirty_the_time_between(self, store: Store) -> None:
-        """Otherwise one sample of this morning would have the whole day computed again."""
-        store.write([at(0, 1), at(8 * 3600, 2), at(8 * 3600 + 60, 3)])
-        touched = sorted((span.first_ns, span.last_ns) for span in store.changes(0).spans)
-        between = T0 + 4 * HOUR
-        assert not any(first <= between <= last for first, last in touched)
-
-    def test_changes_survive_a_restart(self, reopen: Reopen) -> None:
-        """What was not computed before the restart is computed after it; the cursor goes on, never back."""
-        store = reopen()
-        store.write([at(0, 1)])
-        seen = store.changes(0).cursor
-        store.write([at(60, 2)])
-        store = reopen()
-        after = store.changes(seen)
-        assert [(span.first_ns, span.last_ns) for span in after.spans] == [(T0 + 60 * SECOND_NS, T0 + 60 * SECOND_NS)]
-        store.write_kpis([], after.cursor)
-        store = reopen()
-        assert store.cursor() == after.cursor
-        assert store.changes(after.cursor).spans == ()
-        store.write([at(120, 3)])
-        assert [span.first_ns for span in store.changes(after.cursor).spans] == [T0 + 120 * SECOND_NS]
-
-    def test_changes_since_ever_cover_everything_even_when_the_cursor_went_on(self, store: Store) -> None:
-        """A new KPI asks from 0 and gets all that is held, though the others are up to date."""
-        store.write([at(0, 1), at(7200, 2)])
-        store.write_kpis([], store.changes(0).cursor)
-        store.write([at(9000, 3)])
-        touched = store.changes(0).spans
-        for second in (0, 7200, 9000):
-            assert any(span.first_ns <= T0 + second * SECOND_NS <= span.last_ns for span in touched)
-
-    def test_changes_cover_every_write(self, reopen: Reopen) -> None:
-        """Random writes, questions, prunings and restarts: what was touched since a cursor is in the spans it gives."""
-
-        # An inner function: hypothesis wants one executor, and this test runs in a class per store.
-        @settings(deadline=None, max_examples=12, database=None)
-        @given(steps=st.lists(st.one_of(_BATCHES, st.sampled_from(["ask", "keep", "restart"])), max_size=8))
-        def covered(steps: list[list[Sample] | str]) -> None:
-            store = reopen()
-            cursor = store.changes(0).cursor
-            touched: set[Sample] = set()
-            for step in [*steps, "ask"]:
-                if isinstance(step, list):
-                    store.write(step)
-                    touched |= set(step)
-                elif step == "restart":
-                    store = reopen()
-                else:
-                    changes = store.changes(cursor)
-                    assert [sample for sample in touched if not _covers(changes.spans, sample)] == []
-                    if step == "keep":
-                        store.write_kpis([], changes.cursor)
-                        cursor, touched = changes.cursor, set()
-
-        covered()
-
-    # --- KPI values ---
-
-    def test_a_kpi_value_replaces_the_one_of_the_same_identity(self, reopen: Reopen) -> None:
-        """Also inside one call; all its fields come back; the cursor comes with it."""
-        store = reopen()
-        assert store.cursor() == 0
-        store.write_kpis([kpi(0, 0.5), kpi(3600, 0.6), kpi(0, 0.7)], 0)
-        store.write_kpis([kpi(0, 0.8)], 0)
-        for _ in range(2):
-            assert store.read_kpis(MILL, "oee", EVER) == [kpi(0, 0.8), kpi(3600, 0.6)]
-            store = reopen()
-
-    def test_a_kpi_that_is_not_known_stays_not_known(self, store: Store) -> None:
-        """NaN with coverage 0 is an answer, neither missing nor zero."""
-        nothing = KpiValue(MILL, "oee", "hour", T0, T0 + HOUR, math.nan, math.nan, math.nan, 0.0, 0, final=False)
-        store.write_kpis([nothing], 0)
-        [found] = store.read_kpis(MILL, "oee", EVER)
-        assert all(math.isnan(figure) for figure in (found.value, found.numerator, found.denominator))
-        assert (found.coverage, found.samples, found.final) == (0.0, 0, False)
-
-    def test_a_kpi_that_became_unknown_leaves_nothing_of_before(self, reopen: Reopen) -> None:
-        """Late data takes a figure away: no number and no detail of the earlier write is given, and back again."""
-        known = KpiValue(MILL, "oee", "hour", T0, T0 + HOUR, 0.7, 7.0, 10.0, 1.0, 9, True, "histogram")
-        gone = KpiValue(MILL, "oee", "hour", T0, T0 + HOUR, math.nan, math.nan, math.nan, 0.0, 0, final=False)
-        reopen().write_kpis([known], 1)
-        reopen().write_kpis([gone], 2)
-        [found] = reopen().read_kpis(MILL, "oee", EVER)
-        assert all(math.isnan(figure) for figure in (found.value, found.numerator, found.denominator))
-        assert (found.coverage, found.samples, found.final, found.detail) == (0.0, 0, False, "")
-        reopen().write_kpis([known], 3)
-        assert reopen().read_kpis(MILL, "oee", EVER) == [known]
-
-    def test_a_kpi_may_be_infinite_and_carry_what_no_number_holds(self, store: Store) -> None:
-        """A percentile with too many losses is infinite; a histogram is text; another value has neither."""
-        late = KpiValue(MILL, "oee", "hour", T0, T0 + HOUR, math.inf, math.nan, 0.0, 1.0, 9, True, "c-rL{%e'\"\\")
-        store.write_kpis([late, kpi(3600, 0.2)], 0)
-        [found, plain] = store.read_kpis(MILL, "oee", EVER)
-        assert (found.value, found.detail, plain.value, plain.detail) == (math.inf, late.detail, 0.2, "")
-
-    @pytest.mark.parametrize("hours", [1, 4, 5, 40])
-    def test_a_kpi_value_replaces_its_own_and_no_other(self, store: Store, hours: int) -> None:
-        """However many windows are written at once: another KPI, asset or kind of window at the same instant stays."""
-        others = [
-            kpi(0, 0.1, "trs"), msgspec.structs.replace(kpi(0, 0.2), asset=PRESS),
-            msgspec.structs.replace(kpi(0, 0.3), kind="shift"),
-        ]  # fmt: skip
-        store.write_kpis([*others, *(kpi(3600 * hour, 0.5) for hour in range(50))], 0)
-        store.write_kpis([kpi(3600 * hour, 0.9) for hour in range(hours)], 0)
-        expected = [0.9] * hours + [0.5] * (50 - hours)
-        found = store.read_kpis(MILL, "oee", EVER)
-        assert [one.value for one in found if one.kind == "hour"] == expected
-        assert [one.value for one in found if one.kind == "shift"] == [0.3]
-        assert store.read_kpis(MILL, "trs", EVER) == others[:1]
-        assert store.read_kpis(PRESS, "oee", EVER) == others[1:2]
-
-    def test_kpis_are_read_by_the_windows_that_overlap(self, store: Store) -> None:
-        """Half-open on both sides, in time order; of one kind when the window names one, of all for an interval."""
-        day = kpi(0, 0.1, kind="day")
-        store.write_kpis([kpi(7200, 0.3), day, kpi(3600, 0.2), kpi(0, 0.1), kpi(0, 9, "trs")], 0)
-        assert store.read_kpis(MILL, "oee", window(3600, 7200, "hour")) == [kpi(3600, 0.2)]
-        assert store.read_kpis(MILL, "oee", window(3599, 7201, "hour")) == [kpi(0, 0.1), kpi(3600, 0.2), kpi(7200, 0.3)]
-        assert store.read_kpis(MILL, "oee", window(80000, 80001)) == [day]
-        assert store.read_kpis(MILL, "oee", window(0, 3600)) == [kpi(0, 0.1), day]
-        assert store.read_kpis(PRESS, "oee", EVER) == []
-
-    def test_many_kpis_are_read_in_one_question(self, store: Store) -> None:
-        """For each pair of an asset and a KPI what read_kpis gives, an empty list where there is nothing."""
-        mine = [kpi(0, 0.1), kpi(0, 0.2, kind="day"), kpi(3600, 0.3), kpi(0, 0.4, "trs"), kpi(0, 0.5, "other")]
-        pressed = [msgspec.structs.replace(kpi(0, 0.6), asset=PRESS), msgspec.structs.replace(kpi(0, 0.7), asset="x")]
-        store.write_kpis([*mine, *pressed], 0)
-        hours = window(0, 3600, "hour")
-        assert store.read_many_kpis([MILL, PRESS], ["oee", "trs", "never"], hours) == {
-            (MILL, "oee"): [kpi(0, 0.1)],
-            (MILL, "trs"): [kpi(0, 0.4, "trs")],
-            (PRESS, "oee"): [pressed[0]],
-            (PRESS, "trs"): [],
-            (MILL, "never"): [],
-            (PRESS, "never"): [],
-        }
-        assert store.read_many_kpis([MILL], ["oee"], window(0, 7200)) == {(MILL, "oee"): mine[:3]}
-        assert store.read_many_kpis([], ["oee"], hours) == store.read_many_kpis([MILL], [], hours) == {}
-        assert store.read_many_kpis(["no path"], ["oee"], hours) == {("no path", "oee"): []}
-
     def test_closing_twice_is_harmless(self, store: Store) -> None:
         """A shutdown may come from two sides."""
         store.close()
         store.close()
-
-
-def _hulls(spans: tuple[Span, ...]) -> dict[str, tuple[int, int]]:
-    """First and last touched instant of each metric."""
-    return {
-        metric: (
-            min(span.first_ns for span in spans if span.metric == metric),
-            max(span.last_ns for span in spans if span.metric == metric),
-        )
-        for metric in {span.metric for span in spans}
-    }
-
-
-def _covers(spans: tuple[Span, ...], sample: Sample) -> bool:
-    return any(
-        (span.asset, span.metric) == (sample.asset, sample.metric) and span.first_ns <= sample.time_ns <= span.last_ns
-        for span in spans
-    )

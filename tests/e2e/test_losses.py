@@ -50,7 +50,9 @@ async def test_what_cannot_wait_for_a_full_spool_is_counted_by_its_source(tmp_pa
             while "full" not in health.component("spool").snapshot()["detail"]:  # noqa: ASYNC110  # not signalled
                 await asyncio.sleep(0.02)
         waiting = asyncio.create_task(spool.put([Sample(SECOND_NS, "km0/a/b/mill", "parts", 1.0)]))
-        await asyncio.sleep(2)  # 1000 packets are due meanwhile, and there is room for 50
+        async with asyncio.timeout(60):
+            while probe._counts.get("paused", 0) < 100:  # noqa: ASYNC110  # what it counts is told only once it can put
+                await asyncio.sleep(0.02)
         assert not waiting.done()
         store.down = False
         await asyncio.wait_for(waiting, 60)

@@ -16,7 +16,7 @@ from pipeline.stores import InfluxDbConfig
 from pipeline.stores.influxdb import InfluxDbStore
 from telemetry.config import Secret
 from telemetry.errors import ConfigError, StoreError
-from tests.contracts.store import at, kpi, rows
+from tests.contracts.stored import at, kpi, rows
 from tests.pipeline.stores.influxd import Influxd
 
 

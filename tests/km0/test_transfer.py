@@ -17,7 +17,7 @@ from pipeline.stores.transfer import copy, differences
 from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, KpiValue, Sample
 from tests.contracts.memory import MemoryStore
-from tests.contracts.store import EVER, MILL, PRESS, T0, at, kpi
+from tests.contracts.stored import EVER, MILL, PRESS, T0, at, kpi
 from tests.pipeline.stores.influxd import Influxd
 
 NAMES = [(asset, name) for asset in (MILL, PRESS) for name in ("oee", "trs", "availability")]

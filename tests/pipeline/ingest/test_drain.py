@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.ingest.batches import Batch
 from pipeline.ingest.drain import Drain
-from pipeline.ingest.spool import Batch, Spool
+from pipeline.ingest.spool import Spool
 from telemetry.errors import StoreError
 from telemetry.health import Component
 from telemetry.samples import Sample, Window

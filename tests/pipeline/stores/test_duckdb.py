@@ -16,7 +16,8 @@ from pipeline.stores.duckdb import DuckDbStore
 from telemetry.errors import ConfigError, StoreError
 from telemetry.protocols import Store
 from telemetry.samples import Changes, Sample, Span
-from tests.contracts.store import EVER, MILL, T0, Reopen, StoreContract, at, kpi, rows, window
+from tests.contracts.store import StoreContract
+from tests.contracts.stored import EVER, MILL, T0, Reopen, at, kpi, rows, window
 from tests.pipeline.stores.writer import BATCH
 
 

@@ -15,7 +15,8 @@ from telemetry.config import Secret
 from telemetry.errors import RejectedError, StoreError
 from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, Sample
-from tests.contracts.store import EVER, MILL, Reopen, StoreContract, at, kpi, rows
+from tests.contracts.store import StoreContract
+from tests.contracts.stored import EVER, MILL, Reopen, at, kpi, rows
 from tests.pipeline.stores.influxd import Influxd
 
 _numbers = count()

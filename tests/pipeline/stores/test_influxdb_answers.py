@@ -12,7 +12,7 @@ from pipeline.stores.influxdb import InfluxDbStore
 from telemetry.config import Secret
 from telemetry.errors import RejectedError, StoreError
 from telemetry.samples import SECOND_NS, Sample
-from tests.contracts.store import EVER, MILL, T0, at, rows
+from tests.contracts.stored import EVER, MILL, T0, at, rows
 from tests.pipeline.stores.influx_answers import AnsweringServer, Answers
 from tests.pipeline.stores.influxd import Influxd
 

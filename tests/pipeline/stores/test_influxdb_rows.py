@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.stores.influxdb import InfluxDbStore
 from pipeline.stores.influxdb_rows import MESSAGE_PACK, _at_once, columns
 from pipeline.stores.influxdb_server import InfluxServer
-from tests.contracts.store import EVER, MILL, at
+from tests.contracts.stored import EVER, MILL, at
 from tests.pipeline.stores.influxd import Influxd
 
 T0 = 1_795_300_000_000_000_000

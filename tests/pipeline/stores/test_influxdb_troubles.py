@@ -18,7 +18,7 @@ from pipeline.stores.influxdb import InfluxDbStore
 from telemetry.config import Secret
 from telemetry.health import Component
 from telemetry.samples import SECOND_NS, Sample
-from tests.contracts.store import EVER, T0
+from tests.contracts.stored import EVER, T0
 from tests.pipeline.stores.influxd import Influxd
 from tests.support import missing
 

@@ -4,7 +4,8 @@ import pytest
 
 from telemetry.protocols import Store
 from tests.contracts.memory import MemoryStore
-from tests.contracts.store import Reopen, StoreContract
+from tests.contracts.store import StoreContract
+from tests.contracts.stored import Reopen
 
 
 class TestMemoryStore(StoreContract):
