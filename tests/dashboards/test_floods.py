@@ -148,7 +148,7 @@ async def test_silent_connections_do_not_make_it_deaf(tmp_path: Path, monkeypatc
     monkeypatch.setattr(connections, "HEAD_S", 1.0)
     monkeypatch.setattr(connections, "MORE", 2)
     monkeypatch.setattr(serving, "BESIDES_STREAMS", 3)
-    found = companies(tmp_path, lambda config: config.model_copy(update={"max_streams": 1}))
+    found = companies(tmp_path, max_streams=1)
     async with served(found) as address:
         silent = [await Raw.to(address) for _ in range(20)]
         assert [await raw.rest() for raw in silent] == [b""] * 20
@@ -202,7 +202,7 @@ async def test_a_proxy_that_is_named_says_who_fails(
     """Behind a named proxy a stranger who guesses locks out himself alone. A proxy that is not named is not believed:
     whoever could say where he comes from would guess for ever."""
     monkeypatch.setattr(passwords, "MOST_OF_ADDRESS", 5)
-    found = companies(tmp_path, lambda config: config.model_copy(update={"proxies": proxies}))
+    found = companies(tmp_path, proxies=proxies)
     async with served(found) as address:
         for number in range(passwords.MOST_OF_ADDRESS):
             assert await _attempt(address, "192.0.2.66, 203.0.113.9", f"nobody-{number}") == 403
