@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any, Final, Literal
 
-from pipeline.kpis import iso22400, link, machine
+from pipeline.kpis import iso22400, link
 from pipeline.kpis.figure import Amount, Figure
+from pipeline.kpis.knowledge import INPUTS
 from pipeline.kpis.link_rows import LINK_ROWS
 from pipeline.kpis.machine import MachineHistory
 from pipeline.kpis.numbers import chosen, missing
@@ -45,7 +46,7 @@ class Kpi:
 def _machine(
     name: str, unit: str, compute: Callable[[Oee], Figure], reference: str, meaning: str, meaning_fr: str
 ) -> Kpi:
-    return Kpi(name, unit, "machine", PER_MACHINE, machine.INPUTS, compute, reference, meaning, meaning_fr)
+    return Kpi(name, unit, "machine", PER_MACHINE, INPUTS, compute, reference, meaning, meaning_fr)
 
 
 def _sum(value: float, coverage: float, samples: int) -> Amount:
@@ -176,7 +177,7 @@ CATALOGUE: Final[tuple[Kpi, ...]] = (
     ),
     *(_stop(category) for category in _STOPS),
     Kpi(
-        "stop_time", "s", "machine", ("hour",), machine.INPUTS, _seconds(lambda oee: sum(oee.stops.values())),
+        "stop_time", "s", "machine", ("hour",), INPUTS, _seconds(lambda oee: sum(oee.stops.values())),
         f"{_NF} tR − tF", "required time that was stopped; the detail is JSON of its seconds by reason",
         "temps d'arrêt, en détail par cause", _by_reason,
     ),

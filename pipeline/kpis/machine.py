@@ -15,7 +15,6 @@ far.
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from math import nan
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -36,21 +35,18 @@ from pipeline.kpis.categories import (
     name_micro_stops,
     told,
 )
-from pipeline.kpis.counting import COUNTERS, Tally, Weighed, at_counts, made_and_good, tally, weighed
+from pipeline.kpis.counting import Tally, Weighed, at_counts, weighed
 from pipeline.kpis.cuts import Cuts
+from pipeline.kpis.knowledge import knowledge
 from pipeline.kpis.numbers import divided
 from pipeline.kpis.oee import NF_E60_182, Oee, performance_findings
 from pipeline.kpis.periods import Begins, Periods
 from pipeline.kpis.states import Category
 from telemetry.calendar import opening, required
-from telemetry.glossary import MachineState
 from telemetry.intervals import Instants, Intervals, elapsed, none, subtract, union
 from telemetry.plant import Asset, CalendarConfig
-from telemetry.samples import SECOND_NS, Quality, Series, Window
+from telemetry.samples import SECOND_NS, Window
 from telemetry.words import Words
-
-INPUTS: Final = ("state", "reason", "product", *COUNTERS, "online")
-"""What is read of a machine, once, for all its KPIs."""
 
 _OUTSIDE: Final = UNKNOWN + 1  # required time
 _KEYS: Final = _OUTSIDE + 1
@@ -103,37 +99,19 @@ class MachineHistory:
         start, end = span.start_ns, max(span.start_ns, min(span.end_ns, now_ns))
         self._end_ns = end
         seen = Window(start - before_ns(asset), max(end, min(span.end_ns + after_ns(asset), now_ns)))
-        stale_ns = round(asset.stale_after_s * SECOND_NS)
-        series, longest_ns = _read(read, seen)
+        known = self._known = knowledge(asset, seen, read, metrics)
+        series, uncounted, unjudged = known.series, known.uncounted, known.unjudged
         state, self._reason, self._product = series["state"], series["reason"], series["product"]
-        self._state_times = state.times_ns
-        self._input_times = sorted((one.times_ns for one in series.values()), key=len, reverse=True)
-        silent = gaps.silences(
-            self._input_times, longest_ns, seen, stale_ns, read, sorted(set(metrics).difference(INPUTS))
-        )
-        broken = gaps.breaks(series, seen)
-        stale, lost = silent, silent
-        if len(silent) or len(broken):
-            gap = np.concatenate((silent, broken))
-            stale = union(np.concatenate((silent + np.array([stale_ns, 0]), broken)), seen)
-            lost = union(gap[_runs_at(state, gap[:, 0])], seen)
-        turn = asset.counter_rollover
-        tallies = {name: tally(series[name], seen, lost, stale_ns, turn) for name in COUNTERS}
-        made, good = made_and_good(tallies, metrics)
         self._opening = opening(Window(start, end), calendar, zone)
         self._required = required(Window(start, end), calendar, zone)
-        cycles = _cycles(asset, self._product)
         whole = union([(seen.start_ns, seen.end_ns)], seen)
-        uncounted = union(
-            np.concatenate((lost, subtract(whole, made.known), _without(cycles, self._product, seen))), seen
-        )
-        unjudged = union(np.concatenate((uncounted, subtract(whole, good.known))), seen)
         self._cuts = cuts = Cuts(
-            seen.start_ns, seen.end_ns, state.times_ns, self._reason.times_ns, self._product.times_ns, stale.ravel(),
-            uncounted.ravel(), unjudged.ravel(), self._required.ravel(), np.array([start, end], np.int64),
+            seen.start_ns, seen.end_ns, state.times_ns, self._reason.times_ns, self._product.times_ns,
+            known.stale.ravel(), uncounted.ravel(), unjudged.ravel(), self._required.ravel(),
+            np.array([start, end], np.int64),
         )  # fmt: skip
         self._category = category = categories(asset, cuts, state, self._reason)
-        _set(category, cuts, stale, UNKNOWN)
+        _set(category, cuts, known.stale, UNKNOWN)
         name_micro_stops(category, cuts, round(asset.micro_stop_s * SECOND_NS))
         # what the count of parts and their cycle are not known of is one thing, and without that of good parts another
         self._key = key = category.copy()
@@ -143,12 +121,12 @@ class MachineHistory:
             _raise(key, cuts, flawed)
         self._periods = Periods(cuts, key, 3 * _KEYS)
         self._failures = Begins(category == BREAKDOWN, cuts.rows(idle))
-        self._made, self._good = made, good
+        self._made, self._good = made, good = known.made, known.good
         nowhere = _unfit(category, cuts)
 
         def weigh(counts: Tally, flawed: Intervals) -> Weighed:
             unfit = np.concatenate((nowhere, flawed)) if len(flawed) else nowhere
-            return weighed(counts, whole, unfit, self._required, self._product, cycles)
+            return weighed(counts, whole, unfit, self._required, self._product, known.cycles)
 
         self._net = weigh(made, uncounted)
         self._judged = weigh(made, unjudged) if not np.array_equal(uncounted, unjudged) else self._net
@@ -160,7 +138,7 @@ class MachineHistory:
 
     def finals(self, ends_ns: Instants) -> signals.Flags:
         """As `final`, of windows that end at these instants [ns]."""
-        heard = max((int(times[-1]) for times in self._input_times if len(times)), default=None)
+        heard = self._known.heard_ns
         settled = self._now_ns >= ends_ns + round(self.asset.micro_stop_s * SECOND_NS)
         waited = self._now_ns >= ends_ns + after_ns(self.asset)
         found: signals.Flags = settled & (waited if heard is None else waited | (heard >= ends_ns))
@@ -183,7 +161,7 @@ class MachineHistory:
         known_ns = by_category[:, used].sum(1)
         made, good, states = (
             (instants.searchsorted(starts), instants.searchsorted(ends))
-            for instants in (self._made.times_ns, self._good.times_ns, self._state_times)
+            for instants in (self._made.times_ns, self._good.times_ns, self._known.series["state"].times_ns)
         )
         net = self._net.seconds_over(*made)
         made_all, good_all = self._made.over(*made), self._good.over(*good)
@@ -297,20 +275,6 @@ class MachineHistory:
         return ", ".join(sorted({words.words[code] for code in words.codes[max(low - 1, 0) : high].tolist()}))
 
 
-def _read(read: gaps.Read, seen: Window) -> tuple[dict[str, Series], int]:
-    """Every input in order, and how long at most [ns] the one with most rows is silent between two of them."""
-    found: dict[str, Series] = {}
-    paces: list[tuple[int, int]] = []
-    for metric in INPUTS:
-        one = read(metric, seen)
-        if not any(one.times_ns is other.times_ns for other in found.values()):  # as of a state and its reason
-            one, longest_ns = signals.paced(one)
-            paces.append((len(one), longest_ns))
-        found[metric] = one
-    most = max(rows for rows, _ in paces)
-    return found, next(longest_ns for rows, longest_ns in paces if rows == most)
-
-
 def _set(column: Numbers8, cuts: Cuts, intervals: Intervals, number: int) -> None:
     """The number in every stretch of the intervals."""
     for rows in cuts.rows(intervals):
@@ -338,33 +302,3 @@ def _covered(known: Intervals, starts_ns: Instants, ends_ns: Instants) -> npt.ND
         elapsed(known, ends_ns) - elapsed(known, starts_ns), ends_ns - starts_ns, 0.0
     )
     return found
-
-
-def _runs_at(state: Series, at_ns: Instants) -> signals.Flags:
-    """Whether the machine was running at each instant, as far as anybody knew."""
-    row = signals.in_force(state.times_ns, at_ns)
-    if not len(state):
-        return np.zeros(len(at_ns), np.bool_)
-    then = row.clip(0)
-    found: signals.Flags = (row >= 0) & (state.values[then] == MachineState.EXECUTING)
-    found &= state.quality[then] != Quality.BAD
-    return found
-
-
-def _cycles(asset: Asset, product: Series) -> signals.Numbers:
-    """The reference cycle time tCR [s] before the first product and of each row; NaN where it is not known.
-
-    "*" stands for products not named; it stands for an unknown product only where it is all there is.
-    """
-    named, default = asset.cycle_s, asset.cycle_s.get("*", nan)
-    unknown = default if len(named) == 1 else nan
-    words = told(product)
-    by_word = np.array([named.get(word, default) if word else unknown for word in words.words] or [nan])
-    return np.concatenate(([unknown], by_word[words.codes]))
-
-
-def _without(cycles: signals.Numbers, product: Series, seen: Window) -> Intervals:
-    """Where no reference cycle is known."""
-    bounds = np.concatenate(([seen.start_ns], product.times_ns, [seen.end_ns])).clip(seen.start_ns, seen.end_ns)
-    rows = np.flatnonzero(np.isnan(cycles))
-    return np.column_stack((bounds[rows], bounds[rows + 1]))

@@ -29,7 +29,8 @@ def ordered(series: Series) -> Series:
 
     A series that is in order already is returned as it is, at the cost of one comparison.
     """
-    return paced(series)[0]
+    times = series.times_ns
+    return series if all(bool((part[1:] > part[:-1]).all()) for part in overlapping(times)) else _sorted(series)
 
 
 def paced(series: Series) -> tuple[Series, int]:
@@ -39,14 +40,17 @@ def paced(series: Series) -> tuple[Series, int]:
     for part in overlapping(times):
         gaps = part[1:] - part[:-1]
         least, most = min(least, int(gaps.min())), max(most, int(gaps.max()))
-    if least > 0:
-        return series, most
+    return (series, most) if least > 0 else paced(_sorted(series))
+
+
+def _sorted(series: Series) -> Series:
+    times = series.times_ns
     order: Indices = np.argsort(times)
     sorted_times = times[order]
     if np.any(sorted_times[1:] == sorted_times[:-1]):
         order = np.argsort(times, kind="stable")  # three times as slow, and only rows of equal times need it
     last = np.concatenate((sorted_times[1:] != sorted_times[:-1], [True]))
-    return paced(series.take(order[last]))
+    return series.take(order[last])
 
 
 def cut(series: Series, window: Window, *, holding: bool) -> Series:

@@ -4,12 +4,11 @@ The table is the convention, in one place: a stop's category comes from the stat
 that is known (see REASON). Nakajima's and ISO 22400-2's views group the same categories.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
 from telemetry.glossary import MachineState
-from telemetry.plant import Asset
 
 
 class Category(StrEnum):
@@ -89,30 +88,14 @@ REASON: Final[dict[str, Category]] = {
 """Words as machines and operators write them, in lower case, with spaces for "_". PLANNED takes time out of tR."""
 
 
-def category_of(state: MachineState, reason: str, asset: Asset | None = None) -> Category:
-    """The category of a state for a reason. A reason speaks of a stop: it cannot make a running machine stop.
+def table(words: Sequence[str], own_states: Mapping[str, str], own_reasons: Mapping[str, str]) -> list[list[Category]]:
+    """The category of each state (a row per MachineState, in order) for each of these reasons.
 
-    The asset's own tables (`state_categories`, `reason_categories` in the plant file) come before those above.
+    A reason speaks of a stop: it cannot make a running machine stop. `own_states` and `own_reasons` (of the plant file:
+    names of states, or words, to names of categories) come before the tables above.
     """
-    by_state = by_states(asset)[state]
-    return by_state if by_state is Category.RUNNING else by_reasons(asset).get(_key(reason), by_state)
-
-
-def by_states(asset: Asset | None) -> dict[MachineState, Category]:
-    """The category of each state where no reason is told."""
-    own = asset.state_categories.items() if asset else ()
-    return STATE | {MachineState[state]: Category(name) for state, name in own}
-
-
-def by_reasons(asset: Asset | None) -> dict[str, Category]:
-    """The category of each reason that has one, by its key."""
-    own = asset.reason_categories.items() if asset else ()
-    return REASON | {_key(word): Category(name) for word, name in own}
-
-
-def table(words: Sequence[str], asset: Asset) -> list[list[Category]]:
-    """The category of each state (a row per MachineState, in order) for each of these reasons."""
-    states, reasons = by_states(asset), by_reasons(asset)
+    states = STATE | {MachineState[state]: Category(name) for state, name in own_states.items()}
+    reasons = REASON | {_key(word): Category(name) for word, name in own_reasons.items()}
     refined = [reasons.get(_key(word)) for word in words]
     return [
         [states[state] if states[state] is Category.RUNNING else one or states[state] for one in refined]
