@@ -15,7 +15,7 @@ from dashboards.web.periods import PERIODS, Asked, Name, Period, period
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.texts import Language, mark, translations
 from dashboards.web.totals import Totals, together, totals
-from pipeline.kpis.losses import REJECTS, SPEED, Bar, Loss, losses, pareto
+from pipeline.kpis.losses import REJECTS, SPEED, Bar, Loss, Point, losses, pareto, point_of_trs, pooled_point
 from pipeline.kpis.rollup import history
 from telemetry.plant import Asset
 from telemetry.samples import SECOND_NS
@@ -35,7 +35,7 @@ class Reader:
         self._context = context
         self.machines: Final = [asset for asset in context.plant.assets if asset.kind == "machine"]
         self._totals: Memo[dict[str, Totals]] = Memo(KEPT_S, context.now_ns)
-        self._reasons: Memo[list[Loss]] = Memo(KEPT_S, context.now_ns)
+        self._reasons: Memo[tuple[list[Loss], Point]] = Memo(KEPT_S, context.now_ns)
 
     def period(self, name: Name) -> Period:
         return period(name, self._context.plant.zone, self._context.now_ns())
@@ -54,20 +54,24 @@ class Reader:
         each = {asset.path: every[asset.path] for asset in self.chosen(path)}
         return each[path] if path else together(list(each.values())), each
 
-    def causes(self, path: str, asked: Period) -> list[Loss] | None:
-        """Every loss with its reason and product; None when the period is too long to read again."""
+    def causes(self, path: str, asked: Period) -> tuple[list[Loss], Point] | None:
+        """Every loss with its reason and product, and what a point of TRS is worth on all of these machines; None when
+        the period is too long to read again."""
         if asked.seen.end_ns - asked.seen.start_ns > REASONS_NS:
             return None
         found: list[Loss] = []
+        points: list[Point] = []
         for asset in self.chosen(path):
             key = (asset.path, asked.name, asked.whole.start_ns)
-            found += self._reasons.get(key, lambda asset=asset: self._read(asset, asked))  # type: ignore[misc]  # the asset of this turn
-        return found
+            lost, point = self._reasons.get(key, lambda asset=asset: self._read(asset, asked))  # type: ignore[misc]  # the asset of this turn
+            found += lost
+            points.append(point)
+        return found, pooled_point(points)
 
-    def _read(self, asset: Asset, asked: Period) -> list[Loss]:
+    def _read(self, asset: Asset, asked: Period) -> tuple[list[Loss], Point]:
         context = self._context
         line = history(context.store, context.plant, asset, asked.seen, context.now_ns())
-        return losses(line, asked.seen)
+        return losses(line, asked.seen), point_of_trs(line.over(asked.seen), asset)
 
 
 def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter:
@@ -87,7 +91,8 @@ def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter
             periods=PERIODS,
             found=found,
             each=each,
-            reasons=None if causes is None else _reasons(causes),
+            reasons=None if causes is None else _reasons(causes[0]),
+            point=None if causes is None else causes[1],
             names=LOSSES,
             nan=math.isnan,
             waterfall=bool(steps(found)),
@@ -130,8 +135,8 @@ def _spec(
         ),
         "pareto": lambda: pareto(_bars(found), language, names=names, look=look, width="container"),
         "reasons": lambda: pareto(
-            _reasons(reader.causes(path, chosen) or []), language, names={"": words("no reason given")}, look=look,
-            width="container",
+            _reasons((reader.causes(path, chosen) or ([],))[0]), language, names={"": words("no reason given")},
+            look=look, width="container",
         ),
         "trend": lambda: trend(
             [Dot(v.start_ns, v.end_ns, v.value, v.coverage) for v in found.trend], language, context.plant.zone,

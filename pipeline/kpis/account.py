@@ -8,10 +8,9 @@ An order is such an interval: `order_accounts` gives each order that a machine e
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import fsum
 
 from pipeline.kpis import rollup
-from pipeline.kpis.losses import Bar, By, Loss, Point, losses, pareto, point_of_trs
+from pipeline.kpis.losses import Bar, By, Loss, Point, losses, pareto, point_of_trs, pooled_point
 from pipeline.kpis.oee import Oee
 from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
@@ -49,14 +48,13 @@ def account(store: Store, plant: Plant, path: str, window: Window, now_ns: int) 
         machines[asset.path] = history.over(window)
         found += losses(history, window)
         points.append(point_of_trs(machines[asset.path], asset))
-    worth = [point for point in points if point.seconds] or points
     return Account(
         path,
         window,
         rollup.summed(list(machines.values())),
         machines,
         tuple(sorted(found, key=lambda loss: -loss.seconds)),
-        Point(*(fsum(getattr(point, name) for point in worth) for name in ("seconds", "parts", "cost"))),
+        pooled_point(points),
     )
 
 

@@ -6,7 +6,7 @@ A negative speed loss means that a reference cycle is too slow (Tp above 1): it 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import nan
+from math import fsum, nan
 from typing import Final, Literal
 
 import numpy as np
@@ -136,6 +136,13 @@ def point_of_trs(oee: Oee, asset: Asset) -> Point:
         cycle = nan
     cost = nan if asset.hourly_cost is None else seconds * asset.hourly_cost / 3600
     return Point(seconds, seconds / cycle if cycle else nan, cost)
+
+
+def pooled_point(points: Iterable[Point]) -> Point:
+    """A point on each of several machines; NaN where one of those that were required does not say."""
+    every = list(points)
+    worth = [point for point in every if point.seconds] or every
+    return Point(*(fsum(getattr(point, name) for point in worth) for name in ("seconds", "parts", "cost")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -90,6 +91,25 @@ def test_machines_together_are_sums_and_cost_is_theirs() -> None:
     asked = period("week", plant.zone, NOW_NS)
     [lost] = together(list(totals(seeded.store, plant.assets, asked).values())).losses
     assert (lost.seconds, lost.cost) == (3 * 3600, pytest.approx(130))
+
+
+def test_the_losses_page_says_what_a_point_is_worth_that_it_is_open_and_that_a_cycle_is_beaten(
+    blank: Seeded, fresh: Client
+) -> None:
+    """A week under way, of which one hour is known: 80 parts of 60 s; without a cost, a point is told in parts."""
+    start = NOW_NS - HOUR_NS
+    made = [(start + n * HOUR_NS // 80, float(n)) for n in range(81)]
+    blank.store.write(
+        [Sample(start, MILL, "state", 3.0)]
+        + [Sample(at, MILL, metric, count) for at, count in made for metric in ("parts", "parts_good")]
+    )
+    blank.store.write_kpis(day(MILL, 1, tp=(80 * 60.0, 3600.0)), 1)
+    page = text(fresh.get(f"/losses?asset={MILL}&period=week&lang=en").text)
+    assert re.search(r"A point of TRS [\d hmins]+ [\d.,]+ parts", page)
+    assert "provisional" in page
+    assert "Tp is above 1: a reference cycle is too slow" in page
+    french = text(fresh.get(f"/losses?asset={MILL}&period=week&lang=fr").text)
+    assert "Tp dépasse 1" in french
 
 
 def test_the_losses_page_says_what_was_lost_and_links_its_definition(fresh: Client, two_days: Seeded) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pipeline.kpis import iso22400
-from pipeline.kpis.losses import Loss, losses, pareto, point_of_trs, six_big_losses
+from pipeline.kpis.losses import Loss, Point, losses, pareto, point_of_trs, pooled_point, six_big_losses
 from pipeline.kpis.machine import MachineHistory
 from pipeline.kpis.oee import NAKAJIMA, from_totals
 from pipeline.kpis.states import Category
@@ -137,3 +137,12 @@ def test_mean_times_are_sums_over_failures_that_began() -> None:
     assert iso22400.throughput_rate(oee).value * 3600 == pytest.approx(33)
     assert iso22400.production_process_ratio(oee).value == 47 / 60
     assert oee.total == HOUR / SECOND_NS
+
+
+def test_a_point_on_several_machines_is_the_sum_of_theirs() -> None:
+    """4.8 min, 4 parts and 4 €, with 4.8 min, 1.6 parts and 2.40 €; a machine that was not required does not count, one
+    that was and does not tell its cost leaves the cost unknown."""
+    one, other, idle = Point(288, 4, 4), Point(288, 1.6, 2.4), Point(0, math.nan, math.nan)
+    found = pooled_point([one, other, idle])
+    assert (found.seconds, found.parts, found.cost) == pytest.approx((576, 5.6, 6.4))
+    assert math.isnan(pooled_point([one, Point(288, 1, math.nan)]).cost)
