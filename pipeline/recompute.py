@@ -308,6 +308,8 @@ class Recompute:
             if all_open:
                 if last < now or window in due:
                     aged[window] = last
+            elif last > now:  # our clock was set back: until it has come round again nothing would age
+                aged[window] = last
             elif now - last >= self._refresh_ns and not self._resting(asset.path, window, now):
                 first_unseen, last_unseen = self._unseen.get((asset.path, window), (0, 0))
                 if max(now - last, last_unseen - first_unseen) >= length(window) // 1440:

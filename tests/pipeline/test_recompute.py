@@ -116,6 +116,22 @@ def test_an_open_window_is_refreshed_when_it_has_aged_and_not_before() -> None:
     assert recompute.step(all_open=True).evaluated == 4
 
 
+def test_open_windows_go_on_after_our_clock_was_set_back() -> None:
+    """By twenty minutes: what comes in these is shown as it comes, not when the clock has come round again."""
+    store, clock = MemoryStore(), Clock(T0 + 50 * MINUTE)
+    store.write([state(0, 3), *ticks(*range(0, 30, 5))])
+    recompute = started(store, clock)
+    recompute.step()
+    clock.now_ns = T0 + 30 * MINUTE
+    store.write([state(20, 2)])
+    recompute.step()
+    assert (availability(store)[0].numerator, availability(store)[0].denominator) == (20 * 60, 30 * 60)
+    clock.now_ns = T0 + 40 * MINUTE
+    store.write(ticks(30, 35, 40))
+    recompute.step()
+    assert availability(store)[0].denominator == 40 * 60
+
+
 def test_a_history_poured_in_is_shown_as_it_comes() -> None:
     """Half a day arrives in ten seconds: the day is refreshed every 5 s, not once a minute; then it rests again."""
     store, clock = MemoryStore(), Clock(T0 + 12 * HOUR)
