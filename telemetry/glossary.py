@@ -301,6 +301,12 @@ METRICS: Final[dict[str, Metric]] = {
                 ("bytes", "B", "bytes of such messages", "octets de ces messages"),
                 ("acknowledged", "", "messages acknowledged to brokers, once on disk", "messages acquittés"),
                 ("duplicates", "", "messages that brokers sent again", "messages renvoyés par les brokers"),
+                (
+                    "sessions_lost",
+                    "",
+                    "sessions that brokers forgot, with what they kept for us",
+                    "sessions oubliées par les brokers, avec ce qu'ils gardaient pour nous",
+                ),
                 ("refused_syntax", "", "refused: not the format of its dialect", "refus : format"),
                 ("refused_shape", "", "refused: a field missing or of the wrong type", "refus : champ absent ou faux"),
                 ("refused_time", "", "refused: the time is not readable", "refus : heure illisible"),

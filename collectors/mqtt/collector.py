@@ -61,6 +61,7 @@ class MqttCollector:
         self._host: Final = next((decoder for _, decoder in self._decoders if isinstance(decoder, Host)), None)
         self._routes: Final[dict[str, Decoder | None]] = {}
         self._forgotten_at = -_FORGET_EVERY_S
+        self._had_session = False
         self._settings()  # a secret or certificate that cannot be read stops the start, not the first connection
 
     @property
@@ -79,7 +80,11 @@ class MqttCollector:
         finally:
             self._component.gauge("connected_since_s", math.nan)
 
-    def _ready(self, detail: str) -> None:
+    def _ready(self, detail: str, resumed: bool) -> None:
+        if self._had_session and not resumed:
+            self._component.count("sessions_lost")
+            detail += ": the broker had forgotten ours, with what it kept for us"
+        self._had_session = self._host is None and self._config.session_expiry_s > 0
         self._component.gauge("connected_since_s", time_ns() / SECOND_NS)
         self._component.ok(detail)
 

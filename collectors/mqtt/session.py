@@ -42,14 +42,15 @@ _ONLY_WHEN_NEW: Final = 1
 class Session:
     """`async with Session(settings, ready) as session`: connected. Raises SourceError when it cannot be.
 
-    `ready(detail)` is called once the broker confirmed the subscriptions; messages kept for us may come before.
+    `ready(detail, resumed)` is called once the broker confirmed the subscriptions; messages kept for us may come
+    before. `resumed`: the broker still had our session, and with it what it kept for us.
     `in_flight(messages)` is called whenever it changed how many are read and not yet acknowledged.
     """
 
     def __init__(
         self,
         settings: SessionSettings,
-        ready: Callable[[str], None],
+        ready: Callable[[str, bool], None],
         in_flight: Callable[[int], None] = lambda messages: None,  # noqa: ARG005  # not everybody wants to know
     ) -> None:
         self._settings: Final = settings
@@ -63,6 +64,7 @@ class Session:
         self._wake: Final = asyncio.Event()
         self._connected = False
         self._resumed = False
+        self._kept_s = settings.expiry_s
         self._failure: Exception | None = None
 
     async def __aenter__(self) -> Self:
@@ -202,13 +204,14 @@ class Session:
             self._client.subscribe(list(filters))
 
     def _on_connect(
-        self, client: paho.Client, _data: object, flags: Any, reason: ReasonCode, _properties: object
+        self, client: paho.Client, _data: object, flags: Any, reason: ReasonCode, properties: object
     ) -> None:
         if reason.is_failure:
             self._fail(SourceError(f"{self._settings.where} refuses us: {reason}"))
             return
         self._connected = True
         self._resumed = flags.session_present
+        self._kept_s = getattr(properties, "SessionExpiryInterval", self._kept_s)  # the broker may grant less
         self._pump.ping_every(client.keepalive)  # the broker may have asked for its own
         self._wake.set()
 
@@ -225,7 +228,11 @@ class Session:
         if self._settings.greeting is not None:
             self.publish(self._settings.greeting)
         detail = "session resumed" if self._resumed else "new session"
-        self._ready(f"{detail}; the broker only gives QoS 0 on {', '.join(weaker)}" if weaker else detail)
+        if self._kept_s < self._settings.expiry_s:
+            detail += f"; the broker keeps messages for us only {self._kept_s} s while we are away"
+        if weaker:
+            detail += f"; the broker only gives QoS 0 on {', '.join(weaker)}"
+        self._ready(detail, self._resumed)
 
     def _on_disconnect(
         self, _client: paho.Client, _data: object, flags: Any, reason: ReasonCode, _properties: object

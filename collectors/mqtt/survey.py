@@ -130,7 +130,7 @@ def _leaves(document: dict[str, Any], above: str = "") -> Iterator[tuple[str, st
 async def listen(settings: SessionSettings, seconds: float) -> list[Heard]:
     """Every topic that said something within so many seconds [s], by name. Raises SourceError."""
     found: dict[str, Heard] = {}
-    async with Session(settings, lambda _: None) as session:
+    async with Session(settings, lambda *_: None) as session:
         end = monotonic() + seconds
         while (left := end - monotonic()) > 0:
             batch = await session.batch(left)

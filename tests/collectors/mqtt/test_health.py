@@ -5,6 +5,7 @@ import math
 import re
 from time import time_ns
 
+from collectors.retry import keep_running
 from dashboards.web.prometheus import exposition
 from telemetry.health import Condition, Health
 from tests.collectors.mqtt.bench import ASSET, PLANT, Publisher, config, reading
@@ -13,6 +14,52 @@ from tests.support import Mosquitto
 
 PARTS = f"{ASSET}/parts"
 T = 1_795_305_600_000_000_000
+
+
+async def test_a_session_that_the_broker_forgot_is_counted_and_said(mosquitto: Mosquitto) -> None:
+    """Restarted with its files, the broker still has it; without them what it kept for us is gone, and only we can tell."""
+    health, sink = Health(), SizedSink()
+    collector = config(mosquitto.port).build(PLANT, health)
+    component = health.component("mqtt")
+    task = asyncio.create_task(keep_running(collector, sink, component))
+    await until(lambda: component.condition is Condition.OK)
+    assert component.snapshot()["detail"] == "new session"
+    await asyncio.to_thread(mosquitto.stop)
+    await until(lambda: component.condition is Condition.FAILING)
+    await asyncio.to_thread(mosquitto.start)
+    await until(lambda: component.condition is Condition.OK)
+    assert (component.snapshot()["detail"], component.counted("sessions_lost")) == ("session resumed", 0)
+    await asyncio.to_thread(mosquitto.stop)
+    (mosquitto.folder / "mosquitto.db").unlink()
+    await until(lambda: component.condition is Condition.FAILING)
+    await asyncio.to_thread(mosquitto.start)
+    await until(lambda: component.condition is Condition.OK)
+    assert component.counted("sessions_lost") == 1
+    assert "the broker had forgotten ours" in component.snapshot()["detail"]
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_broker_that_keeps_messages_for_less_long_than_asked_is_named() -> None:
+    """MQTT 5, 3.2.2.3.2: the server's Session Expiry Interval goes before ours."""
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"\x20\x08\x00\x00\x05\x11\x00\x00\x00\x3c")  # CONNACK, property 17: 60 s
+        await reader.read(1000)
+        writer.write(b"\x90\x04\x00\x01\x00\x01")  # SUBACK of packet 1: QoS 1
+        await reader.read(1000)
+        writer.close()
+
+    health = Health()
+    server = await asyncio.start_server(broker, "127.0.0.1", 0)
+    async with server:
+        settings = config(server.sockets[0].getsockname()[1])
+        task = asyncio.create_task(settings.build(PLANT, health).run(SizedSink()))
+        await until(lambda: health.component("mqtt").condition is Condition.OK)
+        assert "keeps messages for us only 60 s" in health.component("mqtt").snapshot()["detail"]
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def test_its_health_tells_all_there_is_to_know(mosquitto: Mosquitto) -> None:
