@@ -17,7 +17,7 @@ T = 1_795_305_600_000_000_000
 
 
 async def test_a_session_that_the_broker_forgot_is_counted_and_said(mosquitto: Mosquitto) -> None:
-    """Restarted with its files, the broker still has it; without them what it kept for us is gone, and only we can tell."""
+    """Restarted with its files, the broker still has it; without them, what it kept for us is gone."""
     health, sink = Health(), SizedSink()
     collector = config(mosquitto.port).build(PLANT, health)
     component = health.component("mqtt")
