@@ -1,11 +1,12 @@
 """/api/v1: what programs read. Nothing here writes; every answer is bounded and says when there is more."""
 
 import asyncio
-from typing import Annotated, Final
+from http import HTTPStatus
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
-from dashboards.web import bounded, figures, links, losses, problems
+from dashboards.web import bounded, downloads, figures, links, losses, plant, problems
 from dashboards.web.context import DeadLetter, WebContext
 from dashboards.web.models import (
     AssetDetail,
@@ -23,12 +24,15 @@ from dashboards.web.models import (
     SeriesOut,
 )
 from dashboards.web.now import PlantReader
-from dashboards.web.queries import FiguresQuery, LettersQuery, SamplesQuery, following
+from dashboards.web.queries import AssetsQuery, FiguresQuery, LettersQuery, SamplesQuery, following
 from telemetry.glossary import METRICS, Metric
 from telemetry.health import Condition
 from telemetry.plant import Asset
 from telemetry.samples import Sample, Window
 
+BYTES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
 SHOWN_BYTES: Final = 500
 """How much of a dead letter is shown."""
 
@@ -40,6 +44,9 @@ def router(context: WebContext, reader: PlantReader) -> APIRouter:
     _describe(api, context, catalogue)
     _values(api, context, catalogue)
     _health(api, context)
+    _letters(api, context)
+    plant.add(api, context)
+    downloads.add(api, context, catalogue)
     links.add(api, context)
     losses.add(api, context, catalogue)
 
@@ -53,9 +60,9 @@ def router(context: WebContext, reader: PlantReader) -> APIRouter:
 
 def _describe(api: APIRouter, context: WebContext, catalogue: figures.Catalogue) -> None:
     @api.get("/assets", tags=["plant"])
-    async def assets() -> list[AssetOut]:
-        """Every asset of the plant file."""
-        return [AssetOut(**_asset(asset)) for asset in context.plant.assets]
+    async def assets(query: Annotated[AssetsQuery, Query()]) -> list[AssetOut]:
+        """Every asset of the plant file, or those of one kind."""
+        return [AssetOut(**_asset(one)) for one in context.plant.assets if query.kind in (None, one.kind)]
 
     @api.get("/assets/{path:path}", tags=["plant"])
     async def one_asset(path: Annotated[str, Path(max_length=200)]) -> AssetDetail:
@@ -190,6 +197,22 @@ def _health(api: APIRouter, context: WebContext) -> None:
             truncated=len(found) > len(shown),
             next=following("/api/v1/deadletters", query, before=shown[-1].id) if len(found) > len(shown) else None,
         )
+
+
+def _letters(api: APIRouter, context: WebContext) -> None:
+    @api.get("/deadletters/{number}", tags=["data path"], response_class=Response, responses=BYTES)
+    async def dead_letter(number: Annotated[int, Path(ge=0, le=2**62)]) -> Response:
+        """The bytes of one dead letter, whole."""
+        return await asyncio.to_thread(letter_bytes, context, number)
+
+
+def letter_bytes(context: WebContext, number: int) -> Response:
+    """As a file that no browser renders. Raises ProblemError when there is none of that number."""
+    found = context.dead_letters.list(1, min(number, 2**62) + 1)
+    if not found or found[0].id != number:
+        raise problems.ProblemError(HTTPStatus.NOT_FOUND, "unknown-letter", f"There is no dead letter {number}.")
+    headers = {"Content-Disposition": f'attachment; filename="dead-letter-{number}.bin"'}
+    return Response(found[0].raw, media_type="application/octet-stream", headers=headers)
 
 
 def _known_asset(context: WebContext, path: str) -> Asset:

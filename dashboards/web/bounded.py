@@ -35,6 +35,12 @@ def samples(store: Store, asset: str, metric: str, window: Window, order: Order,
     return found[:limit]
 
 
+def pieces(store: Store, asset: str, metric: str, window: Window) -> Iterator[list[Sample]]:
+    """All samples inside the window in time order, in lists that each fit in memory."""
+    for piece in _pieces(store, asset, metric, window, "oldest"):
+        yield store.samples(asset, metric, piece)
+
+
 def _pieces(store: Store, asset: str, metric: str, window: Window, order: Order) -> Iterator[Window]:
     held = next((info for info in store.inventory() if (info.asset, info.metric) == (asset, metric)), None)
     if held is None:

@@ -1,5 +1,6 @@
 """The last hour and the last 24 hours of an asset, as the page draws them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -7,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dashboards.web import figures
-from dashboards.web.states import StateInterval, intervals
+from dashboards.web.states import StateInterval, intervals, silences
 from pipeline.kpis import latency
 from telemetry.plant import Asset
 from telemetry.protocols import Store
-from telemetry.samples import SECOND_NS, KpiValue, SeriesInfo, Window
+from telemetry.samples import SECOND_NS, KpiValue, Series, SeriesInfo, Window
 
 MINUTE_NS: Final = 60 * SECOND_NS
 HOUR_NS: Final = 3600 * SECOND_NS
@@ -54,22 +55,43 @@ class LinkDay:
     tail: list[KpiValue]
 
 
-def machine_day(store: Store, asset: Asset, held: list[SeriesInfo], window: Window) -> MachineDay:
-    """`held` is what the store's inventory says of this asset."""
-    series = {info.metric: store.read(asset.path, info.metric, window) for info in held if info.last_ns >= 0}
+def machine_days(
+    store: Store, assets: Sequence[Asset], held: Sequence[SeriesInfo], window: Window
+) -> dict[str, MachineDay]:
+    """Of each machine, by its path; `held` is what the store's inventory says."""
+    paths = [asset.path for asset in assets]
+    hours = store.read_many_kpis(paths, figures.FACTORS[:1], Window(window.start_ns, window.end_ns, "hour"))
+    found = {}
+    for asset in assets:
+        states = states_of(store, asset, [info for info in held if info.asset == asset.path], window)
+        found[asset.path] = MachineDay(window, states, hours[asset.path, figures.FACTORS[0]] if states else [])
+    return found
+
+
+def states_of(store: Store, asset: Asset, held: list[SeriesInfo], window: Window) -> list[StateInterval]:
+    """The states of a machine, and when nobody knew; `held` is what the store's inventory says of it."""
+    stale_ns = round(asset.stale_after_s * SECOND_NS)
+    series = {
+        info.metric: store.read(asset.path, info.metric, window) for info in held if info.metric in ("state", "reason")
+    }
     if "state" not in series:
-        return MachineDay(window)
+        return []
     seen = np.concatenate([columns.times_ns for columns in series.values()])
-    reasons = series.get("reason")
-    states = intervals(
-        series["state"],
-        reasons if reasons is not None else type(series["state"]).empty(),
-        seen,
-        window,
-        round(asset.stale_after_s * SECOND_NS),
-    )
-    hours = store.read_kpis(asset.path, figures.FACTORS[0], Window(window.start_ns, window.end_ns, "hour"))
-    return MachineDay(window, states, hours)
+    for info in sorted((info for info in held if info.metric not in series), key=lambda info: _last(info, stale_ns)):
+        quiet = [one for one in silences(seen, stale_ns, window.end_ns) if one[1] > window.start_ns]
+        if not quiet:
+            break
+        # what was heard while something else was heard anyway changes nothing: only the silences are looked into
+        span = Window(max(quiet[0][0], window.start_ns) - stale_ns, quiet[-1][1])
+        seen = np.append(seen, store.read(asset.path, info.metric, span).times_ns)
+    return intervals(series["state"], series.get("reason", Series.empty()), seen, window, stale_ns)
+
+
+def _last(info: SeriesInfo, stale_ns: int) -> tuple[bool, float]:
+    """First those that come just often enough to be heard of in time, the rarest of these first; then the others."""
+    every_ns = (info.last_ns - info.first_ns) / max(1, info.samples - 1)
+    often = every_ns < stale_ns / 4
+    return not often, -every_ns if often else every_ns
 
 
 def link_hour(store: Store, asset: Asset, now_ns: int) -> LinkHour:
@@ -93,11 +115,10 @@ def link_hour(store: Store, asset: Asset, now_ns: int) -> LinkHour:
 
 
 def link_day(store: Store, asset: Asset, window: Window) -> LinkDay:
-    return LinkDay(
-        window,
-        _telling(store.read_kpis(asset.path, figures.RTT_MEDIAN, window)),
-        _telling(store.read_kpis(asset.path, figures.RTT_TAIL, window)),
-    )
+    kpis = figures.RTT_MEDIAN, figures.RTT_TAIL
+    found = store.read_many_kpis([asset.path], kpis, window)
+    median, tail = (_telling(found[asset.path, kpi]) for kpi in kpis)
+    return LinkDay(window, median, tail)
 
 
 def _telling(values: list[KpiValue]) -> list[KpiValue]:

@@ -35,6 +35,11 @@ class PathQuery(Interval):
     path: PathOf = Field(examples=["km0/fabrication", PATH], description="a machine, or a line, cell, area or site")
 
 
+class OrdersQuery(PathQuery):
+    limit: int = Field(200, ge=1, le=1000, description="most orders in one answer")
+    skip: int = Field(0, ge=0, le=1_000_000, description="orders of the interval that were told before")
+
+
 class RollupQuery(FiguresQuery):
     asset: PathOf = Field(alias="path", examples=["km0/fabrication"])
 
@@ -142,8 +147,12 @@ class OrderOut(Factors):
 
 
 class OrdersOut(Model):
+    """In time order; `next` continues."""
+
     asset: str
     orders: list[OrderOut]
+    truncated: bool
+    next: str | None
 
 
 def add(api: APIRouter, context: WebContext, catalogue: Catalogue) -> None:
@@ -179,7 +188,7 @@ def add(api: APIRouter, context: WebContext, catalogue: Catalogue) -> None:
         )
 
     @api.get("/orders", tags=["losses"])
-    async def orders(query: Annotated[PathQuery, Query()]) -> OrdersOut:
+    async def orders(query: Annotated[OrdersQuery, Query()]) -> OrdersOut:
         """The production orders of a machine, each with its figures, over any interval up to 35 days."""
         if query.path not in context.plant or context.plant.asset(query.path).kind != "machine":
             raise problems.unknown("machine", query.path, "/api/v1/assets")
@@ -187,7 +196,15 @@ def add(api: APIRouter, context: WebContext, catalogue: Catalogue) -> None:
         asset = context.plant.asset(query.path)
         now_ns = context.now_ns()
         found = await asyncio.to_thread(order_accounts, context.store, context.plant, asset, window, now_ns)
-        return OrdersOut(asset=query.path, orders=[_order(one) for one in found])
+        end = query.skip + query.limit
+        more = len(found) > end
+        told = {"from": window.start_ns, "to": window.end_ns, "skip": end}
+        return OrdersOut(
+            asset=query.path,
+            orders=[_order(one) for one in found[query.skip : end]],
+            truncated=more,
+            next=following("/api/v1/orders", query, **told) if more else None,
+        )
 
 
 def _bounded(query: Interval, context: WebContext) -> Window:

@@ -40,6 +40,78 @@ class AssetOut(Model):
     cycle_s: dict[str, float] = Field(description="reference cycle time tCR [s] per product", examples=[{"gear": 42.0}])
     target_trs: float | None = Field(description="target TRS, 0 to 1", examples=[0.75])
     stale_after_s: float = Field(description="without a sample for so long [s], its state is unknown", examples=[900.0])
+    micro_stop_s: float = Field(description="stops shorter than this [s] are micro-stops", examples=[120.0])
+    hourly_cost: float | None = Field(description="cost of one lost hour [€]", examples=[85.0])
+    use_case: str | None = Field(description="of a link: the application of TS 22.104 it is to carry")
+
+
+class TurnOut(Model):
+    """A shift or a break, by the wall clock of the plant."""
+
+    name: str
+    start: str = Field(examples=["21:00"])
+    end: str = Field(examples=["05:00"], description="before `start`: on the next day")
+    days: list[str] = Field(description="on which it starts")
+
+
+class CalendarOut(Model):
+    name: str
+    shifts: list[TurnOut]
+    breaks: list[TurnOut] = Field(description="planned stops: inside tO, outside tR")
+    holidays: list[str] = Field(description="dates on which no shift starts")
+
+
+class PlantOut(Model):
+    """The plant as its file says."""
+
+    name: str
+    timezone: str = Field(description="shifts and days are cut in it", examples=["Europe/Paris"])
+    calendars: list[CalendarOut]
+    version: str = Field(description="of the app")
+
+
+class UseCaseOut(Model):
+    """What an application asks of a link: a row of 3GPP TS 22.104."""
+
+    key: str = Field(examples=["mobile-robots"])
+    name: str
+    name_fr: str
+    table: str
+    availability: float
+    latency_ms: float
+    interval_ms: float | None
+    survival_ms: float | None
+    message_bytes: int | None
+    mtbf: str
+    verified: bool = Field(description="the figures were read in the standard itself")
+
+
+class MeOut(Model):
+    """Who asks."""
+
+    name: str = Field(description='"" where there are no accounts')
+    organisation: str
+    role: Literal["viewer", "engineer", "administrator"]
+    owns_plant: bool = Field(description="false: another organisation's plant is not shown")
+    scopes: list[str] | None = Field(description="of a token; null for a person")
+
+
+class StateOut(Model):
+    """A stretch in one state."""
+
+    state: str = Field(description="a MachineState, or UNKNOWN", examples=["EXECUTING"])
+    start: Instant
+    end: Instant
+    reason: str = Field(description='"" when none was given')
+
+
+class StatesOut(Model):
+    """In time order; the first may begin before the interval, `next` continues."""
+
+    asset: str
+    states: list[StateOut]
+    truncated: bool
+    next: str | None
 
 
 class SeriesOut(Model):

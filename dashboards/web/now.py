@@ -124,10 +124,7 @@ class PlantReader:
         window = Window(end_ns - history.DAY_NS, end_ns)
         return PlantDay(
             window,
-            {
-                asset.path: history.machine_day(store, asset, [i for i in held if i.asset == asset.path], window)
-                for asset in self._machines
-            },
+            history.machine_days(store, self._machines, held, window),
             {asset.path: history.link_hour(store, asset, now_ns) for asset in self._links},
             {asset.path: history.link_day(store, asset, window) for asset in self._links},
         )

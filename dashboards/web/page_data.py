@@ -2,12 +2,11 @@
 
 import asyncio
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
-from dashboards.web import page_losses, problems
+from dashboards.web import api, page_losses
 from dashboards.web.context import DeadLetter, WebContext
 from dashboards.web.memo import Memo
 from dashboards.web.now import PlantReader
@@ -95,12 +94,7 @@ def router(context: WebContext, losses: page_losses.Reader, plant: PlantReader, 
 
     @routes.get("/deadletters/{number}")
     async def letter_bytes(number: int) -> Response:
-        """The bytes of one letter, as a file that no browser renders."""
-        found = await asyncio.to_thread(context.dead_letters.list, 1, min(number, 2**62) + 1)
-        if not found or found[0].id != number:
-            raise problems.ProblemError(HTTPStatus.NOT_FOUND, "unknown-letter", f"There is no dead letter {number}.")
-        headers = {"Content-Disposition": f'attachment; filename="dead-letter-{number}.bin"'}
-        return Response(found[0].raw, media_type="application/octet-stream", headers=headers)
+        return await asyncio.to_thread(api.letter_bytes, context, number)
 
     return routes
 

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -77,6 +78,7 @@ class Reader:
 def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter:
     """The page, and its charts."""
     routes = APIRouter(include_in_schema=False)
+    drawn: Memo[dict[str, Any]] = Memo(KEPT_S, context.now_ns)
 
     def rendered(page: Page, asset: str, name: Name) -> Response:
         asked = reader.period(name)
@@ -108,7 +110,9 @@ def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter
         page: Page, name: ChartName, asset: Machine = "", period: Asked = "week", dark: charts.Dark = False
     ) -> dict[str, Any]:
         charts.require()
-        return await asyncio.to_thread(_spec, context, reader, name, asset, period, page.language, dark)
+        key = (name, asset, period, page.language, dark)
+        make = partial(_spec, context, reader, name, asset, period, page.language, dark)
+        return await asyncio.to_thread(drawn.get, key, make)
 
     return routes
 

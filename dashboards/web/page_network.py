@@ -1,6 +1,7 @@
 """The page of a 5G link: how late its packets are, whether it carries its use case, and by which radio."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
@@ -71,6 +72,7 @@ class Reader:
 def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter:
     """The page and its chart."""
     routes = APIRouter(include_in_schema=False)
+    drawn: Memo[dict[str, Any]] = Memo(KEPT_S, context.now_ns)
 
     def rendered(page: Page, path: str, name: Asked) -> Response:
         asked, link = period(name, context.plant.zone, context.now_ns()), reader.chosen(path)
@@ -90,7 +92,8 @@ def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter
     @routes.get("/charts/network/delays")
     async def chart(page: Page, asset: Link = "", period: Asked = "week", dark: charts.Dark = False) -> dict[str, Any]:
         charts.require()
-        return await asyncio.to_thread(spec, asset, period, page.language, dark)
+        key = (asset, period, page.language, dark)
+        return await asyncio.to_thread(drawn.get, key, partial(spec, asset, period, page.language, dark))
 
     def spec(path: str, name: Asked, language: Language, dark: bool) -> dict[str, Any]:
         from dashboards.charts import DARK, LIGHT, delays, locale

@@ -1,11 +1,10 @@
 """What the plant file says, as it runs, and what every figure is: to be read, and changed in the file."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from fastapi import APIRouter, Response
 
 from dashboards.web.context import WebContext
 from dashboards.web.definitions import TIMES
+from dashboards.web.plant import running
 from dashboards.web.rendering import Page, Renderer
 from pipeline.kpis.use_cases import USE_CASES
 from telemetry.glossary import METRICS
@@ -15,15 +14,12 @@ from telemetry.plant import DAYS
 def router(context: WebContext, renderer: Renderer) -> APIRouter:
     """Settings and definitions."""
     routes = APIRouter(include_in_schema=False)
-    try:
-        running = version("km0-telemetry")
-    except PackageNotFoundError:
-        running = "?"
+    version = running()
 
     @routes.get("/settings")
     async def settings_page(page: Page) -> Response:
         return renderer.page(
-            page, "settings.html", plant=context.plant, web=context.config, version=running, cases=USE_CASES, days=DAYS
+            page, "settings.html", plant=context.plant, web=context.config, version=version, cases=USE_CASES, days=DAYS
         )
 
     @routes.get("/definitions")

@@ -57,6 +57,15 @@ class FiguresQuery(Interval):
     limit: int = Field(1000, ge=1, le=MAX_VALUES, description="most values in one answer")
 
 
+class StatesQuery(Interval):
+    asset: AssetPath = Field(examples=[PATH])
+    limit: int = Field(1000, ge=1, le=MAX_VALUES, description="most stretches in one answer")
+
+
+class AssetsQuery(Query):
+    kind: Literal["machine", "link", "platform"] | None = Field(None, description="only assets of this kind")
+
+
 class LettersQuery(Query):
     limit: int = Field(100, ge=1, le=MAX_LETTERS)
     before: int | None = Field(None, ge=0, le=2**63 - 1, description="only letters with an `id` below this one")

@@ -62,16 +62,20 @@ class Asked:
         return f"/charts/{name}?{urlencode({**dict(self.query), 'lang': self.language})}"
 
 
-def asked(
-    request: Request, lang: Annotated[str | None, Query(max_length=8, description='"fr" or "en"; remembered')] = None
-) -> Asked:
+def asked(request: Request, lang: str | None) -> Asked:
     """What a route of a page needs to know of its request."""
     kept = tuple((key, value) for key, value in request.query_params.multi_items() if key != "lang")
     language = preferred(lang, request.cookies.get(COOKIE), request.headers.get("accept-language", ""))
     return Asked(language, request.url.path, kept, lang in LANGUAGES, getattr(request.state, "identity", None))
 
 
-Page = Annotated[Asked, Depends(asked)]
+async def _asked(
+    request: Request, lang: Annotated[str | None, Query(max_length=8, description='"fr" or "en"; remembered')] = None
+) -> Asked:
+    return asked(request, lang)  # async: FastAPI runs a plain function in a thread, which costs more than this does
+
+
+Page = Annotated[Asked, Depends(_asked)]
 
 
 class Renderer:

@@ -41,7 +41,7 @@ def silences(seen_ns: npt.NDArray[np.int64], stale_ns: int, now_ns: int) -> list
     """
     if len(seen_ns) == 0:
         return []
-    heard = np.append(np.unique(seen_ns), now_ns)
+    heard = np.append(np.sort(seen_ns), now_ns)
     gaps = np.flatnonzero(np.diff(heard) > stale_ns)
     return [(int(heard[gap]) + stale_ns, int(heard[gap + 1])) for gap in gaps]
 

@@ -16,6 +16,8 @@ from telemetry.samples import Series
 from telemetry.words import Words
 
 MANY_ROWS: Final = 100_000
+LATELY_NS: Final = 6 * 3600 * 10**9
+_EARLIEST_NS: Final = -(2**63)
 
 _INSIDE: Final = "FROM samples WHERE series = ? AND time_ns >= ? AND time_ns < ?"
 _NUMBERS: Final = f"SELECT time_ns, value {_INSIDE}"
@@ -80,9 +82,12 @@ def _view(column: Any, kind: type) -> npt.NDArray[Any]:
 
 def time_before(db: duckdb.DuckDBPyConnection, number: int, start_ns: int) -> int:
     """The time [ns] of the last row strictly before an instant; the instant itself when there is none."""
-    last = "SELECT max(time_ns) FROM samples WHERE series = ? AND time_ns < ?"
-    [(last_ns,)] = db.execute(last, [number, start_ns]).fetchall()
-    return start_ns if last_ns is None else int(last_ns)
+    for earliest_ns in (start_ns - LATELY_NS, _EARLIEST_NS):  # most often it is not far, and few blocks are looked at
+        last = "SELECT max(time_ns) FROM samples WHERE series = ? AND time_ns >= ? AND time_ns < ?"
+        [(last_ns,)] = db.execute(last, [number, max(earliest_ns, _EARLIEST_NS), start_ns]).fetchall()
+        if last_ns is not None:
+            return int(last_ns)
+    return start_ns
 
 
 def _in_force(found: dict[str, npt.NDArray[Any]]) -> Series:

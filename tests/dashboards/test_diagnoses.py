@@ -253,7 +253,7 @@ def test_mappings_are_saved_listed_and_forgotten(app: Client) -> None:
     """Under their name, the later in place of the earlier; a name that is a path is none."""
     for column in ("date", "heure"):
         assert app.put("/api/v1/mappings/Presse 1", json={"time": column}).status_code == 200
-    [kept] = app.get("/api/v1/mappings").json()
+    [kept] = app.get("/api/v1/mappings").json()["mappings"]
     assert (kept["name"], kept["mapping"]["time"]) == ("Presse 1", "heure")
     assert app.put("/api/v1/mappings/a%5Cb", json={}).status_code == 422
     assert app.delete("/api/v1/mappings/Presse 1").status_code == 204
@@ -375,7 +375,7 @@ def test_one_company_never_sees_anothers_diagnoses(tmp_path: Path) -> None:
     assert theirs.delete(f"/api/v1/diagnoses/{number}").status_code == 404
     assert theirs.post(f"/api/v1/diagnoses/{number}/run", json={}).status_code == 404
     assert theirs.get("/api/v1/diagnoses").json()["diagnoses"] == []
-    assert theirs.get("/api/v1/mappings").json() == []
+    assert theirs.get("/api/v1/mappings").json() == {"mappings": [], "next": None}
     assert theirs.delete("/api/v1/mappings/ours").status_code == 404
     viewer = both.client("viewer")
     assert viewer.get(f"/api/v1/diagnoses/{number}/result").status_code == 200

@@ -105,3 +105,7 @@ def test_orders_of_a_machine(client: Client) -> None:
         ("A", False, 0.25), ("B", True, 1.0),
     ]  # fmt: skip
     assert (answer["orders"][1]["parts"], answer["orders"][1]["throughput_per_h"]) == (20, 60)
+    first = get(client, "/api/v1/orders", path=MILL.path, limit=1, **SPAN)
+    assert [one["order"] for one in first["orders"]] == ["A"]
+    rest = client.get(first["next"]).json()
+    assert ([one["order"] for one in rest["orders"]], rest["next"]) == (["B"], None)

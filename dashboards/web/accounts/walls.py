@@ -50,9 +50,12 @@ WALLS: Final[dict[tuple[str, str], Need]] = {
         "/live", "/charts/losses/{name}", "/charts/network/delays", "/metrics",
         "/api/v1/events", "/api/v1/assets", "/api/v1/assets/{path:path}", "/api/v1/samples", "/api/v1/kpi-values",
         "/api/v1/health", "/api/v1/deadletters", "/api/v1/plant/now", "/api/v1/links/latency", "/api/v1/links/service",
-        "/api/v1/links/radio", "/api/v1/losses", "/api/v1/rollup", "/api/v1/orders",
+        "/api/v1/plant", "/api/v1/states", "/api/v1/samples.{form}", "/api/v1/kpi-values.{form}",
+        "/api/v1/deadletters/{number}", "/api/v1/links/radio", "/api/v1/losses", "/api/v1/rollup", "/api/v1/orders",
     )},
-    **{("GET", path): SEE_OWN for path in ("/definitions", "/api/v1/metrics", "/api/v1/kpis")},
+    **{("GET", path): SEE_OWN for path in (
+        "/definitions", "/api/v1/metrics", "/api/v1/kpis", "/api/v1/use-cases", "/api/v1/me",
+    )},
     **{("GET", path): SEE_OWN for path in (
         "/diagnoses", "/diagnoses/{number}", "/charts/diagnoses/{number}/{name}",
         "/api/v1/diagnoses", "/api/v1/diagnoses/{number}", "/api/v1/diagnoses/{number}/proposal",
@@ -169,7 +172,7 @@ def own_address(wanted: str | None) -> str:
     return wanted if plain and wanted is not None and wanted.isprintable() and "\\" not in wanted else "/"
 
 
-def identity_of(request: Request) -> Identity:
+async def identity_of(request: Request) -> Identity:
     """Who asks, for a route behind a wall."""
     who = request.state.identity
     assert isinstance(who, Identity)

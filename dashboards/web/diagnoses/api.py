@@ -3,6 +3,7 @@
 import asyncio
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ConfigDict, Field
@@ -118,6 +119,13 @@ class MappingOut(Model):
     mapping: EventLogConfig
 
 
+class MappingsOut(Model):
+    """In the order of their names; `next` is the address that continues."""
+
+    mappings: list[MappingOut]
+    next: str | None
+
+
 def shown(desk: Desk, one: Diagnosis) -> DiagnosisOut:
     return DiagnosisOut(
         id=one.id, kind=one.kind, file=one.name, bytes=one.bytes, by=one.who, made=one.made_ns, state=one.state,
@@ -140,13 +148,16 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
         who: Who,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
         before: Annotated[int | None, Query(ge=0, le=2**63 - 1, description="made before this [ns]")] = None,
+        state: Annotated[State | None, Query(description="only those in this state")] = None,
     ) -> DiagnosesOut:
         """The diagnoses of your organisation, the newest first."""
-        found = await asyncio.to_thread(desk.shelf.list, who.organisation, limit + 1, before)
+        found = await asyncio.to_thread(desk.shelf.list, who.organisation, limit + 1, before, state)
         last = found[limit - 1].made_ns if len(found) > limit else None
         return DiagnosesOut(
             diagnoses=[shown(desk, one) for one in found[:limit]],
-            next=None if last is None else f"/api/v1/diagnoses?limit={limit}&before={last}",
+            next=None
+            if last is None
+            else f"/api/v1/diagnoses?limit={limit}&before={last}{f'&state={state}' if state else ''}",
         )
 
     @api.post(
@@ -254,14 +265,23 @@ def _results(api: APIRouter, desk: Desk) -> None:
 
 
 def _mappings(api: APIRouter, desk: Desk) -> None:
-    def kept(who: Who) -> list[MappingOut]:
-        found = ((name, desk.kept(text)) for name, text in desk.shelf.mappings(who.organisation).items())
-        return [MappingOut(name=name, mapping=mapping) for name, mapping in found if mapping is not None]
+    def listed(who: Who, after: str, limit: int) -> MappingsOut:
+        found = desk.shelf.mappings_after(who.organisation, after, limit + 1)
+        kept = [(name, desk.kept(text)) for name, text in found[:limit]]
+        last = quote(found[limit - 1][0]) if len(found) > limit else None
+        return MappingsOut(
+            mappings=[MappingOut(name=name, mapping=mapping) for name, mapping in kept if mapping is not None],
+            next=None if last is None else f"/api/v1/mappings?limit={limit}&after={last}",
+        )
 
     @api.get("/mappings", response_model_exclude_unset=True)
-    async def mappings(who: Who) -> list[MappingOut]:
-        """The mappings that your organisation saved."""
-        return await asyncio.to_thread(kept, who)
+    async def mappings(
+        who: Who,
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+        after: Annotated[str, Query(max_length=100, description="only names after this one")] = "",
+    ) -> MappingsOut:
+        """The mappings that your organisation saved, by name."""
+        return await asyncio.to_thread(listed, who, after, limit)
 
     @api.put("/mappings/{name}", response_model_exclude_unset=True)
     async def keep(who: Who, name: MappingName, mapping: EventLogConfig) -> MappingOut:

@@ -1,11 +1,7 @@
 """What pages and API of diagnoses do alike: find, propose, run, hand out. Synchronous; raises ProblemError."""
 
-import csv
-import io
-from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
 
 from pydantic import ValidationError
 
@@ -16,12 +12,11 @@ from dashboards.web.diagnoses.result import ResultOut
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
 from dashboards.web.diagnoses.work import Work, result_name
 from dashboards.web.problems import ProblemError
+from dashboards.web.tables import table
 from dashboards.web.texts import Language
 from pipeline.files import propose as proposing
 from pipeline.files.mapping import EventLogConfig
 from telemetry.errors import DecodeError
-
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Desk:
@@ -107,21 +102,6 @@ class Desk:
     def remove(self, found: Diagnosis) -> None:
         if not self.shelf.remove(found):
             raise ProblemError(HTTPStatus.CONFLICT, "running", "This diagnosis is running: wait for its end.")
-
-
-def harmless(cell: object) -> object:
-    """A cell of a CSV that no spreadsheet takes for a formula (OWASP: a quote before = + - @, tab and line breaks)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
-    """A CSV as spreadsheets open it: UTF-8 with its mark, CRLF, and nothing that they would run."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([harmless(cell) for cell in row])
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
 
 
 def losses_table(found: ResultOut) -> bytes:

@@ -128,13 +128,23 @@ class Shelf:
             ).fetchone()
         return None if row is None else Diagnosis(*row)
 
-    def list(self, organisation: int, limit: int, before_ns: int | None = None) -> list[Diagnosis]:
-        """The newest first; only those made before an instant [ns]."""
+    def mappings_after(self, organisation: int, after: str, limit: int) -> list[tuple[str, str]]:
+        """At most `limit` in the order of their names, those that come after a name."""
+        with self._used() as db:
+            return db.execute(
+                "SELECT name, mapping FROM mappings WHERE organisation = ? AND name > ? ORDER BY name LIMIT ?",
+                (organisation, after, limit),
+            ).fetchall()
+
+    def list(
+        self, organisation: int, limit: int, before_ns: int | None = None, state: State | None = None
+    ) -> list[Diagnosis]:
+        """The newest first; only those made before an instant [ns], and in one state."""
         with self._used() as db:
             rows = db.execute(
                 f"SELECT {_COLUMNS} FROM diagnoses WHERE organisation = ? AND made_ns < ? "  # noqa: S608  # a constant
-                "ORDER BY made_ns DESC LIMIT ?",
-                (organisation, 2**63 - 1 if before_ns is None else before_ns, limit),
+                "AND coalesce(state = ?, true) ORDER BY made_ns DESC LIMIT ?",
+                (organisation, 2**63 - 1 if before_ns is None else before_ns, state, limit),
             ).fetchall()
         return [Diagnosis(*row) for row in rows]
 

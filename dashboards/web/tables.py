@@ -1,0 +1,34 @@
+"""Tables as CSV that spreadsheets open, and that runs nothing in them."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+MARK: Final = b"\xef\xbb\xbf"
+"""By which spreadsheets know UTF-8."""
+
+
+def harmless(cell: object) -> object:
+    """A cell of a CSV that no spreadsheet takes for a formula (OWASP: a quote before = + - @, tab and line breaks)."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def lines(head: Sequence[str], chunks: Iterable[Sequence[Sequence[object]]]) -> Iterator[bytes]:
+    """A CSV piece by piece: UTF-8 with its mark, CRLF."""
+    yield MARK + _lines([head])
+    for rows in chunks:
+        if rows:
+            yield _lines([[harmless(cell) for cell in row] for row in rows])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+    """A whole CSV."""
+    return b"".join(lines(head, [rows]))
+
+
+def _lines(rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
