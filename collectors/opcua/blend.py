@@ -45,6 +45,11 @@ class Blend:
         self._values.setdefault(name, [])
         return BlendPart(self, name, meaning)
 
+    def adopt(self, name: str, other: "Blend", theirs: str) -> None:
+        """Know of the part `name` what another blend knows of its part `theirs`."""
+        self._times[name] = list(other._times[theirs])
+        self._values[name] = list(other._values[theirs])
+
     def take(self, name: str, at_ns: int, value: Any, quality: int, received_ns: int) -> list[Sample]:
         """Take a change of a part; returns the samples that it makes or changes, in time order."""
         times, values = self._times[name], self._values[name]
@@ -97,6 +102,10 @@ class BlendPart:
         self._blend: Final = blend
         self._name: Final = name
         self._meaning: Final = meaning
+
+    def succeed(self, former: "BlendPart") -> None:
+        """Read the node from now on in the place of a reader of another blend, and remember what that one does."""
+        self._blend.adopt(self._name, former._blend, former._name)
 
     def samples(self, reading: Reading, received_ns: int) -> list[Sample]:
         """The samples of the blend that this reading makes. Raises DecodeError."""

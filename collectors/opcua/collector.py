@@ -7,6 +7,7 @@ Invariants:
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Coroutine
 from time import monotonic, time_ns
 from typing import Any, Final
@@ -106,6 +107,7 @@ class OpcUaCollector:
                 self._open_holes_of_break(session, subscription.silence_s)
             session.transferable = self._transfers
             self._component.gauge("server_ahead_ms", session.clock_ahead_ns / 1e6)
+            self._component.gauge("session_since_s", self._now_ns() / SECOND_NS)
             try:
                 await self._follow(session, subscription, resolved)
                 said = self._away + self._presence.connected(self._sources.assets)
@@ -113,7 +115,7 @@ class OpcUaCollector:
                 self._away = []
                 tasks = (
                     self._deliver(subscription, sink),
-                    self._retry_refused(session, subscription, resolved),
+                    self._look_again(session, subscription, resolved),
                     fill(
                         session,
                         self._delivery,
@@ -135,6 +137,7 @@ class OpcUaCollector:
                     self._kept = (subscription, resolved)
                 raise
             finally:
+                self._component.gauge("session_since_s", math.nan)
                 subscription.close()
 
     def _open_holes_of_break(self, session: Session, silence_s: float) -> None:
@@ -192,6 +195,7 @@ class OpcUaCollector:
         self._component.gauge("bad_nodes", len(refused))
         self._component.gauge("short_queues", len(subscription.items.short_queues))
         self._component.gauge("silent_nodes", len(self._silent))
+        self._component.gauge("sampling_ms", subscription.items.sampling_ms)
         detail = f"{len(nodes) - len(refused)} of {len(nodes)} nodes"
         for handle, reason in list(refused.items())[:3]:
             detail += f"; {nodes[handle].label}: {reason}"
@@ -210,9 +214,12 @@ class OpcUaCollector:
             detail += f"; what was missed is not in the server's history: {self._delivery.without_history}"
         self._component.ok(detail)
 
-    async def _retry_refused(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
-        while len(resolved) < len(self._sources) or self._sources.missing:
-            await asyncio.sleep(self._retry_s)
+    async def _look_again(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
+        """Try refused nodes again, and browse machines again: a server adds jobs and tools while it runs."""
+        browse_s = self._config.browse_s if self._config.machines else 0.0
+        while browse_s or len(resolved) < len(self._sources) or self._sources.missing:
+            wanting = len(resolved) < len(self._sources) or self._sources.missing
+            await asyncio.sleep(min(self._retry_s, browse_s or math.inf) if wanting else browse_s)
             with contextlib.suppress(SourceError):  # a server that is gone is noticed, and said, by its silence
                 await self._follow(session, subscription, resolved)
 

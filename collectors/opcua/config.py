@@ -145,6 +145,13 @@ class OpcUaConfig(Section):
     machines: tuple[OpcUaMachine, ...] = Field(
         (), description="machines of Machinery, MachineTool or PackML, found by browsing: km0 discover opcua URL"
     )
+    browse_s: float = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        description="how often [s] machines are browsed again, for the jobs and tools that they have come to have; "
+        "0: only when a session begins",
+    )
     nodes: tuple[OpcUaNode, ...] = Field((), description="nodes that are followed besides, or instead")
 
     @model_validator(mode="after")

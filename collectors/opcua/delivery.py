@@ -87,6 +87,10 @@ class Delivery:
         batch.aside += [broken for one in publications for broken in one.broken]
         await self._keep(batch, subscription, sink)
         self.settled = True
+        self._component.count("messages_received", sum(one.carries_data for one in publications))
+        self._component.count("bytes_received", sum(one.size for one in publications))
+        if batch.samples:
+            self._component.gauge("lag_ms", (self._now_ns() - batch.samples[-1].time_ns) / 1e6)
 
     async def from_history(self, readings: Mapping[int, Sequence[Reading]], sink: Sink) -> None:
         """Make values of the past durable, by handle."""

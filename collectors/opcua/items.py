@@ -35,6 +35,8 @@ class Items:
         self._publishing_ms: Final = publishing_ms
         self.short_queues: Final[dict[int, int]] = {}
         """Handles whose queue was granted smaller than two publishing intervals need, and that size."""
+        self.sampling_ms = 0.0
+        """The longest interval [ms] that the server granted: of what a node took within it only the last is told."""
         self.without_deadband: Final[set[int]] = set()
         """Handles of which the server does not apply the deadband that it was asked for: it sends every change."""
         self._unfiltered: Final[set[int]] = set()
@@ -55,6 +57,7 @@ class Items:
                 tell_conditions = True
                 continue
             sampling_ms = result.RevisedSamplingInterval
+            self.sampling_ms = max(self.sampling_ms, sampling_ms)
             enough = 2 * counts(sampling_ms, self._publishing_ms) if sampling_ms > 0 else 2
             if result.RevisedQueueSize < enough:
                 self.short_queues[handle] = result.RevisedQueueSize

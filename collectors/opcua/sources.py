@@ -3,22 +3,27 @@
 Invariants:
 - a source keeps its number, its handle, for the life of the collector;
 - what is found again at its place in its machine keeps its handle, though the server gives its node another id, and
-  keeps its reader, which may remember the other parts of its metric, unless namespaces or nodes of its machine moved.
+  keeps its reader, which may remember the other parts of its metric, unless namespaces or nodes of its machine moved;
+- where nodes have come to tell a metric, or tell it no more, all its nodes get new readers, which remember what the
+  former ones did.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from collectors.opcua import machines
 from collectors.opcua.address import NodeAddress, parse
+from collectors.opcua.blend import BlendPart
 from collectors.opcua.browse import Browser
 from collectors.opcua.config import OpcUaConfig, OpcUaMachine
 from collectors.opcua.events import EventValues
 from collectors.opcua.machine import Machine, Reader
 from collectors.opcua.session import Session
 from collectors.opcua.values import NodeValues
+from collectors.opcua.wire import Reading
+from telemetry.samples import Sample
 from telemetry.validity import Gate
 
 
@@ -40,6 +45,23 @@ class Source:
         return str(self.address)
 
 
+class _Gone:
+    """Reads a node that its machine does not have any more: nothing."""
+
+    holds_state: Final = False
+
+    def __init__(self, former: Reader) -> None:
+        self.asset: Final = former.asset
+        self.metric: Final = former.metric
+
+    def samples(self, _: Reading, __: int) -> list[Sample]:
+        return []
+
+
+_Key = tuple[str, str, str, int]
+"""An asset, a metric, a path in the machine, and which of those that share these."""
+
+
 class Sources:
     """The sources by handle, `all`. `missing` says which machines were not found, and why."""
 
@@ -47,8 +69,9 @@ class Sources:
         self._config: Final = config
         self._gate: Final = gate
         self.all: Final = [Source(parse(node.node), NodeValues(node, gate)) for node in config.nodes]
-        self._handles: Final[dict[tuple[str, str, str, int], int]] = {}
-        """By asset, metric, path in the machine, and which of those that share these."""
+        self._handles: Final[dict[_Key, int]] = {}
+        self._told: Final[dict[tuple[str, str, str], frozenset[_Key]]] = {}
+        """By machine, asset and metric, which nodes were last found to tell it."""
         self._namespaces: list[str] = []
         self.missing: dict[str, str] = {}
         assets = [node.asset for node in config.nodes] + [machine.asset for machine in config.machines]
@@ -62,6 +85,10 @@ class Sources:
 
     def __iter__(self) -> Iterator[Source]:
         return iter(self.all)
+
+    def gone(self, handle: int) -> bool:
+        """Whether its machine does not have it any more."""
+        return isinstance(self.all[handle].reader, _Gone)
 
     @property
     def events(self) -> frozenset[int]:
@@ -87,7 +114,7 @@ class Sources:
             ]
             if machine.speaks_events:
                 sources.append(("", Source(parse(machine.address), EventValues(wanted.asset, self._gate), events=True)))
-            self._take(sources, moved)
+            self._take((wanted.machine or machine.address, wanted.asset), sources, moved)
         # Only now: a server that is lost half-way through must be found moved again, or old readers stay.
         self._namespaces = list(namespaces)
 
@@ -102,19 +129,33 @@ class Sources:
         self.missing[wanted.machine or wanted.asset] = why + ("" if wanted.machine else ": name one as `machine`")
         return None
 
-    def _take(self, sources: Sequence[tuple[str, Source]], moved: bool) -> None:
-        """What a machine is found to tell, by path."""
+    def _take(self, machine: tuple[str, str], sources: Sequence[tuple[str, Source]], moved: bool) -> None:
+        """What a machine (its name and asset) is found to tell, by path."""
         alike = Counter[tuple[str, str, str]]()
-        placed: list[tuple[tuple[str, str, str, int], Source]] = []
+        told: dict[tuple[str, str, str], dict[_Key, Source]] = {one: {} for one in self._told if one[:2] == machine}
         for path, source in sources:
             name = (source.reader.asset, source.reader.metric, path)
-            placed.append(((*name, alike[name]), source))
+            told.setdefault((*machine, source.reader.metric), {})[*name, alike[name]] = source
             alike[name] += 1
-        known = {key: self.all[self._handles[key]] for key, _ in placed if key in self._handles}
-        moved = moved or any(key in known and known[key].address != source.address for key, source in placed)
-        for key, source in placed:
+        placed = {key: source for some in told.values() for key, source in some.items()}
+        known = {key: self.all[self._handles[key]] for key in placed if key in self._handles}
+        moved = moved or any(before.address != placed[key].address for key, before in known.items())
+        for series, now in told.items():
+            before, self._told[series] = self._told.get(series, frozenset()), frozenset(now)
+            if moved or before != self._told[series]:
+                self._renew(before, now, moved)
+
+    def _renew(self, before: frozenset[_Key], now: Mapping[_Key, Source], moved: bool) -> None:
+        """Give the nodes that tell a metric `now` new readers, and those that told it `before` and do not, none."""
+        for key in before - now.keys():
+            handle = self._handles[key]
+            self.all[handle] = replace(self.all[handle], reader=_Gone(self.all[handle].reader))
+        for key, source in now.items():
             handle = self._handles.setdefault(key, len(self.all))
             if handle == len(self.all):
                 self.all.append(source)
-            elif moved:
-                self.all[handle] = source
+                continue
+            former = self.all[handle].reader
+            if not moved and isinstance(source.reader, BlendPart) and isinstance(former, BlendPart):
+                source.reader.succeed(former)
+            self.all[handle] = source

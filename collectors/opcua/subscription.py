@@ -46,8 +46,6 @@ class Subscription:
         self.items: Final = Items(config, created.SubscriptionId, self.publishing_ms)
         self.missing = 0
         """Notification messages that never came, gaps in the sequence numbers; who has counted them sets it to 0."""
-        self.without_deadband: Final[set[int]] = set()
-        """Handles of which the server does not apply the deadband that it was asked for: it sends every change."""
         self._answers: list[asyncio.Task[Publication | None]] = []
         self._in_flight = IN_FLIGHT
         self._expected = 1

@@ -45,7 +45,7 @@ class Publication:
 
     `readings` are (client handle, reading) in the server's order; `ended` is the status with which the server ended
     the subscription; `broken` is a notification that could not be decoded: reason and bytes; `published_ns` is the
-    server's time of sending.
+    server's time of sending; `size` is that of the whole answer [bytes].
     """
 
     subscription: int
@@ -55,6 +55,7 @@ class Publication:
     broken: list[tuple[str, bytes]] = field(default_factory=list)
     carries_data: bool = False
     published_ns: int = 0
+    size: int = 0
 
 
 @dataclass(slots=True)
@@ -137,7 +138,8 @@ def _publication(body: bytes) -> Publication:
 
 def _message(body: bytes, at: int, subscription: int) -> Publication:
     """The NotificationMessage at `at`."""
-    found = Publication(subscription, _UINT(body, at)[0], published_ns=_nanoseconds(_TICKS(body, at + 4)[0]))
+    published_ns = _nanoseconds(_TICKS(body, at + 4)[0])
+    found = Publication(subscription, _UINT(body, at)[0], published_ns=published_ns, size=len(body))
     at += 4 + 8  # SequenceNumber, PublishTime
     count = _INT(body, at)[0]
     at += 4

@@ -174,6 +174,41 @@ async def test_channels_jobs_and_tools_are_collected_without_a_list_of_nodes(ser
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_jobs_and_tools_that_come_and_go_while_a_session_stands(server: Foreign) -> None:
+    """The machine is browsed again: a job that was added is told when it runs, a tool that was removed no more, and
+    what was known of the others stays known."""
+    sink = MemorySink()
+    plan, tools = "Mill/Production/ProductionPlan", "Mill/Equipment/Tools"
+
+    async def used(tool: str, value: float) -> None:
+        await server.tell(write=[[f"{tools}/{tool}/ToolLife/Life", "Double", value, None]])
+
+    async with collecting(by_machines(server, browse_s=0.5), sink, plant=PLANT) as component:
+        await until(lambda: component.condition is Condition.OK and last(sink, MILL, "tool_life") is not None)
+        nodes = component.snapshot()["gauges"]["nodes"]
+        await used("Cutter", 81.0)
+        await used("Drill", 300.0)
+        await until(lambda: last(sink, MILL, "tool_life") == (40.0, "Drill"))
+        await server.tell(job=["Job3", "OF-3"], tool=["Reamer", 13, 0, 10])
+        await until(lambda: component.snapshot()["gauges"]["nodes"] == nodes + 5)
+        await server.tell(state=[f"{plan}/Job1/State", "Ended"])
+        await server.tell(state=[f"{plan}/Job3/State", "Running"])
+        await until(lambda: last(sink, MILL, "order") == (0.0, "OF-3"))
+        await used("Reamer", 7.0)
+        await until(lambda: last(sink, MILL, "tool_life") == (30.0, "Reamer"))
+        await used("Reamer", 4.0)
+        # by what was known of the drill before the machine was browsed again
+        await until(lambda: last(sink, MILL, "tool_life") == (40.0, "Drill"))
+        await server.tell(remove=f"{tools}/Drill")
+        await until(lambda: last(sink, MILL, "tool_life") == (60.0, "Reamer"))
+        await used("Reamer", 0.0)
+        await until(lambda: last(sink, MILL, "tool_life") == (90.0, "Cutter"))
+        await server.tell(state=[f"{plan}/Job3/State", "Ended"])
+        assert component.counted("reconnects") == 0
+    assert sink.dead_letters == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_alarms_begin_end_and_are_told_to_who_comes_later(server: Foreign) -> None:
     """A condition has its error code, 0 when it is over; one that stands is told again at its own time after a break;
     two events of one instant are two samples."""

@@ -137,8 +137,9 @@ def test_the_least_time_means_none() -> None:
 
 def test_keep_alive_and_end() -> None:
     """A keep-alive carries nothing; a StatusChangeNotification carries the status that ended the subscription."""
-    quiet = publication(answer())
-    assert quiet == Publication(3, 7, published_ns=quiet.published_ns)
+    body = answer()
+    quiet = publication(body)
+    assert quiet == Publication(3, 7, published_ns=quiet.published_ns, size=len(body))
     assert abs(quiet.published_ns - time.time_ns()) < 60_000_000_000
     ended = publication(answer(ua.StatusChangeNotification(Status=ua.StatusCode(ua.UInt32(0x800A_0000)))))
     assert ended.ended == 0x800A_0000

@@ -32,51 +32,53 @@ function setState(machine, name, at) {
   }
 }
 
+const set = (variable, type, value) => variable.setValueFromSource({ dataType: DataType[type], value });
+const toolTypes = (space) => space.getNamespaceIndex("http://opcfoundation.org/UA/MachineTool/");
+const named = (space, name) => ({ name, namespaceIndex: space.getOwnNamespace().index });
+
+function addJob(space, mill, [name, order]) {
+  const plan = child(child(mill, "Production"), "ProductionPlan");
+  const job = space.findObjectType("ProductionJobType", toolTypes(space)).instantiate({
+    browseName: named(space, name), optionals: ["PartsCompleted", "PartsGood", "OrderIdentifier"],
+  });
+  plan.addReference({ referenceType: "HasOrderedComponent", nodeId: job.nodeId });
+  set(child(job, "NumberInList"), "UInt16", 0);
+  set(child(job, "OrderIdentifier"), "String", order);
+  set(child(job, "PartsCompleted"), "UInt32", 0);
+  set(child(job, "PartsGood"), "UInt32", 0);
+  setState(child(job, "State"), "Initializing", new Date());
+}
+
+// One counts the parts it made up to a limit, one its minutes down to nothing.
+function addTool(space, mill, [name, number, start, limit]) {
+  const tool = space.findObjectType("ToolType", toolTypes(space)).instantiate({
+    browseName: named(space, name), componentOf: child(child(mill, "Equipment"), "Tools"), optionals: ["Name", "ToolLife"],
+  });
+  set(child(tool, "Name"), "String", name);
+  set(child(tool, "ControlIdentifier1"), "UInt32", number);
+  const entry = space.findVariableType("ToolLifeType", toolTypes(space)).instantiate({
+    browseName: named(space, "Life"), componentOf: child(tool, "ToolLife"), dataType: "Double",
+    optionals: ["LimitValue", "StartValue"], minimumSamplingInterval: 0,
+  });
+  set(child(entry, "LimitValue"), "Double", limit);
+  set(child(entry, "StartValue"), "Double", start);
+  set(child(entry, "IsCountingUp"), "Boolean", limit > start);
+  set(entry, "Double", start);
+}
+
 // A channel, two jobs of the plan, two tools with their lives, and an alert.
 function shopFloor(space, own, mill, tools) {
-  const named = (name) => ({ name, namespaceIndex: own.index });
-  const set = (variable, type, value) => variable.setValueFromSource({ dataType: DataType[type], value });
-  const type = (name) => space.findObjectType(name, tools);
-
-  const channel = type("ChannelMonitoringType").instantiate({
-    browseName: named("Channel"), componentOf: child(mill, "Monitoring"), optionals: ["RapidOverride"],
+  const channel = space.findObjectType("ChannelMonitoringType", tools).instantiate({
+    browseName: named(space, "Channel"), componentOf: child(mill, "Monitoring"), optionals: ["RapidOverride"],
   });
   set(child(channel, "Name"), "String", "C1");
-
-  const plan = child(child(mill, "Production"), "ProductionPlan");
-  [["Job1", "OF-1"], ["Job2", "OF-2"]].forEach(([name, order], index) => {
-    const job = type("ProductionJobType").instantiate({
-      browseName: named(name), optionals: ["PartsCompleted", "PartsGood", "OrderIdentifier"],
-    });
-    plan.addReference({ referenceType: "HasOrderedComponent", nodeId: job.nodeId });
-    set(child(job, "NumberInList"), "UInt16", index);
-    set(child(job, "OrderIdentifier"), "String", order);
-    set(child(job, "PartsCompleted"), "UInt32", 0);
-    set(child(job, "PartsGood"), "UInt32", 0);
-    setState(child(job, "State"), "Initializing", new Date());
-  });
-
-  const list = child(child(mill, "Equipment"), "Tools");
-  const entryType = space.findVariableType("ToolLifeType", tools);
-  // one counts the parts it made up to a limit, one its minutes down to nothing
-  [["Drill", 11, 0, 500, true], ["Cutter", 12, 90, 0, false]].forEach(([name, number, start, limit, up]) => {
-    const tool = type("ToolType").instantiate({
-      browseName: named(name), componentOf: list, optionals: ["Name", "ToolLife"],
-    });
-    set(child(tool, "Name"), "String", name);
-    set(child(tool, "ControlIdentifier1"), "UInt32", number);
-    const entry = entryType.instantiate({
-      browseName: named("Life"), componentOf: child(tool, "ToolLife"), dataType: "Double",
-      optionals: ["LimitValue", "StartValue"], minimumSamplingInterval: 0,
-    });
-    set(child(entry, "LimitValue"), "Double", limit);
-    set(child(entry, "StartValue"), "Double", start);
-    set(child(entry, "IsCountingUp"), "Boolean", up);
-    set(entry, "Double", start);
-  });
+  addJob(space, mill, ["Job1", "OF-1"]);
+  addJob(space, mill, ["Job2", "OF-2"]);
+  addTool(space, mill, ["Drill", 11, 0, 500]);
+  addTool(space, mill, ["Cutter", 12, 90, 0]);
 
   const alert = own.instantiateAlarmCondition(space.findEventType("AlertType", tools), {
-    browseName: named("CoolantAlert"), conditionSource: mill, inputNode: NodeId.nullNodeId, organizedBy: mill,
+    browseName: named(space, "CoolantAlert"), conditionSource: mill, inputNode: NodeId.nullNodeId, organizedBy: mill,
   });
   return alert;
 }
@@ -166,4 +168,4 @@ function machines(space) {
   return { folder, packml, alert };
 }
 
-module.exports = { child, setState, machines };
+module.exports = { child, setState, addJob, addTool, machines };

@@ -7,6 +7,8 @@
 //   {"count": [path, count, total, ms]}       a PackML count
 //   {"alarm": [path, message, severity]}      the machine raises an event
 //   {"condition": [active, message, severity, code]}   the mill's alert begins or ends
+//   {"job": [name, order]}, {"tool": [name, number, new, worn]}   the mill has one more
+//   {"remove": path}                          and what is there no more
 //   {"clock": ms}                             the server's clock is set forward, or back
 //   {"stop_clock": ms}                        the server's clock stands at that time; 0: it goes again
 //   {"pace": {"names": […], "per_s": n, "seconds": s}}   plain variables count up, each n times a second
@@ -33,7 +35,7 @@ const {
   VariantArrayType, Range, standardUnits, MonitoredItem,
 } = require("node-opcua");
 const { nodesets } = require("node-opcua-nodesets");
-const { child, setState, machines } = require("./machines.js");
+const { child, setState, addJob, addTool, machines } = require("./machines.js");
 
 // What enters a queue is published, or its overflow told. What a node took before it was looked at never does.
 let queued = 0;
@@ -134,6 +136,9 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
       else alert.deactivateAlarm();
       alert.raiseNewCondition({ message, severity, quality: StatusCodes.Good, retain: active });
     },
+    job: (said) => addJob(space, child(folder, "Mill"), said),
+    tool: (said) => addTool(space, child(folder, "Mill"), said),
+    remove: (where) => space.deleteNode(find(where)),
     clock: (ms) => { ahead = ms; },
     stop_clock: (ms) => { stopped = ms; },
     pace: ({ names, per_s, seconds }) => {
