@@ -119,7 +119,7 @@ class _Librarys:
         return 0  # nobody looks
 
     async def _follow(self, server: Server) -> None:
-        async with Client(server.url) as client:
+        async with Client(server.url, timeout=60, watchdog_intervall=600) as client:  # a full server answers late
             index = await client.get_namespace_index(server.uri)
 
             nodes = {name: ua.NodeId.from_string(f"ns={index};s={name}") for name in server.names}

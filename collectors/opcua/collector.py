@@ -129,8 +129,9 @@ class OpcUaCollector:
                 )
                 await _together(self.name, *tasks)
             except SourceError:
-                if taken_over and not subscription.heard:
-                    # asyncua's server lets us take it over, and then publishes to the session that is gone
+                if taken_over and subscription.silent and not subscription.heard:
+                    # asyncua's server lets us take it over, and then publishes to the session that is gone. (Of a
+                    # connection that broke once more before anything came, nothing can be concluded.)
                     self._transfers = False
                 self._delivery.kept = ()
                 if self._transfers and subscription.standing:

@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from asyncua import ua
+from asyncua.ua.status_codes import StatusCodes
 
 from collectors.opcua.config import OpcUaConfig
 from collectors.opcua.items import Items
@@ -54,8 +55,11 @@ class Subscription:
         """Number of the first message that may not be durable."""
         self._republished: list[Publication] = []
         self._ended = False
+        self._told_of_transfer = True
         self.heard = False
         """Whether the server has published anything since it was created or taken over."""
+        self.silent = False
+        """Whether it was given up because the server, though connected, published nothing."""
 
     async def resume(self, session: Session) -> bool:
         """Go on in a new session with what the server kept of this subscription; False: it kept nothing.
@@ -75,7 +79,8 @@ class Subscription:
         results = list(answer.Parameters.Results or ())
         if len(results) != 1 or not results[0].StatusCode.is_good():
             return False
-        self._session, self._in_flight, self.heard = session, IN_FLIGHT, False
+        self._session, self._in_flight, self.heard, self.silent = session, IN_FLIGHT, False, False
+        self._told_of_transfer = False
         self._expected = self._durable
         available = sorted(int(number) for number in results[0].AvailableSequenceNumbers or ())
         self._delivered = [number for number in available if number < self._durable]
@@ -138,6 +143,7 @@ class Subscription:
             self._top_up()
             done, _ = await asyncio.wait(self._answers, timeout=self.silence_s, return_when=asyncio.FIRST_COMPLETED)
             if not done:
+                self.silent = True
                 raise SourceError(f"{self._session.url} is silent: no keep-alive for {self.silence_s:g} s")
             arrived = [task.result() for task in self._answers if task.done() and task.exception() is None]
             failed = [task for task in self._answers if task.done() and task.exception() is not None]
@@ -189,6 +195,9 @@ class Subscription:
             raise SourceError(f"{self._session.url}: {error}") from error
 
     def _account(self, answer: Publication) -> None:
+        if answer.ended == StatusCodes.GoodSubscriptionTransferred and not self._told_of_transfer:
+            # Meant for the session that lost it; node-opcua's server tells it to the one that took it over, to us.
+            answer.ended, self._told_of_transfer = None, True
         self._ended = self._ended or answer.ended is not None
         self.missing += max(0, answer.sequence - self._expected)
         if answer.carries_data:

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import fcntl
 import json
-import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.collectors.opcua.program import Program
 from tests.support import free_port, missing, require_program
 
 FOLDER = Path(__file__).parents[2] / "foreign" / "node-opcua"
@@ -29,69 +29,29 @@ def installed() -> str:
     return node
 
 
-class Foreign:
+class Foreign(Program):
     """A running node-opcua server."""
 
     def __init__(self, folder: Path, port: int, **options: Any) -> None:
+        super().__init__()
         self.port = port
         self.url = f"opc.tcp://127.0.0.1:{port}/km0"
         self._spec = {"port": port, "folder": str(folder), **options}
-        self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         node = await asyncio.to_thread(installed)
-        self._process = await asyncio.create_subprocess_exec(
-            node,
-            "server.js",
-            json.dumps(self._spec),
-            cwd=FOLDER,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            limit=2**24,
-        )
-        await self._answer("ready", 100)
+        await self.launch(node, "server.js", json.dumps(self._spec), cwd=FOLDER)
 
     async def tell(self, **command: Any) -> None:
         """Send a command, as server.js describes them, and wait until it was carried out."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        await self._process.stdin.drain()
-        await self._answer("done", 20)
+        await self.send(command)
 
     async def pace(self, names: Sequence[str], per_s: float, seconds: float) -> tuple[int, int]:
         """Let plain variables count up; returns, when they have, how many values each took, and how many values
         entered the queues of monitored items meanwhile."""
         await self.tell(pace={"names": list(names), "per_s": per_s, "seconds": seconds})
-        paced = await self._answer("paced", seconds + 60)
+        paced = await self.answer("paced", seconds + 60)
         return int(paced["each"]), int(paced["queued"])
-
-    async def kill(self) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
-            self._process = None
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def release(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    async def _answer(self, word: str, seconds: float) -> dict[str, Any]:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        async with asyncio.timeout(seconds):
-            while line := await self._process.stdout.readline():
-                if line.startswith(b"{"):
-                    said = json.loads(line)
-                    assert said["event"] == word, said
-                    return dict(said)
-        raise AssertionError("the foreign server ended")
 
 
 @contextlib.asynccontextmanager

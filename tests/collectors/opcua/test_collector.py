@@ -126,7 +126,7 @@ async def test_a_sink_that_fails_ends_the_run_with_its_own_error() -> None:
         sink.fail_with = _BrokenError()
         await server.write(("parts", 1.0, 1))
         with pytest.raises(_BrokenError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await run
 
 
@@ -134,23 +134,20 @@ class _BrokenError(Exception):
     """What a broken sink raises."""
 
 
-async def test_cancelled_it_returns_within_a_second_even_from_a_frozen_server() -> None:
-    """Leaving does not depend on the server's goodwill."""
+async def test_cancelled_it_ends_though_the_server_is_frozen() -> None:
+    """Leaving does not depend on the server's goodwill: an answer of its would be waited for two minutes."""
     sink = MemorySink()
+    patient = {"timeout_ms": 120_000, "keepalive_ms": 60_000, "lifetime_ms": 600_000}
     async with peer() as server:
-        collector = OpcUaCollector(
-            config(server.port, keepalive_ms=10_000, lifetime_ms=60_000), PLANT, Component("mill")
-        )
+        collector = OpcUaCollector(config(server.port, **patient), PLANT, Component("mill"))
         run = asyncio.create_task(collector.run(sink))
         await sink.until(samples=len(METRICS))
         server.freeze()
-        await asyncio.sleep(0.1)
-        began = time.monotonic()
         run.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await run
-        assert time.monotonic() - began < 1.0
+        done, _ = await asyncio.wait({run}, timeout=30)
         server.release()
+    assert done == {run}
+    assert run.cancelled()
 
 
 async def test_one_node_that_falls_silent_is_said_and_the_others_flow() -> None:

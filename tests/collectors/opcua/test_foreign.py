@@ -1,5 +1,6 @@
-"""Collecting from a server that shares no code with our library, by companion specification, secured and not."""
+"""Collecting from a server that shares no code with our library, by companion specification."""
 
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,19 +8,18 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from asyncua.crypto.cert_gen import setup_self_signed_certificate
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from collectors.opcua.collector import OpcUaCollector
 from collectors.opcua.config import OpcUaConfig
-from collectors.opcua.trust import TrustList
-from telemetry.errors import SourceError
+from km0.plantfile import PlantFile
+from telemetry.config import load
+from telemetry.errors import ConfigError
 from telemetry.glossary import MachineState
-from telemetry.health import Component, Condition
+from telemetry.health import Condition
 from telemetry.plant import Asset, Plant
 from tests.collectors.opcua.foreign import Foreign, foreign
 from tests.collectors.opcua.peer import config
 from tests.collectors.opcua.running import collecting, until
+from tests.collectors.opcua.test_discover import km0
 from tests.contracts.memory import MemorySink
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -51,6 +51,38 @@ def last(sink: MemorySink, asset: str, metric: str) -> tuple[float, str] | None:
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Foreign]:
     async with foreign(tmp_path_factory.mktemp("node-opcua"), history=True) as running:
         yield running
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_machines_are_found_and_written_down(server: Foreign, tmp_path: Path) -> None:
+    """No configuration: three machines, their metrics and live values; the file that is written is a plant file."""
+    found = json.loads(await km0("discover", "opcua", server.url, "--json"))
+    shown = await km0("discover", "opcua", server.url)
+    file = tmp_path / "plant.toml"
+    await km0("discover", "opcua", server.url, "--under", "km0/fab/cell-1", "--write", str(file))
+    before = file.read_text()
+    with pytest.raises(ConfigError, match="is there twice"):
+        await km0("discover", "opcua", server.url, "--under", "km0/fab/cell-1", "--write", str(file))
+    assert file.read_text() == before
+    machines = {machine["name"]: machine for machine in found["machines"]}
+    assert {name: machine["specification"] for name, machine in machines.items()} == {
+        "Mill": "MachineTool",
+        "Press": "Machinery",
+        "Packer": "PackML",
+    }
+    assert machines["Mill"]["nameplate"] == {"Manufacturer": "Acme", "SerialNumber": "M-1"}
+    rows = {row["metric"]: row for row in machines["Mill"]["metrics"]}
+    assert (rows["state"]["value"], rows["program"]["text"], rows["program_state"]["value"]) == (2.0, "O1000", 1.0)
+    assert "alarm" in rows
+    assert found["endpoints"][0]["security"] == "None"
+    assert "NOT_EXECUTING" in shown
+    assert "100 % (Cutter)" in shown
+    assert "neither signed nor secret" in shown
+    written = load(file, PlantFile)
+    paths = [asset.path for asset in written.plant.assets]
+    assert paths == ["km0/fab/cell-1/mill", "km0/fab/cell-1/press", "km0/fab/cell-1/packer"]
+    assert written.collectors[0].name == f"127.0.0.1-{server.port}-km0"
+    assert str(written.collectors[0].model_dump()["progress"]) == f"127.0.0.1-{server.port}-km0.progress.json"
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -248,38 +280,3 @@ async def test_a_machine_that_is_not_there_is_said_with_those_that_are(server: F
     async with collecting(by_machines(server, machines=wanted), sink, plant=PLANT) as component:
         await until(lambda: last(sink, PRESS, "state") is not None)
         assert "'Mil' was not found: the server shows Mill, Press, Packer" in component.snapshot()["detail"]
-
-
-async def user_certificate(folder: Path) -> tuple[Path, Path]:
-    key, certificate = folder / "user.key.pem", folder / "user.der"
-    uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    await setup_self_signed_certificate(key, certificate, "urn:km0:user", "user", uses, {"commonName": "Ada"})
-    return certificate, key
-
-
-async def test_secured_foreign_servers_with_passwords_and_certificates(tmp_path: Path) -> None:
-    """Every policy, both kinds of user, against a server that shares no code with ours; first trusted by decision."""
-    async with foreign(tmp_path / "server", secured=True) as server:
-        ours = {"certificates": str(tmp_path / "ours"), "machines": MACHINES[1:2]}
-        unknown = by_machines(server, **ours, security="Basic256Sha256", user="km0")
-        with pytest.raises(SourceError, match="km0 opcua trust add"):
-            await OpcUaCollector(unknown, PLANT, Component("x"), password="measure").run(MemorySink())
-        trust = TrustList(tmp_path / "ours")
-        trust.add(trust.rejected()[0].fingerprint[:16])
-        certificate, key = await user_certificate(tmp_path)
-        users = [{"user": "km0"}, {"user_certificate": str(certificate), "user_key": str(key)}]
-        password, proof = users
-        for policy, user in (
-            ("Basic256Sha256", password),
-            ("Aes128_Sha256_RsaOaep", password),
-            ("Aes256_Sha256_RsaPss", password),
-            ("Basic256Sha256", proof),
-        ):
-            await _collects(by_machines(server, **ours, **user, security=policy))
-
-
-async def _collects(settings: OpcUaConfig) -> None:
-    sink = MemorySink()
-    async with collecting(settings, sink, plant=PLANT, password="measure" if settings.user else None) as component:
-        await until(lambda: last(sink, PRESS, "state") is not None or component.condition is Condition.FAILING)
-        assert last(sink, PRESS, "state") == (MachineState.EXECUTING, ""), component.snapshot()["detail"]

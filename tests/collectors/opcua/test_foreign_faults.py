@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from collectors.opcua.config import OpcUaConfig
+from telemetry.glossary import MachineState
 from telemetry.health import Condition
 from telemetry.plant import Asset, Plant
-from telemetry.samples import SECOND_NS, Quality
+from telemetry.samples import SECOND_NS, Quality, Sample
 from tests.collectors.opcua.foreign import Foreign, foreign
 from tests.collectors.opcua.peer import Wire, config
 from tests.collectors.opcua.running import collecting, until
@@ -51,12 +52,13 @@ async def test_a_foreign_history_fills_a_hole(tmp_path: Path) -> None:
 async def test_a_subscription_left_at_the_server_is_taken_over_and_nothing_is_missing(tmp_path: Path) -> None:
     """Without any history: what node-opcua queued while the path was cut comes through the subscription it kept."""
     sink = MemorySink()
-    async with foreign(tmp_path, transfer=True, machines=False) as server:
+    every_change = {"minSupportedSampleRate": 0}
+    async with foreign(tmp_path, transfer=True, machines=False, capabilities=every_change) as server:
         path = Wire(server.port)
         await path.mend()
         state = {"node": "nsu=urn:km0:foreign;s=State", "asset": PRESS, "metric": "state"}
         url = f"opc.tcp://127.0.0.1:{path.port}/km0"
-        settings = following(server, COUNTER, state, timeout_ms=500, url=url, online_s=1)
+        settings = following(server, COUNTER, state, timeout_ms=10_000, keepalive_ms=2000, url=url, online_s=1)
         at = time.time_ns() // 1_000_000
         async with collecting(settings, sink, plant=PLANT) as component:
             await server.tell(write=[["Plain/Counter", "Double", 1.0, at], ["Plain/State", "Double", 3.0, at]])
@@ -66,9 +68,7 @@ async def test_a_subscription_left_at_the_server_is_taken_over_and_nothing_is_mi
                 await until(lambda: component.condition is Condition.FAILING)
                 assert [one.quality for one in sink.samples if one.metric == "state"][-1] == Quality.BAD
                 numbers = range(2 + 10 * cut, 12 + 10 * cut)
-                for n in numbers:  # node-opcua takes one value of a node every 50 ms
-                    await server.tell(write=[["Plain/Counter", "Double", float(n), at + n]])
-                    await asyncio.sleep(0.06)
+                await server.tell(write=[["Plain/Counter", "Double", float(n), at + n] for n in numbers])
                 await path.mend()
                 await until(lambda newest=float(numbers[-1]): last(sink, PRESS, "parts") == (newest, ""))
             assert component.counted("resumed") == 2
@@ -168,3 +168,41 @@ async def test_a_clock_set_forward_and_back_loses_nothing(tmp_path: Path) -> Non
     now = time.time_ns()
     assert abs(times[1.0] - now - 3600 * SECOND_NS) < 120 * SECOND_NS
     assert all(abs(times[value] - now + 3600 * SECOND_NS) < 120 * SECOND_NS for value in (2.0, 3.0, 4.0, 5.0))
+
+
+async def test_a_metric_of_several_nodes_is_known_again_when_all_of_them_are(tmp_path: Path) -> None:
+    """A press's state is told by its item state and its mode. While the server has a history of one alone, what it
+    was during a break stays unknown; once it has both, nothing is."""
+    sink = MemorySink()
+    blocks = "Press/MachineryBuildingBlocks"
+    item, mode = f"{blocks}/MachineryItemState", f"{blocks}/MachineryOperationMode"
+    async with foreign(tmp_path, machines="press") as server:
+        path = Wire(server.port)
+        await path.mend()
+        machine = {"nodes": [], "machines": [{"asset": PRESS, "machine": "Press"}], "browse_s": 0}
+        url = f"opc.tcp://127.0.0.1:{path.port}/km0"
+        settings = config(server.port, **machine, url=url, timeout_ms=1000, online_s=1)
+        async with collecting(settings, sink, plant=PLANT) as component:
+            for turn, historized in enumerate((item, mode), 1):
+                await server.tell(historize=[f"{historized}/CurrentState/Id"])
+                for machine_state, name in ((item, "NotExecuting"), (mode, "Setup"), (mode, "Processing")):
+                    before = len(states(sink))
+                    await server.tell(state=[machine_state, name])
+                    await until(lambda before=before: len(states(sink)) > before)
+                await server.tell(state=[item, "Executing"])
+                await until(lambda: last(sink, PRESS, "state") == (MachineState.EXECUTING, ""))
+                await path.cut()
+                await until(lambda: component.condition is Condition.FAILING)
+                assert states(sink)[-1].quality == Quality.BAD
+                await path.mend()
+                # the mode is followed twice: for the state, and as a metric of its own
+                await until(lambda n=3 * turn: component.counted("holes_filled") + component.counted("holes_left") == n)
+                unknown = [one for one in states(sink) if one.quality == Quality.BAD]
+                assert (component.counted("holes_filled"), len(unknown)) == ((1, 1) if turn == 1 else (4, 1))
+        await path.cut()
+
+
+def states(sink: MemorySink) -> list[Sample]:
+    """The states told, in time order: of each instant the last sample."""
+    rows = {one.time_ns: one for one in sink.samples if one.metric == "state"}
+    return [rows[at] for at in sorted(rows)]

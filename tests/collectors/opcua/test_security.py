@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from collectors.opcua.collector import OpcUaCollector
 from collectors.opcua.trust import TrustList
 from telemetry.errors import SourceError
 from telemetry.health import Component, Condition
 from tests.collectors.opcua.authority import Authority
+from tests.collectors.opcua.foreign import foreign
 from tests.collectors.opcua.peer import METRICS, PLANT, config, peer
 from tests.collectors.opcua.running import collecting, until
 from tests.contracts.memory import MemorySink
@@ -104,3 +106,34 @@ async def test_a_policy_that_the_server_does_not_offer_is_said_with_those_it_doe
         settings = config(server.port, security="Basic256Sha256", certificates=str(tmp_path))
         with pytest.raises(SourceError, match="it offers: None None"):
             await OpcUaCollector(settings, PLANT, Component("mill")).run(MemorySink())
+
+
+async def user_certificate(folder: Path) -> tuple[Path, Path]:
+    key, certificate = folder / "user.key.pem", folder / "user.der"
+    uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    await setup_self_signed_certificate(key, certificate, "urn:km0:user", "user", uses, {"commonName": "Ada"})
+    return certificate, key
+
+
+async def test_secured_foreign_servers_with_passwords_and_certificates(tmp_path: Path) -> None:
+    """Every policy, both kinds of user, against a server that shares no code with ours; first trusted by decision."""
+    async with foreign(tmp_path / "server", secured=True, machines=False) as server:
+        node = {"node": "nsu=urn:km0:foreign;s=Counter", "metric": "parts"}
+        ours = {"certificates": str(tmp_path / "ours"), "url": server.url}
+        unknown = config(server.port, node, **ours, security="Basic256Sha256", user="km0")
+        with pytest.raises(SourceError, match="km0 opcua trust add"):
+            await OpcUaCollector(unknown, PLANT, Component("x"), password="measure").run(MemorySink())
+        trust = TrustList(tmp_path / "ours")
+        trust.add(trust.rejected()[0].fingerprint[:16])
+        certificate, key = await user_certificate(tmp_path)
+        users = [{"user": "km0"}, {"user_certificate": str(certificate), "user_key": str(key)}]
+        password, proof = users
+        for policy, user in (
+            ("Basic256Sha256", password),
+            ("Aes128_Sha256_RsaOaep", password),
+            ("Aes256_Sha256_RsaPss", password),
+            ("Basic256Sha256", proof),
+        ):
+            sink, word = MemorySink(), "measure" if "user" in user else None
+            async with collecting(config(server.port, node, **ours, **user, security=policy), sink, password=word):
+                await sink.until(samples=1)

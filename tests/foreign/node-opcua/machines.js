@@ -83,12 +83,15 @@ function shopFloor(space, own, mill, tools) {
   return alert;
 }
 
-function machines(space) {
-  const ns = (uri) => space.getNamespaceIndex(uri);
-  const machinery = ns("http://opcfoundation.org/UA/Machinery/");
-  const tools = ns("http://opcfoundation.org/UA/MachineTool/");
-  const packml = ns("http://opcfoundation.org/UA/PackML/");
-  const folder = space.findNode(coerceNodeId(`ns=${machinery};i=1001`));
+const URIS = {
+  machinery: "http://opcfoundation.org/UA/Machinery/",
+  tools: "http://opcfoundation.org/UA/MachineTool/",
+  packml: "http://opcfoundation.org/UA/PackML/",
+  ia: "http://opcfoundation.org/UA/IA/",
+};
+
+function addMill(space, folder) {
+  const tools = space.getNamespaceIndex(URIS.tools);
   const own = space.getOwnNamespace();
 
   // A vendor's sub-type of the standard's type: recognised all the same.
@@ -117,7 +120,7 @@ function machines(space) {
     optionals: ["Override"],
   });
   child(spindle, "Name").setValueFromSource({ dataType: DataType.String, value: "S1" });
-  const ia = ns("http://opcfoundation.org/UA/IA/");
+  const ia = space.getNamespaceIndex(URIS.ia);
   const light = child(child(mill, "Monitoring"), "Stacklight");
   const lampType = space.findObjectType("StackElementLightType", ia);
   [["Green", 2], ["Red", 1]].forEach(([name, color], index) => {
@@ -132,8 +135,21 @@ function machines(space) {
   });
 
   const alert = shopFloor(space, own, mill, tools);
+  const plate = child(mill, "Identification");
+  child(plate, "Manufacturer").setValueFromSource({ dataType: DataType.LocalizedText, value: new LocalizedText({ text: "Acme" }) });
+  child(plate, "SerialNumber").setValueFromSource({ dataType: DataType.String, value: "M-1" });
+  const program = child(child(mill, "Production"), "ActiveProgram");
+  child(program, "Name").setValueFromSource({ dataType: DataType.String, value: "O1000" });
+  setState(child(program, "State"), "Running", new Date());
+  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryItemState"), "NotExecuting", new Date());
+  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryOperationMode"), "Processing", new Date());
+  return alert;
+}
 
-  // A machine of Machinery alone: a plain object with the building blocks as add-ins.
+// A machine of Machinery alone: a plain object with the building blocks as add-ins.
+function addPress(space, folder) {
+  const machinery = space.getNamespaceIndex(URIS.machinery);
+  const own = space.getOwnNamespace();
   const press = own.addObject({ browseName: "Press", nodeId: "s=Press", organizedBy: folder });
   const blocks = own.addObject({
     browseName: { name: "MachineryBuildingBlocks", namespaceIndex: machinery },
@@ -147,24 +163,28 @@ function machines(space) {
     const built = space.findObjectType(type, machinery).instantiate({ browseName: { name, namespaceIndex: machinery } });
     blocks.addReference({ referenceType: "HasAddIn", nodeId: built.nodeId });
   }
+  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryItemState"), "Executing", new Date());
+  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryOperationMode"), "Processing", new Date());
+}
 
+function addPacker(space, folder) {
+  const own = space.getOwnNamespace();
+  const packml = space.getNamespaceIndex(URIS.packml);
   space.findObjectType("PackMLBaseObjectType", packml).instantiate({
     browseName: { name: "Packer", namespaceIndex: own.index },
     nodeId: "s=Packer",
     organizedBy: folder,
     optionals: ["Admin.ProdProcessedCount", "Admin.ProdDefectiveCount"],
   });
+  return packml;
+}
 
-  const plate = child(mill, "Identification");
-  child(plate, "Manufacturer").setValueFromSource({ dataType: DataType.LocalizedText, value: new LocalizedText({ text: "Acme" }) });
-  child(plate, "SerialNumber").setValueFromSource({ dataType: DataType.String, value: "M-1" });
-  const program = child(child(mill, "Production"), "ActiveProgram");
-  child(program, "Name").setValueFromSource({ dataType: DataType.String, value: "O1000" });
-  setState(child(program, "State"), "Running", new Date());
-  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryItemState"), "NotExecuting", new Date());
-  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryOperationMode"), "Processing", new Date());
-  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryItemState"), "Executing", new Date());
-  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryOperationMode"), "Processing", new Date());
+// All machines, or the press alone, for which a server needs few nodesets.
+function machines(space, pressAlone) {
+  const folder = space.findNode(coerceNodeId(`ns=${space.getNamespaceIndex(URIS.machinery)};i=1001`));
+  const alert = pressAlone ? undefined : addMill(space, folder);
+  addPress(space, folder);
+  const packml = pressAlone ? undefined : addPacker(space, folder);
   return { folder, packml, alert };
 }
 

@@ -1,12 +1,13 @@
 // A foreign peer of the OPC UA tests: a node-opcua server with the official DI, IA, Machinery, MachineTool and PackML
 // nodesets and three machines that conform to them (machines.js). `node server.js '{"port": 4840, "folder": "/tmp/x"}'`;
-// with "machines": false it has plain variables alone, and starts in a second.
+// with "machines": false it has plain variables alone, and starts in a second; with "press" that machine alone.
 // It writes one JSON object per line ({"event":"ready"}, {"event":"done"}, {"event":"failed"}), and reads commands:
 //   {"state": [path, name, ms]}        a state machine takes a state
 //   {"write": [[path, type, value, ms], …]}   a variable takes a value, at a source time since the epoch
 //   {"count": [path, count, total, ms]}       a PackML count
 //   {"alarm": [path, message, severity]}      the machine raises an event
 //   {"condition": [active, message, severity, code]}   the mill's alert begins or ends
+//   {"historize": [path, …]}                  variables have a history from now on
 //   {"job": [name, order]}, {"tool": [name, number, new, worn]}   the mill has one more
 //   {"remove": path}                          and what is there no more
 //   {"clock": ms}                             the server's clock is set forward, or back
@@ -68,7 +69,8 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
     resourcePath: "/km0",
     serverInfo: { applicationUri: "urn:km0:foreign" },
     certificateFile: path.join(spec.folder, "server.pem"),
-    nodeset_filename: spec.machines === false ? [nodesets.standard] : [
+    nodeset_filename: spec.machines === false ? [nodesets.standard]
+      : spec.machines === "press" ? [nodesets.standard, nodesets.di, nodesets.ia, nodesets.machinery] : [
       nodesets.standard, nodesets.di, nodesets.ia, nodesets.machinery, nodesets.isa95JobControl, nodesets.machineryJobs,
       nodesets.machineTool, nodesets.packML,
     ],
@@ -87,7 +89,7 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
   await server.initialize();
   const space = server.engine.addressSpace;
   space.installAlarmsAndConditionsService();
-  const { folder, packml, alert } = spec.machines === false ? {} : machines(space);
+  const { folder, packml, alert } = spec.machines === false ? {} : machines(space, spec.machines === "press");
   const own = space.getOwnNamespace();
   const plain = own.addObject({ browseName: "Plain", nodeId: "s=Plain", organizedBy: space.rootFolder.objects });
   for (const name of spec.variables || ["SpindleLoad", "Counter", "State"]) {
@@ -136,6 +138,7 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
       else alert.deactivateAlarm();
       alert.raiseNewCondition({ message, severity, quality: StatusCodes.Good, retain: active });
     },
+    historize: (paths) => paths.forEach((one) => space.installHistoricalDataNode(find(one))),
     job: (said) => addJob(space, child(folder, "Mill"), said),
     tool: (said) => addTool(space, child(folder, "Mill"), said),
     remove: (where) => space.deleteNode(find(where)),
