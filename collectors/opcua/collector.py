@@ -158,6 +158,8 @@ class OpcUaCollector:
         self._take_up_progress()
         wanted, refused = {}, {}
         for handle, source in enumerate(self._sources):
+            if self._sources.gone(handle):
+                continue
             node = source.address.within(namespaces)
             if node is None:
                 if handle not in resolved:
@@ -192,12 +194,13 @@ class OpcUaCollector:
 
     def _report(self, subscription: Subscription) -> None:
         nodes, refused = self._sources, self._refused
-        self._component.gauge("nodes", len(nodes) - len(refused))
+        there = len(nodes) - sum(map(nodes.gone, range(len(nodes))))
+        self._component.gauge("nodes", there - len(refused))
         self._component.gauge("bad_nodes", len(refused))
         self._component.gauge("short_queues", len(subscription.items.short_queues))
         self._component.gauge("silent_nodes", len(self._silent))
         self._component.gauge("sampling_ms", subscription.items.sampling_ms)
-        detail = f"{len(nodes) - len(refused)} of {len(nodes)} nodes"
+        detail = f"{there - len(refused)} of {there} nodes"
         for handle, reason in list(refused.items())[:3]:
             detail += f"; {nodes[handle].label}: {reason}"
         for handle, size in list(subscription.items.short_queues.items())[:1]:
@@ -218,8 +221,8 @@ class OpcUaCollector:
     async def _look_again(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
         """Try refused nodes again, and browse machines again: a server adds jobs and tools while it runs."""
         browse_s = self._config.browse_s if self._config.machines else 0.0
-        while browse_s or len(resolved) < len(self._sources) or self._sources.missing:
-            wanting = len(resolved) < len(self._sources) or self._sources.missing
+        while browse_s or self._refused or self._sources.missing:
+            wanting = self._refused or self._sources.missing
             await asyncio.sleep(min(self._retry_s, browse_s or math.inf) if wanting else browse_s)
             with contextlib.suppress(SourceError):  # a server that is gone is noticed, and said, by its silence
                 await self._follow(session, subscription, resolved)

@@ -2,10 +2,9 @@
 
 Invariants:
 - a source keeps its number, its handle, for the life of the collector;
-- what is found again at its place in its machine keeps its handle, though the server gives its node another id, and
-  keeps its reader, which may remember the other parts of its metric, unless namespaces or nodes of its machine moved;
-- where nodes have come to tell a metric, or tell it no more, all its nodes get new readers, which remember what the
-  former ones did.
+- what is found again at its place in its machine keeps its handle, though the server gives its node another id;
+- where nodes have come to tell a metric, or tell it no more, or have moved, all that tell it get new readers, which
+  remember what the former ones did.
 """
 
 from collections import Counter
@@ -143,9 +142,9 @@ class Sources:
         for series, now in told.items():
             before, self._told[series] = self._told.get(series, frozenset()), frozenset(now)
             if moved or before != self._told[series]:
-                self._renew(before, now, moved)
+                self._renew(before, now)
 
-    def _renew(self, before: frozenset[_Key], now: Mapping[_Key, Source], moved: bool) -> None:
+    def _renew(self, before: frozenset[_Key], now: Mapping[_Key, Source]) -> None:
         """Give the nodes that tell a metric `now` new readers, and those that told it `before` and do not, none."""
         for key in before - now.keys():
             handle = self._handles[key]
@@ -156,6 +155,6 @@ class Sources:
                 self.all.append(source)
                 continue
             former = self.all[handle].reader
-            if not moved and isinstance(source.reader, BlendPart) and isinstance(former, BlendPart):
+            if isinstance(source.reader, BlendPart) and isinstance(former, BlendPart):
                 source.reader.succeed(former)
             self.all[handle] = source

@@ -67,7 +67,7 @@ class Peer:
         self.process = _FORKS.Process(target=serve, args=(spec, theirs), daemon=True)
         self.process.start()
         theirs.close()
-        await self._answer("ready")
+        await self._answer("ready", 90)
 
     async def tell(self, seconds: float = 30, **command: Any) -> None:
         """Send a command and wait until it was carried out, for so long at most."""

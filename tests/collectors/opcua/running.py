@@ -34,7 +34,7 @@ async def collecting(
             await task
 
 
-async def until(reached: Any, seconds: float = 20.0) -> None:
+async def until(reached: Any, seconds: float = 45.0) -> None:
     async with asyncio.timeout(seconds):
         while not reached():  # noqa: ASYNC110 - what is waited for is another process's doing
             await asyncio.sleep(0.01)

@@ -34,7 +34,9 @@ MACHINES = [
 
 
 def by_machines(server: Foreign, **settings: Any) -> OpcUaConfig:
-    return config(server.port, **{"nodes": [], "machines": MACHINES, "url": server.url, **settings})
+    # patient: a busy machine lets the server pause for long
+    patient = {"keepalive_ms": 20_000, "timeout_ms": 60_000}
+    return config(server.port, **{"nodes": [], "machines": MACHINES, "url": server.url, **patient, **settings})
 
 
 def told(sink: MemorySink, asset: str, metric: str) -> list[tuple[float, str]]:
@@ -233,6 +235,7 @@ async def test_jobs_and_tools_that_come_and_go_while_a_session_stands(server: Fo
         await until(lambda: last(sink, MILL, "tool_life") == (40.0, "Drill"))
         await server.tell(remove=f"{tools}/Drill")
         await until(lambda: last(sink, MILL, "tool_life") == (60.0, "Reamer"))
+        await until(lambda: component.snapshot()["gauges"]["nodes"] == nodes + 4)
         await used("Reamer", 0.0)
         await until(lambda: last(sink, MILL, "tool_life") == (90.0, "Cutter"))
         await server.tell(state=[f"{plan}/Job3/State", "Ended"])

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from collectors.opcua.config import OpcUaConfig
 from telemetry.glossary import MachineState
@@ -26,27 +28,51 @@ PLANT = Plant(assets=(Asset(path=PRESS, name="press"),))
 COUNTER = {"node": "nsu=urn:km0:foreign;s=Counter", "asset": PRESS, "metric": "parts"}
 
 
+PATIENT = {"timeout_ms": 20_000, "keepalive_ms": 20_000}
+"""A busy machine lets server and path pause for long; a path that is cut is noticed at once all the same."""
+
+NAMES = [f"N{number}" for number in range(60)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Foreign]:
+    """With history, and at most twenty nodes in a request for it."""
+    options = {
+        "machines": "press",
+        "variables": ["Frozen", "Counter", "Clock", *NAMES],
+        "analog": [["Tank", 0, 200], ["Oven", 0, 200]],
+        "history": True,
+        "capabilities": {"operationLimits": {"maxNodesPerHistoryReadData": 20}},
+    }
+    async with foreign(tmp_path_factory.mktemp("node-opcua"), **options) as running:
+        yield running
+
+
 def following(server: Foreign, *nodes: dict[str, Any], **settings: Any) -> OpcUaConfig:
     return config(server.port, **{"nodes": nodes or [COUNTER], "url": server.url, **settings})
 
 
-async def test_a_foreign_history_fills_a_hole(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_foreign_history_fills_a_hole(server: Foreign) -> None:
     """Frozen and released: what node-opcua recorded meanwhile is read from it, at its source times."""
     sink = MemorySink()
     at = time.time_ns() // 1_000_000
-    async with (
-        foreign(tmp_path, machines=False, history=True) as server,
-        collecting(following(server, timeout_ms=500, keepalive_ms=200), sink, plant=PLANT) as component,
-    ):
-        await server.tell(write=[["Plain/Counter", "Double", 1.0, at]])
+    node = {**COUNTER, "node": "nsu=urn:km0:foreign;s=Frozen"}
+    settings = following(server, node, timeout_ms=500, keepalive_ms=200)
+
+    def rows() -> dict[int, float]:
+        return {one.time_ns // 1_000_000 - at: one.value for one in sink.samples}
+
+    async with collecting(settings, sink, plant=PLANT) as component:
+        await server.tell(write=[["Plain/Frozen", "Double", 1.0, at]])
         await until(lambda: last(sink, PRESS, "parts") == (1.0, ""))
         server.freeze()
         await until(lambda: component.condition is Condition.FAILING)
         server.release()
-        await server.tell(write=[["Plain/Counter", "Double", float(n), at + n] for n in range(2, 300)])
-        await until(lambda: len({one.time_ns for one in sink.samples}) >= 299, 20)
-    rows = {one.time_ns // 1_000_000 - at: one.value for one in sink.samples}
-    assert [rows[n] for n in range(2, 300)] == [float(n) for n in range(2, 300)]
+        await server.tell(write=[["Plain/Frozen", "Double", float(n), at + n] for n in range(2, 300)])
+        await until(lambda: set(range(2, 300)) <= rows().keys())
+    found = rows()
+    assert [found[n] for n in range(2, 300)] == [float(n) for n in range(2, 300)]
 
 
 async def test_a_subscription_left_at_the_server_is_taken_over_and_nothing_is_missing(tmp_path: Path) -> None:
@@ -58,7 +84,7 @@ async def test_a_subscription_left_at_the_server_is_taken_over_and_nothing_is_mi
         await path.mend()
         state = {"node": "nsu=urn:km0:foreign;s=State", "asset": PRESS, "metric": "state"}
         url = f"opc.tcp://127.0.0.1:{path.port}/km0"
-        settings = following(server, COUNTER, state, timeout_ms=10_000, keepalive_ms=2000, url=url, online_s=1)
+        settings = following(server, COUNTER, state, **PATIENT, url=url, online_s=1)
         at = time.time_ns() // 1_000_000
         async with collecting(settings, sink, plant=PLANT) as component:
             await server.tell(write=[["Plain/Counter", "Double", 1.0, at], ["Plain/State", "Double", 3.0, at]])
@@ -83,7 +109,8 @@ async def test_a_subscription_left_at_the_server_is_taken_over_and_nothing_is_mi
     assert len([one for one in sink.samples if one.metric == "repair"]) == 2
 
 
-async def test_deadbands_are_applied_by_the_server(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_deadbands_are_applied_by_the_server(server: Foreign) -> None:
     """Absolute in the node's unit, percent of its range; where there is no range, all comes and that is said."""
     sink = MemorySink()
     plant = Plant(assets=tuple(Asset(path=f"a/{name.lower()}", name=name) for name in ("tank", "oven", "plain")))
@@ -92,11 +119,7 @@ async def test_deadbands_are_applied_by_the_server(tmp_path: Path) -> None:
         {"node": "nsu=urn:km0:foreign;s=Oven", "asset": "a/oven", "metric": "temperature", "deadband_percent": 10.0},
         {"node": "nsu=urn:km0:foreign;s=Counter", "asset": "a/plain", "metric": "parts", "deadband_percent": 10.0},
     ]
-    analog = [["Tank", 0, 200], ["Oven", 0, 200]]
-    async with (
-        foreign(tmp_path, machines=False, analog=analog) as server,
-        collecting(following(server, *nodes), sink, plant=plant) as component,
-    ):
+    async with collecting(following(server, *nodes), sink, plant=plant) as component:
         await until(lambda: len(sink.samples) == 3)
         assert "the server applies no deadband to 1 nodes" in component.snapshot()["detail"]
         assert "s=Counter" in component.snapshot()["detail"]
@@ -113,93 +136,94 @@ async def test_deadbands_are_applied_by_the_server(tmp_path: Path) -> None:
     assert [value for value, _ in told(sink, "a/oven", "temperature")] == [0.0, 22.0, 100.0]
 
 
-async def test_many_nodes_share_few_requests_for_history(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_many_nodes_share_few_requests_for_history(server: Foreign) -> None:
     """Sixty nodes, at most twenty in a request by the server's limit: three requests fill the holes of all."""
-    names = [f"N{number}" for number in range(60)]
-    plant = Plant(assets=tuple(Asset(path=f"a/{name.lower()}", name=name) for name in names))
+    plant = Plant(assets=tuple(Asset(path=f"a/{name.lower()}", name=name) for name in NAMES))
     nodes = [
-        {"node": f"nsu=urn:km0:foreign;s={name}", "asset": f"a/{name.lower()}", "metric": "parts"} for name in names
+        {"node": f"nsu=urn:km0:foreign;s={name}", "asset": f"a/{name.lower()}", "metric": "parts"} for name in NAMES
     ]
-    limits = {"operationLimits": {"maxNodesPerHistoryReadData": 20}}
     sink = MemorySink()
-    options = {"machines": False, "variables": names, "history": True, "capabilities": limits}
-    async with foreign(tmp_path, **options) as server, tapped(server.port) as path:
-        settings = following(server, *nodes, url=f"opc.tcp://127.0.0.1:{path.port}/km0", timeout_ms=1000)
+    async with tapped(server.port) as path:
+        settings = following(server, *nodes, url=f"opc.tcp://127.0.0.1:{path.port}/km0", **PATIENT)
         async with collecting(settings, sink, plant=plant) as component:
             await until(lambda: len({one.asset for one in sink.samples}) == 60)
             await path.cut()
             await until(lambda: component.condition is Condition.FAILING)
             at = time.time_ns() // 1_000_000
             await server.tell(
-                write=[[f"Plain/{name}", "Double", float(n), at + n] for n in range(1, 6) for name in names]
+                write=[[f"Plain/{name}", "Double", float(n), at + n] for n in range(1, 6) for name in NAMES]
             )
             await path.mend()
             await until(lambda: component.counted("holes_filled") == 60)
             assert component.counted("holes_left") == 0
             assert path.said[HISTORY_READ] == 3
     found = {(one.asset, one.time_ns // 1_000_000 - at): one.value for one in sink.samples}
-    assert all(found[f"a/{name.lower()}", n] == n for name in names for n in range(1, 6))
+    assert all(found[f"a/{name.lower()}", n] == n for name in NAMES for n in range(1, 6))
 
 
-async def test_a_clock_set_forward_and_back_loses_nothing(tmp_path: Path) -> None:
-    """An hour ahead, then two hours back during a break: source times are kept, and history is read from the time on
-    the clock that now goes at which we last heard of the server."""
-    sink = MemorySink()
-    hour_ms = 3_600_000
-    async with foreign(tmp_path, machines=False, history=True) as server, tapped(server.port) as path:
-        settings = following(server, url=f"opc.tcp://127.0.0.1:{path.port}/km0", timeout_ms=1000)
-        async with collecting(settings, sink, plant=PLANT) as component:
-            await until(lambda: last(sink, PRESS, "parts") is not None)
-            await server.tell(clock=hour_ms)
-            await server.tell(write=[["Plain/Counter", "Double", 1.0, None]])
-            await until(lambda: (1.0, "") in told(sink, PRESS, "parts"))
-            await path.cut()
-            await until(lambda: component.condition is Condition.FAILING)
-            await server.tell(clock=-hour_ms)
-            for value in (2.0, 3.0, 4.0):
-                await server.tell(write=[["Plain/Counter", "Double", value, None]])
-                await asyncio.sleep(0.01)  # its clock counts milliseconds
-            await path.mend()
-            await until(lambda: {(2.0, ""), (3.0, ""), (4.0, "")} <= set(told(sink, PRESS, "parts")))
-            assert component.snapshot()["gauges"]["server_ahead_ms"] < -hour_ms / 2
-            await server.tell(write=[["Plain/Counter", "Double", 5.0, None]])
-            await until(lambda: (5.0, "") in told(sink, PRESS, "parts"))
-    times = {one.value: one.time_ns for one in sink.samples if one.metric == "parts"}
-    now = time.time_ns()
-    assert abs(times[1.0] - now - 3600 * SECOND_NS) < 120 * SECOND_NS
-    assert all(abs(times[value] - now + 3600 * SECOND_NS) < 120 * SECOND_NS for value in (2.0, 3.0, 4.0, 5.0))
-
-
-async def test_a_metric_of_several_nodes_is_known_again_when_all_of_them_are(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_metric_of_several_nodes_is_known_again_when_all_of_them_are(server: Foreign) -> None:
     """A press's state is told by its item state and its mode. While the server has a history of one alone, what it
     was during a break stays unknown; once it has both, nothing is."""
     sink = MemorySink()
     blocks = "Press/MachineryBuildingBlocks"
     item, mode = f"{blocks}/MachineryItemState", f"{blocks}/MachineryOperationMode"
-    async with foreign(tmp_path, machines="press") as server:
-        path = Wire(server.port)
-        await path.mend()
-        machine = {"nodes": [], "machines": [{"asset": PRESS, "machine": "Press"}], "browse_s": 0}
-        url = f"opc.tcp://127.0.0.1:{path.port}/km0"
-        settings = config(server.port, **machine, url=url, timeout_ms=1000, online_s=1)
+    path = Wire(server.port)
+    await path.mend()
+    machine = {"nodes": [], "machines": [{"asset": PRESS, "machine": "Press"}], "browse_s": 0}
+    url = f"opc.tcp://127.0.0.1:{path.port}/km0"
+    settings = config(server.port, **machine, url=url, **PATIENT, online_s=1)
+    async with collecting(settings, sink, plant=PLANT) as component:
+        for turn, historized in enumerate((item, mode), 1):
+            await server.tell(historize=[f"{historized}/CurrentState/Id"])
+            for machine_state, name in ((item, "NotExecuting"), (mode, "Setup"), (mode, "Processing")):
+                before = len(states(sink))
+                await server.tell(state=[machine_state, name])
+                await until(lambda before=before: len(states(sink)) > before)
+            await server.tell(state=[item, "Executing"])
+            await until(lambda: last(sink, PRESS, "state") == (MachineState.EXECUTING, ""))
+            await path.cut()
+            await until(lambda: component.condition is Condition.FAILING)
+            assert states(sink)[-1].quality == Quality.BAD
+            await path.mend()
+            # the mode is followed twice: for the state, and as a metric of its own
+            await until(lambda n=3 * turn: component.counted("holes_filled") + component.counted("holes_left") == n)
+            unknown = [one for one in states(sink) if one.quality == Quality.BAD]
+            assert (component.counted("holes_filled"), len(unknown)) == ((1, 1) if turn == 1 else (4, 1))
+    await path.cut()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_clock_set_forward_and_back_loses_nothing(server: Foreign) -> None:
+    """An hour ahead, then two hours back during a break: source times are kept, and history is read from the time on
+    the clock that now goes at which we last heard of the server."""
+    sink = MemorySink()
+    hour_ms = 3_600_000
+    node = {**COUNTER, "node": "nsu=urn:km0:foreign;s=Clock"}
+    async with tapped(server.port) as path:
+        settings = following(server, node, url=f"opc.tcp://127.0.0.1:{path.port}/km0", **PATIENT)
         async with collecting(settings, sink, plant=PLANT) as component:
-            for turn, historized in enumerate((item, mode), 1):
-                await server.tell(historize=[f"{historized}/CurrentState/Id"])
-                for machine_state, name in ((item, "NotExecuting"), (mode, "Setup"), (mode, "Processing")):
-                    before = len(states(sink))
-                    await server.tell(state=[machine_state, name])
-                    await until(lambda before=before: len(states(sink)) > before)
-                await server.tell(state=[item, "Executing"])
-                await until(lambda: last(sink, PRESS, "state") == (MachineState.EXECUTING, ""))
-                await path.cut()
-                await until(lambda: component.condition is Condition.FAILING)
-                assert states(sink)[-1].quality == Quality.BAD
-                await path.mend()
-                # the mode is followed twice: for the state, and as a metric of its own
-                await until(lambda n=3 * turn: component.counted("holes_filled") + component.counted("holes_left") == n)
-                unknown = [one for one in states(sink) if one.quality == Quality.BAD]
-                assert (component.counted("holes_filled"), len(unknown)) == ((1, 1) if turn == 1 else (4, 1))
-        await path.cut()
+            await until(lambda: last(sink, PRESS, "parts") is not None)
+            await server.tell(clock=hour_ms)
+            await server.tell(write=[["Plain/Clock", "Double", 1.0, None]])
+            await until(lambda: (1.0, "") in told(sink, PRESS, "parts"))
+            await path.cut()
+            await until(lambda: component.condition is Condition.FAILING)
+            await server.tell(clock=-hour_ms)
+            for value in (2.0, 3.0, 4.0):
+                await server.tell(write=[["Plain/Clock", "Double", value, None]])
+                await asyncio.sleep(0.01)  # its clock counts milliseconds
+            await path.mend()
+            await until(lambda: {(2.0, ""), (3.0, ""), (4.0, "")} <= set(told(sink, PRESS, "parts")))
+            assert component.snapshot()["gauges"]["server_ahead_ms"] < -hour_ms / 2
+            await server.tell(write=[["Plain/Clock", "Double", 5.0, None]])
+            await until(lambda: (5.0, "") in told(sink, PRESS, "parts"))
+    await server.tell(clock=0)
+    times = {one.value: one.time_ns for one in sink.samples if one.metric == "parts"}
+    now = time.time_ns()
+    assert abs(times[1.0] - now - 3600 * SECOND_NS) < 120 * SECOND_NS
+    assert all(abs(times[value] - now + 3600 * SECOND_NS) < 120 * SECOND_NS for value in (2.0, 3.0, 4.0, 5.0))
 
 
 def states(sink: MemorySink) -> list[Sample]:
