@@ -1,11 +1,13 @@
 """The plant file as a whole: which sections there may be. Whatever is present runs; there are no roles and no modes."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
 from pydantic import Field, model_validator
 
 from collectors import CollectorConfig
+from collectors.mqtt import MqttConfig
 from dashboards.web.config import WebConfig
 from km0.parts import HealthConfig, Part
 from pipeline.ingest import SpoolConfig
@@ -39,6 +41,18 @@ class PlantFile(Section):
             raise ValueError(f"two collectors are named {min(twice)!r}; give each its own name")
         if taken := KEEPERS & set(names):
             raise ValueError(f"a collector is named {min(taken)!r}, as a part of the platform is; give it another name")
+        return self
+
+    @model_validator(mode="after")
+    def _sessions_are_unique(self) -> "PlantFile":
+        brokers = [one for one in self.collectors if isinstance(one, MqttConfig)]
+        sessions = Counter((one.host, one.effective_port, one.effective_client_id) for one in brokers)
+        for (host, _, client_id), count in sessions.items():
+            if count > 1:
+                raise ValueError(
+                    f"two collectors are the same client {client_id!r} of {host}, which would end the connection of "
+                    "one for the other again and again; give each its own `client_id`, or none"
+                )
         return self
 
     @model_validator(mode="after")

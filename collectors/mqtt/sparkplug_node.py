@@ -15,15 +15,13 @@ from typing import Any, Final, NamedTuple
 
 from collectors.mqtt.decoder import Fault, MessageError
 from collectors.mqtt.mapping import Reader, is_number
-from collectors.mqtt.sparkplug_codec import NUMBER_FIELDS, SIGNED_BITS, TYPE_NAMES, quality_of, value_of
-from collectors.mqtt.sparkplug_known import Known, bd_seq_of, severity
-from telemetry.glossary import holds
+from collectors.mqtt.sparkplug_codec import NUMBER_FIELDS, SIGNED_BITS, TYPE_NAMES
+from collectors.mqtt.sparkplug_known import Known, bd_seq_of
+from collectors.mqtt.sparkplug_values import MS_NS, Values
 from telemetry.samples import Quality, Sample
-from telemetry.validity import FUTURE_NS
 
 Answer = list[Sample | MessageError]
 
-MS_NS: Final = 1_000_000
 SEQUENCE: Final = 256
 
 DEVICES: Final = 5000
@@ -50,8 +48,8 @@ class EdgeNode:
         count: Callable[[str], None],
     ) -> None:
         self._mapped: Final = mapped
-        self._reader: Final = reader
-        self._scale, self._offset, self._timeout_ns = rules
+        scale, offset, self._timeout_ns = rules
+        self._values: Final = Values(reader, scale, offset)
         self._count: Final = count
         self._named: Final[dict[str, dict[str, Known]]] = {}  # by device and name
         self._aliases: Final[dict[int, Known]] = {}
@@ -220,7 +218,7 @@ class EdgeNode:
                 kind = TYPE_NAMES[metric.datatype]
                 yield MessageError(Fault.SHAPE, f"{metric.name!r} is a {kind}: it is known by name, and not read")
             elif mapped:
-                yield from self._read(known, metric, item, birth=True)
+                yield from self._values.read(known, metric, item.payload.timestamp, item.received_ns, birth=True)
         for alias in twice:
             del self._aliases[alias]
         gone = [known for name, known in before.items() if name not in born]
@@ -240,58 +238,11 @@ class EdgeNode:
                 self.wants_rebirth = True
                 called = f"alias {alias}" if metric.HasField("alias") else repr(metric.name)
                 answer.append(MessageError(Fault.SHAPE, f"{called} is in no birth: births are asked for"))
-            elif known.field and (sample := self._number(known, metric, item.received_ns)) is not None:
+            elif known.field and (sample := self._values.number(known, metric, item.received_ns)) is not None:
                 answer.append(sample)
             elif known.metric:
-                answer += self._read(known, metric, item, birth=False)
+                answer += self._values.read(known, metric, item.payload.timestamp, item.received_ns, birth=False)
         return answer
-
-    def _number(self, known: Known, metric: Any, received_ns: int) -> Sample | None:
-        """The commonest value, a number that came with its time, short and quick; None where `_read` must look.
-
-        `_read` says the same of it: here is speed, there is meaning.
-        """
-        field, time_ms = known.field, metric.timestamp
-        if not (time_ms and metric.HasField(field)) or metric.HasField("properties"):
-            return None
-        if metric.is_null or metric.is_historical:
-            return None
-        value, bits = getattr(metric, field), known.bits
-        if bits:
-            value &= (1 << bits) - 1
-            if value >> (bits - 1):
-                value -= 1 << bits
-        time_ns = time_ms * MS_NS
-        if known.last_ns < time_ns <= received_ns + FUTURE_NS:
-            known.last_ns = time_ns
-        known.stale = False
-        number = value * self._scale + self._offset
-        return Sample(time_ns, known.asset, known.metric, number, "", Quality.GOOD, received_ns)
-
-    def _read(self, known: Known, metric: Any, item: Item, *, birth: bool) -> Iterator[Sample | MessageError]:
-        quality = severity(quality_of(metric))
-        try:
-            raw = value_of(metric, known.datatype)
-            number, text, own = self._reader.value(known.metric, raw, self._scale, self._offset)
-        except MessageError as error:
-            if quality != Quality.BAD:
-                yield MessageError(error.fault, f"{known.name!r}: {error}")
-                return
-            number, text, own = 0.0, "", Quality.BAD
-        quality = max(quality, own)
-        written_ns = item.payload.timestamp * MS_NS
-        time_ns = metric.timestamp * MS_NS or written_ns
-        if not time_ns:
-            time_ns, quality = item.received_ns, max(quality, Quality.UNCERTAIN)
-        yield Sample(time_ns, known.asset, known.metric, number, text, quality, item.received_ns)
-        if metric.is_historical:
-            return
-        if birth and written_ns > time_ns and holds(known.metric):
-            time_ns = written_ns
-            yield Sample(time_ns, known.asset, known.metric, number, text, quality, item.received_ns)
-        if known.last_ns < time_ns <= item.received_ns + FUTURE_NS:  # else it is not kept, and nothing is to follow it
-            known.last_ns = time_ns
-        known.stale = False
 
     def _written_ns(self, item: Item) -> int:
         """When the node wrote the message, by its own clock [ns]."""

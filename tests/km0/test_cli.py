@@ -76,6 +76,15 @@ def test_a_collector_is_not_called_as_a_part_of_the_platform(name: str) -> None:
         parse(text + 'topics = [{ dialect = "json", topic = "{asset}/{metric}" }]\n', PlantFile)
 
 
+def test_two_collectors_are_not_one_client_of_a_broker() -> None:
+    """A broker knows one client by an id: both would be thrown out in turn, for ever. Of two brokers it may be one."""
+    section = '[[collectors]]\nkind = "mqtt"\nname = "{}"\nhost = "{}"\nclient_id = "km0"\n'
+    section += 'topics = [{{ dialect = "json", topic = "{{asset}}/{{metric}}" }}]\n'
+    parse(section.format("a", "h") + section.format("b", "other"), PlantFile)
+    with pytest.raises(ConfigError, match="the same client 'km0' of h"):
+        parse(section.format("a", "h") + section.format("b", "h"), PlantFile)
+
+
 def test_init_writes_a_file_that_check_accepts_and_never_overwrites(tmp_path: Path) -> None:
     """What `init` wrote and a user edited is not lost to a second `init`."""
     assert km0("init", cwd=tmp_path).returncode == 0

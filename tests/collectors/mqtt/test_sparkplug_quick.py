@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from collectors.mqtt.decoder import Message, MessageError
 from collectors.mqtt.sparkplug import SparkplugHost
-from collectors.mqtt.sparkplug_node import EdgeNode
 from collectors.mqtt.sparkplug_topic import SparkplugTopic
+from collectors.mqtt.sparkplug_values import Values
 from telemetry.samples import Sample
 from tests.collectors.mqtt.sparkplug_wire import metric, payload
 
@@ -77,12 +77,12 @@ def test_the_quick_reading_is_the_common_one(types: list[int], messages: list[li
         for n, (name, datatype) in enumerate(zip(NAMES, types, strict=True))
     ]
     quick = heard(host(), births, messages)
-    number = EdgeNode._number
+    number = Values.number
     try:
-        EdgeNode._number = lambda *_: None  # type: ignore[assignment,method-assign]  # nothing is read quickly
+        Values.number = lambda *_: None  # type: ignore[assignment,method-assign]  # nothing is read quickly
         common = heard(host(), births, messages)
     finally:
-        EdgeNode._number = number  # type: ignore[method-assign]  # as above
+        Values.number = number  # type: ignore[method-assign]  # as above
     assert repr(quick) == repr(common)
 
 
@@ -91,17 +91,17 @@ def test_the_common_message_is_read_quickly() -> None:
     node = host()
     births = [metric("power", 0.0, alias=4, datatype=10, at_ms=T_MS)]
     read: list[float] = []
-    number = EdgeNode._number
+    number = Values.number
 
-    def watched(self: EdgeNode, *rest: Any) -> Sample | None:
+    def watched(self: Values, *rest: Any) -> Sample | None:
         sample = number(self, *rest)
         read.append(sample.value if sample else -1)
         return sample
 
     try:
-        EdgeNode._number = watched  # type: ignore[method-assign]  # only watched
+        Values.number = watched  # type: ignore[method-assign]  # only watched
         answers = heard(node, births, [[metric(value=8.0, alias=4, at_ms=T_MS + 1)]])
     finally:
-        EdgeNode._number = number  # type: ignore[method-assign]  # as above
+        Values.number = number  # type: ignore[method-assign]  # as above
     assert read == [7.0]
     assert answers[2] == [Sample((T_MS + 1) * 1_000_000, "a/b", "power", 7.0, "", 0, T_MS * 1_000_000 + 2)]
