@@ -20,7 +20,10 @@ from telemetry.intervals import Instants
 Whole = npt.NDArray[np.int64]
 
 _EXACT_NS: Final = 2**52
-"""float64, which counts, is exact for whole nanoseconds below 2^53 (104 days): pieces are no longer than half of it."""
+"""float64, which counts, is exact for whole nanoseconds below 2^53 (104 days): half of that is counted at once."""
+
+_HALF: Final = 26
+"""So many bits are counted by themselves, and the others, where all are more than a double can count."""
 
 _FEW: Final = 64
 """So many pieces are done one by one."""
@@ -39,9 +42,11 @@ class Periods:
         first_ns, last_ns = self._cuts.bounds
         starts, ends = (np.minimum(np.maximum(one, first_ns), last_ns) for one in (starts_ns, ends_ns))
         bounds = distinct(np.concatenate((starts, ends)))
-        if bounds[-1] - bounds[0] > _EXACT_NS:
+        if len(bounds) > _FEW:
             bounds = distinct(np.concatenate((bounds, np.arange(bounds[0], bounds[-1], _EXACT_NS))))
-        pieces = self._one_by_one(bounds) if len(bounds) <= _FEW else self._together(bounds)
+            pieces = self._together(bounds)
+        else:
+            pieces = self._one_by_one(bounds)
         before = np.zeros((len(bounds), self._count), np.int64)
         np.cumsum(pieces, axis=0, out=before[1:])
         found: Whole = before[bounds.searchsorted(ends)] - before[bounds.searchsorted(starts)]
@@ -66,10 +71,15 @@ class Periods:
                 np.subtract(edges[1:], edges[:-1], out=whole[:rows])
                 whole[0] -= max(0, start - int(edges[0]))
                 whole[rows - 1] -= max(0, int(edges[-1]) - end)
-                lengths[:rows] = whole[:rows]
                 bins[:rows] = keys[first:last] + way[:rows]
-                sums = np.bincount(bins[:rows], lengths[:rows], ways * count)
-                found[piece] += sums.reshape(ways, count).sum(0).astype(np.int64)
+                length = whole[:rows]
+                parts: tuple[tuple[Whole, int], ...] = ((length, 0),)
+                if edges[-1] - edges[0] > _EXACT_NS:
+                    parts = ((length >> _HALF, _HALF), (length & (1 << _HALF) - 1, 0))
+                for part, shift in parts:
+                    lengths[:rows] = part
+                    sums = np.bincount(bins[:rows], lengths[:rows], ways * count).reshape(ways, count).sum(0)
+                    found[piece] += sums.astype(np.int64) << shift
         return found
 
     def _together(self, bounds: Instants) -> Whole:
