@@ -25,7 +25,7 @@ from typing import Final
 
 from pipeline.kpis import evaluate as kpis
 from pipeline.kpis import settings
-from pipeline.reads import DAY_NS, LONGEST_READ_NS, groups, length
+from pipeline.reads import LONGEST_READ_NS, days_with_samples, groups, length
 from pipeline.recent import Recent
 from telemetry.errors import StoreError
 from telemetry.glossary import holds
@@ -169,7 +169,8 @@ class Recompute:
             stored = self._store.read_kpis(asset.path, name, Window(0, now, "day"))
             start = self._first[asset.path]
             if stored and changed:
-                vanished += settings.void(asset, self._gone(asset, name, now))
+                span = Window(self._first[asset.path], now)
+                vanished += settings.void(asset, settings.gone(self._store, self._plant, asset, span))
             elif stored:
                 # an hour that ends where the day starts may have been left not final
                 start = min([value.start_ns for value in stored if not value.final], default=stored[-1].end_ns)
@@ -178,16 +179,6 @@ class Recompute:
             self._reached[asset.path] = now
         self._unsaid, self._vanished = unsaid, vanished
         self._taken = taken  # last: a store that failed on the way is resumed from again
-
-    def _gone(self, asset: Asset, name: str, now: int) -> list[Window]:
-        """Stored windows that the plant's calendar does not have."""
-        stored = self._store.read_kpis(asset.path, name, Window(self._first[asset.path], now))
-        local = [value.window for value in stored if value.kind not in ("minute", "hour")]
-        if not local:
-            return []
-        span = Window(min(window.start_ns for window in local), now)
-        starts = {(window.kind, window.start_ns) for window in kpis.windows(self._plant, asset, span)}
-        return [window for window in local if (window.kind, window.start_ns) not in starts]
 
     def _take_changes(self, now: int) -> None:
         assert self._taken is not None
@@ -254,25 +245,11 @@ class Recompute:
 
     def _make_due(self, asset: Asset, start: int, end: int, now: int) -> None:
         # nothing is to be said of the time before the first sample, nor of a window that has not begun
-        for piece in self._lived(asset, max(start, self._first.get(asset.path, start)), min(end, now)):
+        lived = max(start, self._first.get(asset.path, start)), min(end, now)
+        back = max(kpis.reach_ns(asset))
+        for piece in days_with_samples(self._store, asset.path, self._metrics.get(asset.path, ()), *lived, back):
             begun = (window for window in kpis.windows(self._plant, asset, piece) if window.start_ns < now)
             self._due.setdefault(asset.path, set()).update(begun)
-
-    def _lived(self, asset: Asset, start: int, end: int) -> Iterator[Window]:
-        """The days of a long span that have samples: a value held since a clock said 2001 dirties no 25 years."""
-        if end < start:
-            return
-        if end - start <= LONGEST_READ_NS:
-            yield Window(start, end + 1)
-            return
-        back = max(kpis.reach_ns(asset))
-        while start <= end:
-            yield Window(start, min(start + DAY_NS, end) + 1)
-            start += DAY_NS
-            times = [
-                self._store.next_time(asset.path, metric, start - back) for metric in self._metrics.get(asset.path, ())
-            ]
-            start = max(start, min((time for time in times if time is not None), default=end + 1))
 
     def _ready(self, now: int, began: float, all_open: bool) -> Iterator[tuple[Asset, list[Window]]]:
         """What to evaluate in this step, each group one read, newest first; the longest waiting asset first.

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from math import nan
 from typing import Final
 
+from pipeline.kpis import evaluate
 from pipeline.kpis.catalogue import CATALOGUE
 from telemetry.plant import Asset, Plant
+from telemetry.protocols import Store
 from telemetry.samples import KpiValue, Window
 
 VERSION: Final = 1
@@ -37,6 +39,18 @@ def fingerprint(plant: Plant, asset: Asset) -> KpiValue:
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
     number = float(int.from_bytes(digest[:6], "big"))  # 48 bits: exact in a double
     return KpiValue(asset.path, SETTINGS, SETTINGS, AT.start_ns, AT.end_ns, number, number, 0.0, 1.0, 0, True)
+
+
+def gone(store: Store, plant: Plant, asset: Asset, span: Window) -> list[Window]:
+    """Stored windows in a span that the plant's calendar does not have. Raises StoreError."""
+    name = evaluate.marker(asset)
+    stored = store.read_kpis(asset.path, name, span) if name else []
+    local = [value.window for value in stored if value.kind not in ("minute", "hour")]
+    if not local:
+        return []
+    whole = Window(min(window.start_ns for window in local), span.end_ns)
+    starts = {(window.kind, window.start_ns) for window in evaluate.windows(plant, asset, whole)}
+    return [window for window in local if (window.kind, window.start_ns) not in starts]
 
 
 def void(asset: Asset, windows: Sequence[Window]) -> list[KpiValue]:
