@@ -71,18 +71,19 @@ class TestSpool(SinkContract):
 
 
 def test_everything_acknowledged_before_a_kill_is_there_after_it(tmp_path: Path) -> None:
-    """Ten kills -9 under load: what put returned for is stored, whole, once, in order; the spool opens each time."""
+    """Kills -9 under load: what put returned for is stored, whole, once, in order; the spool opens each time."""
     path = tmp_path / "spool.sqlite"
     acknowledged: set[tuple[int, int, int]] = set()
     rng = random.Random(7)
-    for run in range(10):
+    runs, lines = 6, 10
+    for run in range(runs):
         with subprocess.Popen(
             [sys.executable, "-m", "tests.pipeline.ingest.putter", str(path), str(run)],
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
             assert process.stdout is not None
-            acknowledged.add(_numbers(process.stdout.readline()))
+            acknowledged |= {_numbers(process.stdout.readline()) for _ in range(lines)}
             time.sleep(rng.uniform(0, 0.15))
             process.kill()
             whole = [line for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
@@ -91,13 +92,13 @@ def test_everything_acknowledged_before_a_kill_is_there_after_it(tmp_path: Path)
     stored: dict[str, list[int]] = defaultdict(list)
     for sample in kept:
         stored[sample.asset].append(sample.time_ns)
-    assert {run for run, _, _ in acknowledged} == set(range(10))
+    assert {run for run, _, _ in acknowledged} == set(range(runs))
     for asset, numbers in stored.items():
         assert numbers == list(range(len(numbers))), asset
         assert len(numbers) % BATCH == 0
     lost = [key for key in acknowledged if len(stored[f"site/run-{key[0]}/task-{key[1]}"]) < (key[2] + 1) * BATCH]
     assert lost == []
-    assert len(acknowledged) > 100
+    assert len(acknowledged) >= runs * lines
 
 
 @pytest.mark.soak

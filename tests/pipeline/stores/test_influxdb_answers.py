@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.stores import InfluxDbConfig
 from pipeline.stores.influxdb import InfluxDbStore
+from pipeline.stores.influxdb_server import _results
 from telemetry.config import Secret
 from telemetry.errors import RejectedError, StoreError
 from telemetry.samples import SECOND_NS, Sample
@@ -89,6 +90,30 @@ def test_a_body_that_is_too_large_is_halved_until_it_fits(own: Influxd) -> None:
     store = InfluxDbStore(own.databases())
     store.write([at(n, n, "power") for n in range(3000)])
     assert len(store.read(MILL, "power", EVER)) == 3000
+
+
+def test_a_limit_of_rows_cuts_no_answer(own: Influxd) -> None:
+    """`max-row-limit` of 1.x: numbers, words, whole samples and the journal are read to their end all the same."""
+    own.settings["HTTP_MAX_ROW_LIMIT"] = "10"
+    own.start()
+    store = InfluxDbStore(own.databases())
+    for n in range(30):
+        store.write([at(n, n, "power"), at(n, text=f"gear {n}", metric="product")])
+    assert rows(store, "power") == [(n, n) for n in range(30)]
+    assert store.read(MILL, "product", EVER).texts.tolist() == [f"gear {n}" for n in range(30)]
+    assert len(store.samples(MILL, "power", EVER)) == 30
+    store.close()
+    store = InfluxDbStore(own.databases())
+    for n in range(30):
+        store.write([at(n * 3600, n, "power")])
+    assert len(store.changes(0).spans) == 30
+
+
+def test_an_error_in_the_middle_of_an_answer_is_told() -> None:
+    """A question that took too long ends in a line of its own: nobody takes what came before for all."""
+    said = b'{"results":[{"statement_id":0,"series":[]}]}\n{"error":"query interrupted"}\n'
+    with pytest.raises(StoreError, match="query interrupted"):
+        list(_results(said))
 
 
 @pytest.mark.parametrize(("setting", "limit"), [("MAX_VALUES_PER_TAG", "3"), ("MAX_SERIES_PER_DATABASE", "4")])

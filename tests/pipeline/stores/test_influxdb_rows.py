@@ -94,8 +94,7 @@ def test_the_short_way_reads_what_the_long_one_reads(
 
 @pytest.mark.parametrize("count", [10_000, 10_001, 20_000])
 def test_a_real_answer_is_read_the_short_way(influxd: Influxd, count: int) -> None:
-    """Whatever its length: 1.6.7 gathers rows in tens of thousands, and may say "partial" of what is whole. A limit of
-    rows does not cut it either."""
+    """Whatever its length: 1.6.7 gathers rows in tens of thousands, and may say "partial" of what is whole."""
     config = influxd.databases("rows_")
     store = InfluxDbStore(config)
     store.write([at(n, n * 0.5, "power") for n in range(count)])
