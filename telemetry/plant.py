@@ -96,7 +96,7 @@ class Plant(Section):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # "Europe" is a folder
             raise ValueError(f'{value!r} is not an IANA time zone; write for example "Europe/Paris"') from None
         return value
 

@@ -208,7 +208,7 @@ def _zone(name: str | None) -> ZoneInfo | None:
         return None
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # "Europe" is a folder
         raise DecodeError(f'{name!r} is not an IANA time zone; write for example "Europe/Paris"') from None
 
 

@@ -142,6 +142,15 @@ def test_a_file_may_be_larger_than_a_form(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["type"]) == (403, "urn:km0:problem:form-too-old")
 
 
+def test_a_file_that_says_no_length_fills_no_more_than_its_room(tmp_path: Path) -> None:
+    """Three megabytes in pieces where one may be kept: refused, and nothing of them stays."""
+    found = companies(tmp_path, keep_mb=1)
+    with found.client("engineer") as client:
+        answer = client.post("/api/v1/diagnoses?name=a.csv", content=(b"time,state\n" * 1000 for _ in range(300)))
+    assert (answer.status_code, answer.json()["type"]) == (507, "urn:km0:problem:no-room")
+    assert list((tmp_path / "diagnoses").iterdir()) == []
+
+
 async def test_silent_connections_do_not_make_it_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that never ask are closed, those too many at once; who asks is answered. The collectors' files and
     connections come out of the same number that the process may have."""

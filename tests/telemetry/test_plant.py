@@ -38,6 +38,7 @@ def test_assets_are_found_by_path() -> None:
     ("text", "words"),
     [
         ('[plant]\ntimezone = "Europe/Mulhouse"', "not an IANA time zone"),
+        ('[plant]\ntimezone = "Europe"', "not an IANA time zone"),
         ('[plant]\n[[plant.assets]]\npath = "KM0/Mill"\nname = "M"', "String should match"),
         ('[plant]\n[[plant.assets]]\npath = "a/b"\nname = "M"\ncalendar = "none"', "there is no calendar 'none'"),
         ('[plant]\nassets = [{path="a/b",name="1"},{path="a/b",name="2"}]', "asset 'a/b' is there twice"),

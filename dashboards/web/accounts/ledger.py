@@ -25,8 +25,9 @@ LOG_PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log."""
+    """One line of the log; `id` grows with time."""
 
+    id: int
     at_ns: int
     who: str
     what: str
@@ -98,11 +99,12 @@ class Ledger:
         with self.change() as db:
             self.write(db, by.organisation, by.name, what, detail)
 
-    def entries(self, organisation: int) -> list[Entry]:
-        """The newest LOG_PAGE lines of an organisation's log."""
+    def entries(self, organisation: int, before: int = 2**63 - 1) -> list[Entry]:
+        """The newest LOG_PAGE lines of an organisation's log with an id below `before`."""
         rows = self.rows(
-            "SELECT at_ns, who, what, detail FROM log WHERE organisation = ? ORDER BY id DESC LIMIT ?",
+            "SELECT id, at_ns, who, what, detail FROM log WHERE organisation = ? AND id < ? ORDER BY id DESC LIMIT ?",
             organisation,
+            before,
             LOG_PAGE,
         )
         return [Entry(*row) for row in rows]  # type: ignore[arg-type]  # the columns of the schema

@@ -6,13 +6,14 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import AfterValidator
 
 from dashboards.web.accounts import passwords, session
 from dashboards.web.accounts.book import Book
 from dashboards.web.accounts.identity import SCOPES, Role, Scope
-from dashboards.web.accounts.ledger import RefusedError
+from dashboards.web.accounts.ledger import LOG_PAGE, RefusedError
 from dashboards.web.accounts.walls import COOKIE, Who, own_address
 from dashboards.web.config import AccountsConfig
 from dashboards.web.problems import ProblemError
@@ -22,9 +23,19 @@ from dashboards.web.texts import mark
 ROLES: Final = {Role.VIEWER: mark("viewer"), Role.ENGINEER: mark("engineer"), Role.ADMINISTRATOR: mark("administrator")}
 RoleName = Literal["viewer", "engineer", "administrator"]
 
+
+def _seen(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a name has no signs that nobody sees")
+    return name
+
+
 Name = Annotated[
-    str, Form(min_length=1, max_length=100, pattern=r"^[^\s<>\x00-\x1f](?:[^<>\x00-\x1f]*[^\s<>\x00-\x1f])?$")
+    str,
+    Form(min_length=1, max_length=100, pattern=r"^[^\s<>\x00-\x1f](?:[^<>\x00-\x1f]*[^\s<>\x00-\x1f])?$"),
+    AfterValidator(_seen),
 ]
+Number = Annotated[int, Path(ge=0, le=2**63 - 1)]
 Password = Annotated[str, Form(max_length=passwords.MOST_LENGTH)]
 
 WRONG: Final = mark("Name or password is wrong.")
@@ -159,7 +170,9 @@ def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Render
         return answer
 
     @routes.post("/account/organisation")
-    async def other_organisation(request: Request, who: Who, organisation: Annotated[int, Form()]) -> Response:
+    async def other_organisation(
+        request: Request, who: Who, organisation: Annotated[int, Form(ge=0, le=2**63 - 1)]
+    ) -> Response:
         try:
             entered = await asyncio.to_thread(book.entrance.enter, who.user, organisation)
         except RefusedError as error:
@@ -177,7 +190,7 @@ def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Render
         return await asyncio.to_thread(account, page, who, made)
 
     @routes.post("/account/tokens/{number}/end")
-    async def end_token(who: Who, number: int) -> Response:
+    async def end_token(who: Who, number: Number) -> Response:
         try:
             await asyncio.to_thread(book.tokens.end, who, number)
         except RefusedError as error:
@@ -186,21 +199,25 @@ def _own(routes: APIRouter, book: Book, config: AccountsConfig, renderer: Render
 
 
 def _people(routes: APIRouter, book: Book, renderer: Renderer) -> None:
-    def people(page: Page, who: Who, link: str | None = None, name: str = "") -> Response:
+    def people(page: Page, who: Who, link: str | None = None, name: str = "", before: int = 2**63 - 1) -> Response:
+        entries = book.ledger.entries(who.organisation, before)
         return renderer.page(
             page,
             "people.html",
             who=who,
             roles=ROLES,
             members=book.people.members(who.organisation),
-            entries=book.ledger.entries(who.organisation),
+            entries=entries,
+            older=entries[-1].id if len(entries) == LOG_PAGE else None,
             link=None if link is None else f"/welcome/{quote(link)}",
             name=name,
         )
 
     @routes.get("/people")
-    async def people_page(page: Page, who: Who) -> Response:
-        return await asyncio.to_thread(people, page, who)
+    async def people_page(
+        page: Page, who: Who, before: Annotated[int, Query(ge=0, le=2**63 - 1)] = 2**63 - 1
+    ) -> Response:
+        return await asyncio.to_thread(people, page, who, before=before)
 
     async def changed(page: Page, who: Who, name: str, change: Any, *values: Any) -> Response:
         try:
@@ -215,14 +232,14 @@ def _people(routes: APIRouter, book: Book, renderer: Renderer) -> None:
 
     @routes.post("/people/{user}/role")
     async def change_role(
-        page: Page, who: Who, user: int, role: Annotated[RoleName | Literal["none"], Form()]
+        page: Page, who: Who, user: Number, role: Annotated[RoleName | Literal["none"], Form()]
     ) -> Response:
         return await changed(
             page, who, "", book.people.change_role, user, None if role == "none" else Role[role.upper()]
         )
 
     @routes.post("/people/{user}/link")
-    async def renew(page: Page, who: Who, user: int) -> Response:
+    async def renew(page: Page, who: Who, user: Number) -> Response:
         return await changed(page, who, "", book.people.renew, user)
 
     @routes.post("/people/organisations")

@@ -3,9 +3,13 @@
 Invariants
 - A link works once and for LINK_S.
 - Somebody always is an administrator of the organisation that owns the plant: the last one cannot be taken away.
+- Who is in several organisations is one of the host's people: an organisation that made a name knows its password, so
+  that whoever invited a name of another guest would invite that guest's administrator.
 """
 
+import secrets
 import sqlite3
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,10 +54,10 @@ class People:
     def invite(self, by: Identity, name: str, role: Role) -> str | None:
         """Add a person to the asker's organisation. A link for somebody new; None for one who has a password already.
 
-        Raises RefusedError when that name is in the organisation already.
+        Raises RefusedError when that name is in the organisation already, or another guest's.
         """
         with self._ledger.change() as db:
-            user, new = self._person(db, name)
+            user, new = self._person(db, by, name)
             if db.execute(
                 "SELECT 1 FROM members WHERE user = ? AND organisation = ?", (user, by.organisation)
             ).fetchone():
@@ -67,13 +71,17 @@ class People:
         with self._ledger.change() as db:
             if db.execute("SELECT 1 FROM organisations WHERE name = ?", (name,)).fetchone():
                 raise RefusedError(f"there is an organisation {name} already")
-            made = db.execute("INSERT INTO organisations (name, owns_plant) VALUES (?, 0)", (name,)).lastrowid
-            user, new = self._person(db, administrator)
+            made = db.execute(
+                # a number by chance: files of a guest of an earlier book, one that was lost say, are nobody's
+                "INSERT INTO organisations (id, name, owns_plant) VALUES (?, ?, 0)",
+                (secrets.randbits(62), name),
+            ).lastrowid
+            user, new = self._person(db, by, administrator)
             db.execute("INSERT INTO members VALUES (?, ?, ?)", (user, made, Role.ADMINISTRATOR))
             self._ledger.write(db, by.organisation, by.name, "organisation made", name)
             return self._link(db, user) if new else None
 
-    def _person(self, db: sqlite3.Connection, name: str) -> tuple[int, bool]:
+    def _person(self, db: sqlite3.Connection, by: Identity, name: str) -> tuple[int, bool]:
         """The person of that name, and whether it is new. Raises RefusedError for one whose link is still out.
 
         A link is as good as a password: whoever could have a second one made for somebody that another company
@@ -81,9 +89,20 @@ class People:
         """
         found = db.execute(f"SELECT id, {READY} FROM users WHERE name = ?", (name,)).fetchone()  # noqa: S608  # a constant
         if found is None:
+            _refuse_alike(db, name)
             return int(db.execute("INSERT INTO users (name) VALUES (?)", (name,)).lastrowid or 0), True
+        if not db.execute("SELECT 1 FROM members WHERE user = ?", (found[0],)).fetchone():
+            # whoever it was comes in anew: by the link of those who invite, not by what was known before
+            db.execute("UPDATE users SET password = NULL WHERE id = ?", (found[0],))
+            db.execute("DELETE FROM logins WHERE user = ?", (found[0],))
+            return int(found[0]), True
         if not found[1]:
             raise RefusedError(f"{name} was invited already, and has not set a password yet")
+        if not db.execute(
+            "SELECT 1 FROM members JOIN organisations ON id = organisation WHERE user = ? AND (owns_plant OR id = ?)",
+            (found[0], by.organisation),
+        ).fetchone():
+            raise RefusedError(f"the name {name} is of another organisation, which answers for it: take another name")
         return int(found[0]), False
 
     def members(self, organisation: int) -> list[Member]:
@@ -133,8 +152,10 @@ class People:
             ).fetchone()
             if found is None:
                 raise RefusedError("there is no such person in this organisation")
-            if elsewhere:  # else an administrator of one company could enter another by way of a shared person
-                raise RefusedError("this person is in another organisation too, and renews the password alone")
+            if elsewhere and not by.owns_plant:  # else a guest's administrator could enter the host as that person
+                raise RefusedError(
+                    "this person is in another organisation too: an administrator of the host renews the password"
+                )
             self._ledger.write(db, by.organisation, by.name, "link made", found[0])
             return self._link(db, user)
 
@@ -155,7 +176,7 @@ class People:
         return None if found is None else str(found[0])
 
     def use_link(self, secret: str, name: str, password_hash: str) -> int:
-        """Set name and password by a link, which ends, as do the person's sessions. Raises RefusedError."""
+        """Set name and password by a link, which ends, as do the person's sessions and tokens. Raises RefusedError."""
         with self._ledger.change() as db:
             found = db.execute(
                 "DELETE FROM links WHERE sum = ? AND until_ns > ? RETURNING user",
@@ -164,9 +185,22 @@ class People:
             if found is None:
                 raise RefusedError("this link was used already, or is too old: ask for another")
             [user] = found
-            if db.execute("SELECT 1 FROM users WHERE name = ? AND id != ?", (name, user)).fetchone():
-                raise RefusedError(f"the name {name} is taken")
+            _refuse_alike(db, name, user)
+            [before] = db.execute("SELECT name FROM users WHERE id = ?", (user,)).fetchone()
             db.execute("UPDATE users SET name = ?, password = ? WHERE id = ?", (name, password_hash, user))
             db.execute("DELETE FROM sessions WHERE user = ?", (user,))
-            self._ledger.write(db, home(db, user), name, "password set")
+            db.execute("DELETE FROM tokens WHERE user = ?", (user,))  # a thief's, who was let in by the old password
+            self._ledger.write(db, home(db, user), name, "password set", "" if before == name else before)
             return int(user)
+
+
+def _refuse_alike(db: sqlite3.Connection, name: str, but: int | None = None) -> None:
+    """Raises RefusedError for a name that reads like somebody else's, as the log shows who did what by name."""
+    told = _told(name)
+    for user, other in db.execute("SELECT id, name FROM users").fetchall():
+        if user != but and _told(other) == told:
+            raise RefusedError(f"the name {name} is taken")
+
+
+def _told(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

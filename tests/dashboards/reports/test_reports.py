@@ -192,6 +192,7 @@ def test_a_link_beside_the_machine(tmp_path: Path) -> None:
         (["--lang", "de"], "fr and en"), (["--out", "r.docx"], "end it in .pdf"),
         (["--out", "/nowhere/at/all/r.pdf"], "no folder"), (["--mapping", "none.toml"], "none.toml"),
         (["--link", "none.txt"], "none.txt"), (["--timezone", "Mars/Olympus"], "not an IANA time zone"),
+        (["--timezone", "Europe"], "not an IANA time zone"),
     ],
 )  # fmt: skip
 def test_what_a_user_gets_wrong_is_said(tmp_path: Path, arguments: list[str], sentence: str) -> None:
