@@ -1,12 +1,25 @@
 """What the command line says: answers on stdout, everything else on stderr, logs as one line per event."""
 
 import logging
+import re
 import sys
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def plain(text: str, keep: str = "") -> str:
+    """Without control characters: a message of a stranger must not command the terminal."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: found[0] if found[0] in keep else "·", text)
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """A row whose cells are what they say: to rich "[/x]" would be a style, and a fault where none was begun."""
+    table.add_row(*(Text(plain(cell, keep="\n")) for cell in cells))
 
 
 def say_error(message: str) -> None:

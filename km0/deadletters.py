@@ -1,7 +1,6 @@
 """`km0 deadletters`: messages that were set aside: look at them, put them through again, drop them."""
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from km0.console import out
+from km0.console import add_row, out, plain
 from km0.plantfile import PlantFile
 from pipeline.ingest.dead_letters import DeadLetter, DeadLetters
 from telemetry.config import load
@@ -45,7 +44,7 @@ def list_(
         return
     table = Table("number", "at (UTC)", "source", "reason")
     for letter in shown:
-        table.add_row(str(letter.id), _at(letter), _plain(letter.source), _plain(letter.reason))
+        add_row(table, str(letter.id), _at(letter), letter.source, letter.reason)
     out.print(table)
     out.print(f"{letters.count()} dead letters in all", markup=False)
 
@@ -54,10 +53,10 @@ def list_(
 def show(number: Annotated[int, typer.Argument(help="Its number.")], plant: PlantArgument = DEFAULT) -> None:
     """Show one dead letter whole: source, time, reason, and its bytes."""
     letter = _one(_letters(load(plant, PlantFile)), number)
-    out.print(f"number  {letter.id}\nat      {_at(letter)} UTC\nsource  {_plain(letter.source)}", markup=False)
-    out.print(f"reason  {_plain(letter.reason)}\nbytes   {len(letter.raw)}\n", markup=False)
+    out.print(f"number  {letter.id}\nat      {_at(letter)} UTC\nsource  {plain(letter.source)}", markup=False)
+    out.print(f"reason  {plain(letter.reason)}\nbytes   {len(letter.raw)}\n", markup=False)
     try:
-        out.print(_plain(letter.raw.decode(), keep="\n\t"), markup=False)
+        out.print(plain(letter.raw.decode(), keep="\n\t"), markup=False)
     except UnicodeDecodeError:
         for start in range(0, len(letter.raw), 16):
             part = letter.raw[start : start + 16]
@@ -85,7 +84,7 @@ def replay(numbers: Numbers = None, all_: All = False, source: Source = "", plan
             replayed, samples = replayed + 1, samples + len(found)
     out.print(f"{replayed} dead letters put through again: {samples} samples", markup=False)
     for reason, count in reasons.items():
-        out.print(f"{count} stay: {_plain(reason)}", markup=False)
+        out.print(f"{count} stay: {plain(reason)}", markup=False)
 
 
 @app.command()
@@ -160,8 +159,3 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
 
 def _at(letter: DeadLetter) -> str:
     return datetime.fromtimestamp(letter.at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _plain(text: str, keep: str = "") -> str:
-    """Without control characters: a message of a stranger must not command the terminal."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: found[0] if found[0] in keep else "·", text)

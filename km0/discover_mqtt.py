@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from km0 import proposal
-from km0.console import out
+from km0.console import add_row, out
 from km0.proposal import slug, toml
 from telemetry.config import Secret
 from telemetry.errors import ConfigError
@@ -89,8 +89,8 @@ def _show(found: "list[Heard]", seconds: float, most: int) -> None:
         sample = re.sub(r"[^\x20-\x7e\xa0-\uffff]", ".", row["sample"])
         metrics = ", ".join(f"{where or 'last level'} → {metric}" for where, metric in heard.metrics.items())
         rate = f"{row['per_second']:g}" + (" retained" if heard.retained else "")
-        table.add_row(
-            heard.topic, rate, row["dialect"], metrics or "?", sample[:60] + ("…" if len(sample) > 60 else "")
+        add_row(
+            table, heard.topic, rate, row["dialect"], metrics or "?", sample[:60] + ("…" if len(sample) > 60 else "")
         )
     out.print(table)
     if len(found) >= most:

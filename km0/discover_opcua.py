@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from km0 import proposal
-from km0.console import out
+from km0.console import add_row, out, plain
 from km0.proposal import toml
 from telemetry.errors import ConfigError
 
@@ -100,7 +101,9 @@ def _endpoints(offers: "list[Offer]") -> Table:
     table = Table("security", "mode", "users", "server certificate (SHA-256)", title="endpoints")
     for offer in offers:
         name = offer.security if offer.spoken else f"{offer.security} (too weak: not spoken)"
-        table.add_row(name, offer.mode, ", ".join(offer.users), offer.fingerprint[:16] and f"{offer.fingerprint[:16]}…")
+        add_row(
+            table, name, offer.mode, ", ".join(offer.users), offer.fingerprint[:16] and f"{offer.fingerprint[:16]}…"
+        )
     return table
 
 
@@ -112,9 +115,11 @@ def _show(found: "Survey", security: str, search: str, under: str) -> None:
     for machine, metrics in found.machines:
         plate = ", ".join(f"{name} {text}" for name, text in machine.nameplate.items())
         title = f"{machine.seen.name} · {machine.specification} · {plate or 'no nameplate'}"
-        table = Table("metric", "now", Column("told by", overflow="fold"), title=title, title_justify="left")
+        table = Table(
+            "metric", "now", Column("told by", overflow="fold"), title=Text(plain(title)), title_justify="left"
+        )
         for metric in metrics:
-            table.add_row(metric.name, told_value(metric.sample), "\n".join(metric.paths))
+            add_row(table, metric.name, told_value(metric.sample), "\n".join(metric.paths))
         out.print(table)
         for path in machine.left_out:
             out.print(f"  left out, another node tells it already: {path}", markup=False)
@@ -126,7 +131,7 @@ def _show(found: "Survey", security: str, search: str, under: str) -> None:
         # folded, never cut short: they are copied into plant files
         table = Table(Column("path", overflow="fold"), "now", "perhaps", Column("node", overflow="fold"))
         for variable in found.variables:
-            table.add_row(variable.path, variable.value, variable.guess, variable.node)
+            add_row(table, variable.path, variable.value, variable.guess, variable.node)
         out.print(table)
         if found.cut_short:
             out.print("There are more: narrow them down with --search.", markup=False)

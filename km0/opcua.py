@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from km0.console import out
+from km0.console import add_row, out
 from telemetry.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def list_(certificates: Folder = _DEFAULT) -> None:
     table = Table("", "application", "subject", "until", "fingerprint")
     for word, entries in (("trusted", trust.trusted()), ("rejected", trust.rejected())):
         for entry in entries:
-            table.add_row(
-                word, entry.application, entry.subject, f"{entry.until:%Y-%m-%d}", entry.fingerprint[:32] + "…"
+            add_row(
+                table, word, entry.application, entry.subject, f"{entry.until:%Y-%m-%d}", entry.fingerprint[:32] + "…"
             )
     if table.row_count:
         out.print(table)
