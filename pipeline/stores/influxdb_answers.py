@@ -32,6 +32,10 @@ class TooLargeError(Exception):
     """The body is larger than the server takes (413). Handled by whoever sent it: two halves."""
 
 
+class DiskFullError(StoreError):
+    """Its log may be torn. Handled by InfluxServer, which keeps it from writing on behind the torn end."""
+
+
 @dataclass
 class RefusedError(Exception):
     """The server refuses lines of this body for ever (400, 422). Handled by whoever sent it, who finds out which.
@@ -69,7 +73,7 @@ def raise_for_query(status: int, headers: Mapping[str, str], body: bytes, bucket
     if status in (429, 502, 503, 504):
         raise StoreError(f"InfluxDB is busy ({status}: {message})", retry_after_s=_retry_after(headers))
     if "no space left on device" in message:
-        raise StoreError(f"InfluxDB's disk is full ({message}): make room and restart it twice, see docs/store.md")
+        raise DiskFullError(f"InfluxDB's disk is full ({message}): make room and start it anew, twice")
     if _LIMIT.search(message):
         raise StoreError(f"InfluxDB is full: {message}: raise that limit in its configuration")
     raise StoreError(f"InfluxDB answers {status}: {message}")

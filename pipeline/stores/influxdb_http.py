@@ -7,6 +7,7 @@ Invariants:
 - A connection has one request at a time, and is used again only when the answer to it was read whole.
 - One that the server closed meanwhile is opened anew before anything is sent. What fails after that is an error:
   nobody knows what the server made of it.
+- `ends` counts how often the server closed what it had answered on: it was stopped, or started anew.
 """
 
 import errno
@@ -41,6 +42,7 @@ class Underway:
             answer = self._connection.getresponse()
         except _FAULTS as error:
             self._connection.close()
+            self._connections.ended()
             raise UnreachableError(_plain(error)) from error
         self._connections.put_back(self._connection)
         return answer
@@ -61,12 +63,16 @@ class Connections:
         self._answer_s: Final = answer_s
         self._idle: list[HTTPConnection] = []
         self._lock = threading.Lock()
+        self._answering = False
+        self.ends = 0
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Underway:
         """Raises UnreachableError."""
         connection = self._take()
         try:
             if not connection.is_connected:
+                if not connection.is_closed:
+                    self.ended()
                 connection.close()
                 connection.timeout = self._connect_s
                 connection.connect()
@@ -83,7 +89,15 @@ class Connections:
 
     def put_back(self, connection: HTTPConnection) -> None:
         with self._lock:
+            self._answering = True
             self._idle.append(connection)
+
+    def ended(self) -> None:
+        """A connection was closed by the server, and so will be the others."""
+        self.close()
+        with self._lock:
+            self.ends += self._answering
+            self._answering = False
 
     def close(self) -> None:
         """Close those that nobody uses."""

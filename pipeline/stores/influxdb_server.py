@@ -3,6 +3,8 @@
 Invariants:
 - Nothing is asked before the first call: a server that is down at the start is a StoreError then, not a failed start.
 - An answer is whole or an error: the server's own limit of rows (1.x, `max-row-limit`) cuts none.
+- After its disk was full, 1.x and 2.x refuse writes until they are started anew; then they write on behind the torn end
+  of their log, and at the next start drop what lies there. So nothing is sent between the first start and the second.
 """
 
 import gzip
@@ -19,7 +21,7 @@ from urllib.parse import urlencode
 import msgspec
 from urllib3 import make_headers
 
-from pipeline.stores.influxdb_answers import raise_for_query, raise_for_write, trouble
+from pipeline.stores.influxdb_answers import DiskFullError, raise_for_query, raise_for_write, trouble
 from pipeline.stores.influxdb_config import InfluxDbConfig
 from pipeline.stores.influxdb_http import Answer, Connections, Underway, UnreachableError
 from pipeline.stores.influxdb_rows import MESSAGE_PACK, Times, Values, columns
@@ -48,6 +50,7 @@ class InfluxServer:
         self._http: Final = Connections(config.url, min(5.0, config.timeout_s), config.timeout_s)
         self._lock = threading.Lock()
         self._version: Version | None = None
+        self._full_at: dict[str, int] = {}  # by bucket, how often it had ended when it said that its disk was full
         self._ahead_ns = 0  # how far the server's clock is ahead of ours
 
     @property
@@ -74,6 +77,7 @@ class InfluxServer:
 
     def send_lines(self, bucket: str, body: bytes) -> Underway:
         """For Write. Raises StoreError."""
+        self._spare_torn_log(bucket)
         database, _, policy = bucket.partition("/")
         if self.version < Version(1, 8):
             path, fields = "/write", {"db": database, "precision": "ns"} | ({"rp": policy} if policy else {})
@@ -83,6 +87,28 @@ class InfluxServer:
         if self._config.gzip:
             headers["Content-Encoding"] = "gzip"
         return self._send("POST", path, fields, headers, body)
+
+    def note_stored(self, bucket: str, error: DiskFullError | None = None) -> None:
+        """Lines were stored, or the disk was full."""
+        if error is not None:
+            self._full_at[bucket] = self._http.ends
+        elif self._full_at.get(bucket) == self._http.ends:
+            del self._full_at[bucket]  # not started anew since: it was not the log that the disk had no room for
+
+    def _spare_torn_log(self, bucket: str) -> None:
+        """Raises StoreError between the first and the second start after the disk was full."""
+        full_at = self._full_at.get(bucket)
+        if full_at is None:
+            return
+        self.answer(self._send("GET", "/ping", {}, {}, None))
+        starts = self._http.ends - full_at
+        if starts == 1:
+            raise StoreError(
+                "InfluxDB was started after its disk had been full: start it once more; what it is sent before that it "
+                "would write behind the torn end of its log, and lose"
+            )
+        if starts > 1:
+            self._full_at.pop(bucket, None)
 
     def ask(self, bucket: str, statements: Sequence[str]) -> list[list[dict[str, Any]]]:
         """Of each InfluxQL statement its series, as InfluxDB gives them in JSON: tags, columns, values. StoreError."""
@@ -201,8 +227,13 @@ class Write:
         """Return once they are stored. Raises RefusedError, TooLargeError, StoreError."""
         assert self._underway is not None
         answer = self._server.answer(self._underway)
-        if answer.status != 204:
-            raise_for_write(answer.status, answer.headers, answer.data, self._bucket)
+        try:
+            if answer.status != 204:
+                raise_for_write(answer.status, answer.headers, answer.data, self._bucket)
+        except DiskFullError as error:
+            self._server.note_stored(self._bucket, error)
+            raise
+        self._server.note_stored(self._bucket)
 
 
 def _results(body: bytes) -> Iterator[dict[str, Any]]:
