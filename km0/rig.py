@@ -15,7 +15,7 @@ from simulators.packml import NUMBERS
 from simulators.scenario import Scenario
 from simulators.sections import OpcUaMachine
 from simulators.sparkplug_edge import name_of
-from simulators.speeches import VENDOR, vendor_node
+from simulators.speeches import TELLS, VENDOR, vendor_node
 from telemetry.glossary import MachineState
 from telemetry.plant import Asset, Plant
 
@@ -84,9 +84,10 @@ def _causes(scenario: Scenario, path: str) -> dict[str, Loss]:
 
 
 def file_of(
-    scenario: Scenario, folder: Path, *, mqtt_port: int | None, opcua_url: str | None, store: dict[str, Any]
-) -> PlantFile:
-    """The plant file with which the platform collects this scenario."""
+    scenario: Scenario, folder: Path, *, mqtt_port: int | None, opcua_url: str | None, store: dict[str, Any],
+    opcua_certificate: str | None = None,
+) -> PlantFile:  # fmt: skip
+    """The plant file with which the platform collects this scenario; `opcua_certificate`: of a secure server."""
     collectors: list[dict[str, Any]] = []
     if mqtt_port is not None:
         topics: list[dict[str, Any]] = [
@@ -137,11 +138,13 @@ def file_of(
         nodes += [
             {"node": f"nsu={VENDOR};s={vendor_node(machine.path, metric)}", "asset": machine.path, "metric": metric}
             for machine in spoken
-            for metric in ("reason", "product", *machine.meter.metrics)
+            for metric in machine.metrics
+            if metric not in TELLS[machine.speaks]
         ]
         machines = [{"asset": machine.path, "machine": machine.path.rpartition("/")[2]} for machine in spoken]
         collectors.append(
-            {"kind": "opcua", "name": "server", "url": opcua_url, "security": "None", "publishing_ms": 100.0,
+            {"kind": "opcua", "name": "server", "url": opcua_url, "publishing_ms": 100.0,
+             "security": "Basic256Sha256" if opcua_certificate else "None", "server_certificate": opcua_certificate,
              "keepalive_ms": 1000.0, "lifetime_ms": 60000.0, "online_s": 0.0, "timeout_ms": 3000.0,
              "certificates": str(folder / "certificates"), "nodes": nodes, "machines": machines}
         )  # fmt: skip

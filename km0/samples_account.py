@@ -115,9 +115,10 @@ def account(
             if said is not None and (text if isinstance(said.value, str) else value) != said.value:
                 wrong += 1
     told, there = sum(map(len, by_identity.values())), stored(store, by_identity)
-    withheld = len(
-        {tuple(one) for one in done.withheld} - {(a, m, t) for (a, m), by in by_identity.items() for t in by}
-    )
+    never = len({tuple(one) for one in done.withheld} - {(a, m, t) for (a, m), by in by_identity.items() for t in by})
+    withheld = never
+    if _broken(scenario):  # nobody heard an alarm that was raised while nobody was connected, and it is not kept
+        withheld += sum(len(by) - stored(store, {key: by}) for key, by in by_identity.items() if key[1] == "alarm")
     # A Sparkplug host says again, at the time of a birth, what the birth says is in force: no device said that.
     restated = {asset.path for asset in scenario.assets if asset.kind == "sparkplug"}
     invented = sum(
@@ -128,9 +129,9 @@ def account(
     unusable = Counter((topic, bytes.fromhex(payload)) for topic, payload in done.unusable)
     aside = _set_aside(platform.spool.dead_letters)
     return Samples(
-        sent=told + withheld,
+        sent=told + never,
         stored=there,
-        lost=told + withheld - there,
+        lost=told + never - there,
         lost_on_the_way=withheld,
         duplicated=max(0, platform.health.component("drain").counted("samples") - held(store)),
         duplicated_by_devices=len(published) - told,

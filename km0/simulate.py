@@ -110,7 +110,9 @@ async def _played(
             until_ns=None if live else starts_ns + scenario.length_ns,
             speed=scenario.speed,
             mqtt=MqttSpec(host=host, port=at, **login) if host is not None else None,
-            opcua=OpcUaSpec(port=opcua_port, await_client_s=await_client_s) if "opcua" in kinds else None,
+            opcua=OpcUaSpec(port=opcua_port, await_client_s=await_client_s, certificates=folder / "server")
+            if "opcua" in kinds
+            else None,
             link=UdpSpec(port=link_port) if live and link_port is not None else None,
             journal=folder / "journal.jsonl" if keep else None,
             truth=folder / "truth.json" if keep else None,
@@ -121,6 +123,8 @@ async def _played(
             err.print(f"MQTT devices publish to {host}:{at}", markup=False)
         if "opcua_url" in ready:
             err.print(f"OPC UA server at {ready['opcua_url']}", markup=False)
+        if "opcua_certificate" in ready:
+            err.print(f"its certificate: {ready['opcua_certificate']}", markup=False)
         work = asyncio.create_task(plant.play(lambda _done: None), name="play")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)

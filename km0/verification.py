@@ -112,7 +112,7 @@ async def verified(
             until_ns=ends_ns + TAIL_NS,
             speed=scenario.speed,
             mqtt=None if mqtt is None else MqttSpec(port=mqtt.port, sparkplug_host=SPARKPLUG_HOST),
-            opcua=OpcUaSpec(await_client_s=30.0) if "opcua" in kinds else None,
+            opcua=OpcUaSpec(await_client_s=30.0, certificates=folder / "server") if "opcua" in kinds else None,
             journal=folder / "journal.jsonl",
             truth=folder / "truth.json",
             disturbances=folder / "disturbances.json",
@@ -132,7 +132,8 @@ async def verified(
             port = await through_proxy(ready["opcua_port"])
             url = url.replace(f":{ready['opcua_port']}/", f":{port}/")
         mqtt_port = None if mqtt is None else await through_proxy(mqtt.port)
-        file = file_of(scenario, folder, mqtt_port=mqtt_port, opcua_url=url, store=store)
+        certificate: str | None = ready.get("opcua_certificate")
+        file = file_of(scenario, folder, mqtt_port=mqtt_port, opcua_url=url, store=store, opcua_certificate=certificate)
         platform = await stack.enter_async_context(running(file))
         await platform.connected()
         reached("start")

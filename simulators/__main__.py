@@ -1,10 +1,10 @@
 """`python -m simulators SPEC.json`: the simulated plant as a child process.
 
 It writes one JSON object per line on standard output: {"event": "ready", "link_port"?, "reflector_port"?,
-"opcua_url"?, "opcua_port"?} once its wires are open; {"event": "progress", "done", "published"} while it plays the
-past, ten times a second at most; {"event": "live", "at_ns", "published"}; {"event": "fault", "kind"} when the parent is
-to break a wire; {"event": "stopped", "published",
-"unacknowledged"}; {"event": "error", "message"} and a code other than 0 when it cannot go on (2: the spec is wrong).
+"opcua_url"?, "opcua_port"?, "opcua_certificate"?} once its wires are open; {"event": "progress", "done", "published"}
+while it plays the past, ten times a second at most; {"event": "live", "at_ns", "published"}; {"event": "fault", "kind"}
+when the parent is to break a wire; {"event": "stopped", "published", "unacknowledged"}; {"event": "error", "message"}
+and a code other than 0 when it cannot go on (2: the spec is wrong).
 It reads commands from standard input, one a line: `play`, `stop`. The end of its input, SIGTERM and SIGINT stop it too.
 """
 

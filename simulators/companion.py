@@ -17,6 +17,7 @@ DI: Final = "http://opcfoundation.org/UA/DI/"
 MACHINERY: Final = "http://opcfoundation.org/UA/Machinery/"
 MACHINE_TOOL: Final = "http://opcfoundation.org/UA/MachineTool/"
 PACKML: Final = "http://opcfoundation.org/UA/PackML/"
+IA: Final = "http://opcfoundation.org/UA/IA/"
 Speech = Literal["machine-tool", "packml"]
 Address = tuple[str, int]
 """Namespace URI and number of a node of a specification."""
@@ -49,14 +50,28 @@ _PACKML: Final = {
 """By state: base, machine and execute state, unit mode, and the number of the innermost."""
 
 
+TOOL_LASTS: Final = 150
+"""Parts that a tool makes before it is changed; its life counts up to that."""
+
+_SEVERE: Final = 700
+"""Severity of a breakdown's alarm, of 1000."""
+
+_LAMP: Final = {MachineState.EXECUTING: "green", MachineState.OUT_OF_SERVICE: "red", MachineState.NOT_AVAILABLE: "off"}
+"""The lamp that is lit; in other states the yellow one."""
+
+LAMPS: Final = ("Red", "Yellow", "Green")
+
+
 def events(speech: Speech, told: Iterator[Event]) -> Iterator[Event]:
     """What a machine of that specification tells beside the events of any machine."""
     return _machine_tool(told) if speech == "machine-tool" else _packml(told)
 
 
 def _machine_tool(told: Iterator[Event]) -> Iterator[Event]:
-    """Modes and program states with every state; at a new product a new program and job, whose counter begins at 0."""
+    """Modes, program states and lamps with every state; with every part the tool's life; at a breakdown an alarm; at a
+    new product a new program and job, whose counter begins at 0."""
     jobs = good = base = 0
+    lamp, broken = "", False
     for event in told:
         time_ns, metric, value = event
         if metric == "parts_good":
@@ -66,8 +81,16 @@ def _machine_tool(told: Iterator[Event]) -> Iterator[Event]:
         yield event
         if metric == "state":
             state = MachineState(int(value))
+            broken = state is MachineState.OUT_OF_SERVICE
             yield time_ns, "operation_mode", _mode(state)[1]
             yield time_ns, "program_state", 1 if state is MachineState.EXECUTING else 3
+            if _LAMP.get(state, "yellow") != lamp:
+                lamp = _LAMP.get(state, "yellow")
+                yield time_ns, "stacklight", lamp
+        elif metric == "reason" and broken:
+            yield time_ns, "alarm", _SEVERE
+        elif metric == "parts":
+            yield time_ns, "tool_life", 100.0 * (TOOL_LASTS - int(value) % TOOL_LASTS) / TOOL_LASTS
         elif metric == "product":
             jobs += 1
             yield time_ns, "program", f"O{_number(str(value)):04d}"
@@ -106,8 +129,16 @@ def spell(speech: Speech, metric: str, value: Value, index: Mapping[str, int]) -
         path = "Production/ActiveProgram/State"
         number = ua.Variant(int(value), ua.VariantType.UInt32)
         return [*_state(path, name, PROGRAM_STATES[name], tool), (f"{path}/CurrentState/Number", number)]
-    if metric == "packml_state":
+    if metric in ("packml_state", "alarm"):
         return []
+    if metric == "stacklight":
+        light = "Monitoring/Stacklight"
+        return [
+            (f"{light}/{lamp}/SignalOn", ua.Variant(lamp.lower() == value, ua.VariantType.Boolean)) for lamp in LAMPS
+        ]
+    if metric == "tool_life":
+        used = round(TOOL_LASTS * (1 - float(value) / 100))
+        return [("Equipment/Tools/T1/ToolLife/Life", ua.Variant(used, ua.VariantType.UInt32))]
     if metric in ("parts", "parts_scrap") and speech == "packml":
         path = "Admin/ProdProcessedCount" if metric == "parts" else "Admin/ProdDefectiveCount"
         return [(path, _count(int(value), index[PACKML]))]

@@ -14,6 +14,7 @@ from asyncua.ua.object_ids import ObjectIds
 
 from simulators.companion import (
     DI,
+    IA,
     ITEM_STATES,
     MACHINE_TOOL,
     MACHINERY,
@@ -23,6 +24,7 @@ from simulators.companion import (
     PACKML_EXECUTE,
     PACKML_MACHINE,
     PROGRAM_STATES,
+    TOOL_LASTS,
     Address,
     Speech,
 )  # fmt: skip
@@ -51,6 +53,11 @@ _TYPES: Final[dict[Address, tuple[str, Address]]] = {
     (MACHINE_TOOL, 26): ("MachineOperationMonitoringType", _OBJECT),
     (MACHINE_TOOL, 29): ("ProductionJobType", _OBJECT),
     (MACHINE_TOOL, 30): ("ProductionJobListType", _OBJECT),
+    (MACHINE_TOOL, 39): ("AlertType", ("", 2041)),
+    (MACHINE_TOOL, 44): ("ToolListType", _OBJECT),
+    (MACHINE_TOOL, 50): ("ToolType", _OBJECT),
+    (IA, 1002): ("BasicStacklightType", _OBJECT),
+    (IA, 1006): ("StackElementLightType", _OBJECT),
     (MACHINE_TOOL, 32): ("ProductionActiveProgramType", _OBJECT),
     (PACKML, 1): ("PackMLExecuteStateMachineType", _STATE_MACHINE),
     (PACKML, 2): ("PackMLMachineStateMachineType", _STATE_MACHINE),
@@ -70,10 +77,13 @@ _STATES: Final[dict[Address, tuple[str, dict[str, int]]]] = {
     (PACKML, 1): (PACKML, PACKML_EXECUTE),
 }
 
+ALERT: Final[Address] = (MACHINE_TOOL, 39)
+"""OPC 40501-1's type of a machine tool's alerts."""
+
 _ROOT: Final[dict[str, Address]] = {"machine-tool": (MACHINE_TOOL, 13), "packml": (PACKML, 6)}
 
 _TREES: Final[dict[str, str]] = {
-    "machine-tool": """
+    "machine-tool": f"""
         di:Identification            tool:11
         tool:Monitoring              tool:14
         tool:Monitoring/tool:MachineTool                              tool:26
@@ -94,7 +104,24 @@ _TREES: Final[dict[str, str]] = {
         tool:Production/tool:ProductionPlan/own:Job/tool:PartsGood    UInt32
         tool:Production/tool:Statistics           tool:20
         tool:Production/tool:Statistics/tool:PartsProducedInLifetime  UInt32
+        tool:Monitoring/tool:Stacklight           ia:1002
+        tool:Monitoring/tool:Stacklight/own:Red   ia:1006
+        tool:Monitoring/tool:Stacklight/own:Red/ia:SignalOn           Boolean
+        tool:Monitoring/tool:Stacklight/own:Red/ia:SignalColor        Int32=1
+        tool:Monitoring/tool:Stacklight/own:Yellow                    ia:1006
+        tool:Monitoring/tool:Stacklight/own:Yellow/ia:SignalOn        Boolean
+        tool:Monitoring/tool:Stacklight/own:Yellow/ia:SignalColor     Int32=4
+        tool:Monitoring/tool:Stacklight/own:Green                     ia:1006
+        tool:Monitoring/tool:Stacklight/own:Green/ia:SignalOn         Boolean
+        tool:Monitoring/tool:Stacklight/own:Green/ia:SignalColor      Int32=2
         tool:Equipment               tool:12
+        tool:Equipment/tool:Tools    tool:44
+        tool:Equipment/tool:Tools/own:T1          tool:50
+        tool:Equipment/tool:Tools/own:T1/tool:ControlIdentifier1      UInt32=1
+        tool:Equipment/tool:Tools/own:T1/tool:ToolLife                :58
+        tool:Equipment/tool:Tools/own:T1/tool:ToolLife/own:Life       UInt32
+        tool:Equipment/tool:Tools/own:T1/tool:ToolLife/own:Life/tool:StartValue    UInt32=0
+        tool:Equipment/tool:Tools/own:T1/tool:ToolLife/own:Life/tool:LimitValue    UInt32={TOOL_LASTS}
         tool:Notification            tool:7
         """,
     "packml": """
@@ -111,7 +138,7 @@ _TREES: Final[dict[str, str]] = {
         """,
 }
 _PREFIXES: Final = {
-    "": "", "di": DI, "machinery": MACHINERY, "tool": MACHINE_TOOL, "pack": PACKML, "own": VENDOR
+    "": "", "di": DI, "machinery": MACHINERY, "tool": MACHINE_TOOL, "pack": PACKML, "ia": IA, "own": VENDOR
 }  # fmt: skip
 _DATA_TYPES: Final = {
     "Int32": (6, ua.VariantType.Int32, 0), "UInt32": (7, ua.VariantType.UInt32, 0),
@@ -140,6 +167,8 @@ class CompanionSpace:
         self._known: set[Address] = set()
         self._machines: ua.NodeId | None = None
         self.index: Final[dict[str, int]] = {"": 0}
+        self.tops: Final[dict[str, ua.NodeId]] = {}
+        """The machines that raise alarms."""
 
     async def add(
         self, path: str, speech: Speech, vendor_nodes: dict[str, tuple[str, ua.VariantType]]
@@ -148,7 +177,7 @@ class CompanionSpace:
 
         `vendor_nodes`: identifiers in the vendor's namespace and types of what the specification has no place for.
         """
-        uris = (DI, MACHINERY, MACHINE_TOOL, PACKML, VENDOR)
+        uris = (DI, MACHINERY, IA, MACHINE_TOOL, PACKML, VENDOR)
         for uri in uris:
             if uri not in self.index:
                 self.index[uri] = await self._server.register_namespace(uri)
@@ -172,6 +201,10 @@ class CompanionSpace:
             key, owner = "/".join(plain), objects.get("/".join(plain[:-1]))
             if owner is None:
                 owner = variables["/".join(plain[:-1])]
+            kind, _, constant = kind.partition("=")
+            if constant:
+                await self._variable(names[-1], owner, kind, 68, value=int(constant))
+                continue
             if kind in _DATA_TYPES or kind == "Structure":
                 variables[key] = await self._variable(names[-1], owner, kind)
                 continue
@@ -184,6 +217,8 @@ class CompanionSpace:
                 variables[current] = await self._variable(("", "CurrentState"), objects[key], "LocalizedText", 2760)
                 variables[f"{current}/Id"] = await self._variable(("", "Id"), variables[current], "NodeId", 68)
         if speech == "machine-tool":
+            self.tops[path] = top
+            await self._type(ALERT)
             await self._plate(objects["Identification"], name)
         for metric, (identifier, kind_of) in vendor_nodes.items():
             node = ua.NodeId(ua.String(identifier), ua.Int16(self.index[VENDOR]))

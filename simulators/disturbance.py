@@ -81,7 +81,8 @@ class Disturbance:
         old_ns = self._starts_ns - _YEAR_NS
         found = [
             _one(self._asset, "state", old_ns, 3),
-            _one(self._asset, "parts", old_ns, 40_000),
+            # A counter that goes on where it stood counts on: what it did in between would be nobody's guess.
+            _one(self._asset, "parts", old_ns, 40_000 if self._register is None else self._register.shows("parts", 0)),
             Message(f"{self._asset}-gone/state", _one(self._asset, "state", old_ns, 3).payload, self._asset, ()),
         ]
         self._done.unusable.append((found[-1].topic, found[-1].payload.hex()))

@@ -104,7 +104,8 @@ class MachineModel:
     `takes_from` is the machine whose good parts it works on, with room for `buffer` parts between them.
     `tells_reasons`: whether its wire has words for reasons; without them a stop is what its state says. `merges`:
     states that its wire has no word for, and what it says instead. `counts_scrap`: it counts bad parts, not good ones.
-    `rolls_over_at`: the count that its counters never show, for they begin again at 0.
+    `rolls_over_at`: the count that its counters never show, for they begin again at 0. `tells_orders`: it names the
+    order that it works on, a new one with each product.
     """
 
     path: str
@@ -122,6 +123,7 @@ class MachineModel:
     merges: Mapping[MachineState, MachineState] = field(default_factory=dict)
     counts_scrap: bool = False
     rolls_over_at: int | None = None
+    tells_orders: bool = False
 
     def told(self, state: MachineState) -> MachineState:
         """A state in the words of the machine's wire."""

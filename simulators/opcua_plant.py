@@ -12,29 +12,28 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from pathlib import Path
+from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.node import Node
-from asyncua.server.history import HistoryDict
+from asyncua.server.event_generator import EventGenerator
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
 from simulators.companion import TYPES, Speech, spell
-from simulators.companion_space import CompanionSpace
+from simulators.companion_space import ALERT, CompanionSpace
+from simulators.opcua_history import ProcessHistory, Told, data_value
+from simulators.opcua_manners import limit, secure
 from simulators.ports import free_port
+from simulators.sections import OpcUaServer
 from simulators.speeches import TELLS, vendor_node
-from simulators.timeline import Event, Timeline, Value
+from simulators.timeline import Value
 from telemetry.glossary import METRICS
-
-Told = tuple[int, str, Value | None]
-"""(time_ns, metric, value); None: from then on the value is bad."""
 
 NAMESPACE: Final = "urn:km0:simulators:machine"
 
-_GOOD: Final = ua.StatusCode(ua.UInt32(StatusCodes.Good))
-_BAD: Final = ua.StatusCode(ua.UInt32(StatusCodes.BadNoCommunication))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SMALL_QUEUE: Final = 100
 """A client that asks for a shorter queue wants the newest value, and gives up the others by its own choice."""
@@ -58,7 +57,7 @@ class OpcUaPlant:
 
     `metrics` are the variables of each asset; port 0 takes a free one. `lived`: its present is ours; else its past is
     played, and its history ends with what was played. `speeches`: assets that show themselves as a companion
-    specification asks.
+    specification asks. `manners`: how strict it is; its certificate and key are kept in the folder `certificates`.
     """
 
     def __init__(
@@ -69,7 +68,13 @@ class OpcUaPlant:
         *,
         lived: bool = True,
         speeches: Mapping[str, Speech] | None = None,
+        manners: OpcUaServer | None = None,
+        certificates: Path = Path(),
     ) -> None:
+        self._manners: Final = manners or OpcUaServer()
+        self._certificates: Final = certificates
+        self.certificate: Path | None = None
+        """The server's, where it speaks only what is signed."""
         self.renamed: Collection[str] = frozenset()
         """Machines whose nodes have other names than their owners know."""
         self.retyped: Collection[str] = frozenset()
@@ -81,9 +86,10 @@ class OpcUaPlant:
         self._retell = retell
         self._lived = lived
         self._nodes: dict[tuple[str, str], ua.NodeId] = {}
+        self._alarms: dict[str, EventGenerator] = {}
         self._written: dict[tuple[str, str], tuple[int, Value | None]] = {}
         self._reached: dict[str, int] = {}
-        self._history = _ProcessHistory(retell, self._present_ns, self._spelled)
+        self._history = ProcessHistory(retell, self._present_ns, self._spelled)
         self._server = Server()
         self._foreign_namespaces = 0
 
@@ -98,10 +104,16 @@ class OpcUaPlant:
         await server.init()
         server.set_endpoint(self.url)
         server.set_server_name("KM0 simulated machines")
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        if self._manners.secure:
+            self.certificate = await secure(server, self._certificates)
+        else:
+            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        server.iserver.max_monitored_item_queue_size = self._manners.most_queued
         # asyncua warns of an unencrypted endpoint at every start; this one is for 127.0.0.1 and simulated values.
         logging.getLogger("asyncua.server").setLevel(logging.ERROR)
         await self._build()
+        if self._manners.most_per_call:
+            await limit(server, self._manners.most_per_call)
         await server.start()
 
     async def stop(self) -> None:
@@ -122,12 +134,13 @@ class OpcUaPlant:
         self.retyped = self.retyped if retyped is None else retyped
         await self._server.stop()
         self._nodes.clear()
-        self._history = _ProcessHistory(self._retell, self._present_ns, self._spelled)
+        self._history = ProcessHistory(self._retell, self._present_ns, self._spelled)
         self._server = Server()
         self._foreign_namespaces += renumbered
         await self.start()
         for (asset, metric), (time_ns, value) in self._written.items():
-            await self._set(asset, metric, time_ns, value)
+            if metric != "alarm":  # it is raised once
+                await self._set(asset, metric, time_ns, value)
 
     async def write(self, asset: str, events: Iterable[Told]) -> None:
         """Write values with their source times, in order; waits while clients' queues are full."""
@@ -183,6 +196,9 @@ class OpcUaPlant:
             waiting = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadWaitingForInitialData)))
             await self._server.write_attribute_value(node, waiting)
         self._index = companions.index
+        if (top := companions.tops.get(asset)) is not None:
+            kind = self._server.get_node(ua.NodeId(ua.Int32(ALERT[1]), ua.Int16(self._index[ALERT[0]])))
+            self._alarms[asset] = await self._server.get_event_generator(kind, top)
 
     def _spelled(self, asset: str, event: Told) -> Iterable[tuple[str, Any]]:
         """The nodes of an asset that an event writes, and the variants."""
@@ -220,11 +236,21 @@ class OpcUaPlant:
     async def _set(self, asset: str, metric: str, time_ns: int, value: Value | None) -> None:
         self._written[asset, metric] = time_ns, value
         self._reached[asset] = max(time_ns, self._reached.get(asset, 0))
+        if metric == "alarm":
+            await self._raise_alarm(asset, time_ns, value)
         for key, variant in self._spelled(asset, (time_ns, metric, value)):
             written = await self._server.iserver.aspace.write_attribute_value(
-                self._nodes[asset, key], AttributeIds.Value, _data_value(time_ns, variant)
+                self._nodes[asset, key], AttributeIds.Value, data_value(time_ns, variant)
             )
             written.check()  # asyncua refuses without a word what is of another type
+
+    async def _raise_alarm(self, asset: str, time_ns: int, severity: Value | None) -> None:
+        """An event of the machine, whose message is the cause of the stop."""
+        alarm = self._alarms[asset]
+        alarm.event.Severity = severity
+        _, cause = self._written.get((asset, "reason"), (0, ""))
+        alarm.event.Time = _EPOCH + timedelta(milliseconds=time_ns // 1_000_000)
+        await alarm.trigger(time_attr=alarm.event.Time, message=str(cause))
 
     # asyncua has no public view of the values waiting for its clients; these are its own tables, read only.
 
@@ -257,56 +283,6 @@ class OpcUaPlant:
         }
         wanted = (node for (_, key), node in self._nodes.items() if not key.endswith(_FOR_PEOPLE))
         return followed.issuperset(wanted)
-
-
-class _ProcessHistory(HistoryDict):
-    """HistoryRead answered by living the machine's life again: nothing is stored, so nothing can be missing."""
-
-    def __init__(
-        self,
-        retell: Callable[[str], Iterator[Told]],
-        present_ns: Callable[[str], int],
-        spelled: Callable[[str, Told], Iterable[tuple[str, Any]]],
-    ) -> None:
-        super().__init__()
-        self._spelled = spelled
-        self._present_ns = present_ns
-        self._retell = retell
-        self._series: dict[ua.NodeId, tuple[str, str]] = {}
-        self._told: dict[str, tuple[Timeline, dict[str, list[ua.DataValue]]]] = {}
-
-    def add(self, node: ua.NodeId, asset: str, key: str) -> None:
-        self._series[node] = asset, key
-
-    async def read_node_history(
-        self, node_id: ua.NodeId, start: datetime | None, end: datetime | None, nb_values: int
-    ) -> tuple[list[ua.DataValue], datetime | None]:
-        """Raw values of a variable between two instants, both included, at most now: Part 11, 6.4.3."""
-        if node_id not in self._series:
-            return [], None
-        asset, key = self._series[node_id]
-        self._datachanges[node_id] = self._until_now(asset).setdefault(key, [])
-        if end is not None:
-            end = min(end, datetime.now(UTC).replace(tzinfo=end.tzinfo))
-        return await super().read_node_history(node_id, start, end, nb_values)
-
-    def _until_now(self, asset: str) -> dict[str, list[ua.DataValue]]:
-        if asset not in self._told:
-            self._told[asset] = Timeline(cast("Iterator[Event]", self._retell(asset))), {}
-        timeline, values = self._told[asset]
-        for event in timeline.until(self._present_ns(asset) + 1):
-            for key, variant in self._spelled(asset, event):
-                values.setdefault(key, []).append(_data_value(event[0], variant))
-        return values
-
-
-def _data_value(time_ns: int, variant: Any) -> ua.DataValue:
-    return ua.DataValue(
-        variant,
-        StatusCode=_GOOD if variant is not None else _BAD,
-        SourceTimestamp=cast("ua.DateTime", _EPOCH + timedelta(milliseconds=time_ns // 1_000_000)),
-        ServerTimestamp=cast("ua.DateTime", datetime.now(UTC)),
-    )
 
 
 def _id(name: str, index: int) -> ua.NodeId:

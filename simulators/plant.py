@@ -111,9 +111,14 @@ class Plant:
 
             machines = {path: one.metrics for path, one in self._played.items() if isinstance(one, OpcUaMachine)}
             lived = self._spec.until_ns is None
-            self._opcua = OpcUaPlant(self._spec.opcua.port, machines, self._life, lived=lived, speeches=self._speeches)
+            self._opcua = OpcUaPlant(
+                self._spec.opcua.port, machines, self._life, lived=lived, speeches=self._speeches,
+                manners=self._spec.scenario.opcua, certificates=self._spec.opcua.certificates,
+            )  # fmt: skip
             await self._opcua.start()
             ports |= {"opcua_url": self._opcua.url, "opcua_port": self._opcua.port}
+            if self._opcua.certificate is not None:
+                ports["opcua_certificate"] = str(self._opcua.certificate)
         await self._open_edges()
         for path in self._played:
             await self._open(path)

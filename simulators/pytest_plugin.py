@@ -54,7 +54,7 @@ class PlantUnderTest:
             until_ns=self.end_ns,
             speed=scenario.speed,
             mqtt=None if mqtt_port is None else MqttSpec(port=mqtt_port),
-            opcua=OpcUaSpec() if "opcua" in kinds else None,
+            opcua=OpcUaSpec(certificates=folder / "server") if "opcua" in kinds else None,
             journal=self.journal,
             truth=folder / "truth.json",
         )

@@ -20,7 +20,8 @@ from simulators.replay import messages, read_recordings, samples
 from telemetry.errors import ConfigError
 
 if TYPE_CHECKING:
-    from simulators.opcua_plant import OpcUaPlant, Told
+    from simulators.opcua_history import Told
+    from simulators.opcua_plant import OpcUaPlant
 
 _US_NS: Final = 1_000
 _NEVER_NS: Final = 1 << 62

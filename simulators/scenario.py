@@ -15,6 +15,7 @@ from simulators import Link, MachineSection, RadioNetwork, SimulatedAsset, Vehic
 from simulators.faults import Fault
 from simulators.link import LinkModel
 from simulators.machine import MachineModel
+from simulators.sections import OpcUaServer
 from simulators.work_calendar import WorkCalendar
 from telemetry.config import Section, load
 from telemetry.errors import ConfigError
@@ -37,6 +38,7 @@ class Scenario(Section):
     timezone: str = Field("Europe/Paris", description="IANA zone of the calendars")
     calendars: tuple[CalendarConfig, ...] = Field((), description="when machines work; as in plant.toml")
     assets: tuple[SimulatedAsset, ...] = Field(min_length=1, description="machines and links")
+    opcua: OpcUaServer = Field(OpcUaServer(), description="how strict the OPC UA server of its machines is")
     faults: tuple[Fault, ...] = Field((), description="what goes wrong on the wire, when, and where")
 
     @field_validator("start")

@@ -138,6 +138,9 @@ class _Machine(Section):
     counter_rolls_at: int | None = Field(
         None, ge=10, description="its counters never show this count and begin again at 0, as 65536 in 16 bits"
     )
+    orders: bool = Field(
+        False, description="it names the order that it works on, a new one with each product; machine tools do anyway"
+    )
     reasons_late_s: float = Field(
         0.0, ge=0, le=86_400, description="an operator enters the reason of a stop so long after it [s]; kind mqtt"
     )
@@ -151,6 +154,10 @@ class _Machine(Section):
             raise ValueError("reasons_late_s is for machines of kind mqtt")
         if self.counter_rolls_at and getattr(self, "speaks", "") == "machine-tool":
             raise ValueError("counter_rolls_at: the jobs of a machine tool count from 0 anyway")
+        if self.orders and (isinstance(self, Printer) or getattr(self, "speaks", "") == "machine-tool"):
+            raise ValueError(
+                "orders: a printer's report has no place for them, and a machine tool names its jobs anyway"
+            )
         if self.meter.energy and isinstance(self, Printer):
             raise ValueError("a printer's report has no place for energy")
         if self.takes_from == self.path:
@@ -174,12 +181,17 @@ class _Machine(Section):
             tells_reasons=not isinstance(self, Printer),
             merges=self._merges,
             rolls_over_at=self.counter_rolls_at,
+            tells_orders=self.orders,
             counts_scrap=isinstance(self, SparkplugMachine) or getattr(self, "speaks", "") == "packml",
         )
 
     @property
     def _merges(self) -> Mapping[MachineState, MachineState]:
         return {}
+
+    @property
+    def _order(self) -> tuple[str, ...]:
+        return ("order",) if self.orders else ()
 
 
 class OpcUaMachine(_Machine):
@@ -199,7 +211,17 @@ class OpcUaMachine(_Machine):
     def metrics(self) -> tuple[str, ...]:
         """What it tells, by name in the glossary."""
         told = TELLS.get(self.speaks, ("state", "parts", "parts_good"))
-        return (*told, "reason", "product", *self.meter.metrics)
+        return (*told, "reason", "product", *self._order, *self.meter.metrics)
+
+
+class OpcUaServer(Section):
+    """How strict the scenario's OPC UA server is."""
+
+    secure: bool = Field(False, description="speak only what is signed, or signed and encrypted; with a certificate")
+    most_per_call: int = Field(
+        0, ge=0, description="nodes that one request may read, browse or follow; more is refused; 0: any number"
+    )
+    most_queued: int = Field(10_000, ge=10, le=1_000_000, description="values that it queues for a client, per node")
 
 
 class MqttMachine(_Machine):
@@ -235,7 +257,7 @@ class SparkplugMachine(_Machine):
     @property
     def metrics(self) -> tuple[str, ...]:
         """What it tells, by name in the glossary."""
-        return ("state", "reason", "product", "parts", "parts_scrap", *self.meter.metrics)
+        return ("state", "reason", "product", *self._order, "parts", "parts_scrap", *self.meter.metrics)
 
 
 class Link(Section):

@@ -41,6 +41,9 @@ class OpcUaSpec(Section):
         ge=0,
         description="at `play`, wait so long [s] until a client monitors every variable; an error if none does",
     )
+    certificates: Path = Field(
+        Path("."), description="folder of its certificate and key, made on first use where the scenario wants security"
+    )
 
 
 class UdpSpec(Section):

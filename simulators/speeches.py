@@ -16,6 +16,7 @@ NO_WORD: Final[dict[str, dict[MachineState, MachineState]]] = {
 TELLS: Final[dict[str, tuple[str, ...]]] = {
     "machine-tool": (
         "state", "operation_mode", "program_state", "program", "order", "parts", "parts_good", "feed_override",
+        "stacklight", "tool_life", "alarm",
     ),
     "packml": ("state", "packml_state", "parts", "parts_scrap"),
 }  # fmt: skip
@@ -24,7 +25,11 @@ TELLS: Final[dict[str, tuple[str, ...]]] = {
 VENDOR: Final = "http://acme-controls.example/OPCUA/Panel/"
 """A vendor's own namespace, with nodes for what the specifications have no place for."""
 
-_VENDOR_NODES: Final = {"reason": "/Hmi/Alarm/stopCause", "product": "/Channel/Production/partName"}
+_VENDOR_NODES: Final = {
+    "reason": "/Hmi/Alarm/stopCause",
+    "product": "/Channel/Production/partName",
+    "order": "/Channel/Production/orderName",
+}
 
 
 def vendor_node(path: str, metric: str) -> str:

@@ -34,7 +34,7 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
     tick_ns = born_ns
     mean, deviation = 0.0, 0.0
     state, reason = -1, ""
-    made = judged = 0
+    made = judged = orders = 0
     register, shown = 0.0, -1
     turn = model.rolls_over_at or sys.maxsize
     verdict = "parts_scrap" if model.counts_scrap else "parts_good"
@@ -61,6 +61,9 @@ def _merged(life: Iterator[Fact], model: MachineModel, noise: Random, born_ns: i
                 yield time_ns, "reason", reason
         elif isinstance(fact, Change):
             yield time_ns, "product", fact.product
+            if model.tells_orders:
+                orders += 1
+                yield time_ns, "order", f"OF-{orders:05d}"
         else:
             made += 1
             yield time_ns, "parts", made % turn

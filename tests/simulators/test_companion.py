@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,13 @@ from simulators.companion import DI, MACHINE_TOOL, MACHINERY, PACKML, Speech, ev
 from simulators.lives import lives
 from simulators.opcua_plant import OpcUaPlant
 from simulators.scenario import HOUR_NS, open_scenario
+from simulators.sections import OpcUaServer
 from simulators.speeches import VENDOR, vendor_node
 from simulators.timeline import Event, told
+from telemetry.plant import Asset, Plant
 from tests.collectors.opcua.foreign import FOLDER, installed
+from tests.collectors.opcua.running import collecting, until
+from tests.contracts.memory import MemorySink
 
 SCENARIO = open_scenario("machining-cell")
 START = SCENARIO.starts_ns(0)
@@ -50,7 +55,8 @@ def last(path: str, metric: str) -> Any:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def plant() -> AsyncIterator[OpcUaPlant]:
     metrics = {machine.path: machine.metrics for machine in SCENARIO.machines}  # type: ignore[union-attr]
-    one = OpcUaPlant(0, metrics, life, lived=False, speeches=SPEECHES)
+    manners = OpcUaServer(most_per_call=25)
+    one = OpcUaPlant(0, metrics, life, lived=False, speeches=SPEECHES, manners=manners)
     await one.start()
     for path in SPEECHES:
         await one.write(path, lived(path))
@@ -151,3 +157,70 @@ async def test_a_job_counts_from_zero() -> None:
     plain = told(lives(SCENARIO.models, CENTRE, 23, START), SCENARIO.models[CENTRE], 23, START)
     good = [v for t, m, v in takewhile(lambda event: event[0] < START + 2 * HOUR_NS, plain) if m == "parts_good"]
     assert sum(job[-1] for job in jobs) == good[-1]
+
+
+async def test_lamps_tools_and_alarms_are_discovered_and_told(plant: OpcUaPlant) -> None:
+    """Nothing of them is named in the plant file: the lamp that is lit, the life left of the tool, and a breakdown's
+    alarm with its cause reach the sink as the process has them, from a server that takes 25 nodes in a request."""
+    config = OpcUaConfig.model_validate_json(
+        json.dumps({"kind": "opcua", "name": "x", "url": plant.url, "security": "None", "publishing_ms": 50.0,
+                    "machines": [{"asset": LATHE, "machine": "lathe-3"}]})
+    )  # fmt: skip
+    sink = MemorySink()
+    breakdown = next(
+        event for event in life(LATHE) if event[0] > START + 2 * HOUR_NS and event[1:] == ("alarm", 700)
+    )  # the first of what nobody has heard yet
+    until_ns = breakdown[0] + 1
+    later = takewhile(lambda event: event[0] < until_ns, life(LATHE))
+    news = [event for event in later if event[0] >= START + 2 * HOUR_NS]
+    async with collecting(config, sink, Plant(assets=(Asset(path=LATHE, name="lathe"),))):
+        await until(lambda: {"stacklight", "tool_life"} <= {sample.metric for sample in sink.samples})
+        await plant.write(LATHE, news)
+        await until(lambda: any(sample.metric == "alarm" for sample in sink.samples))
+        told = {(one.metric, one.time_ns): one for one in sink.samples}
+        for time_ns, metric, value in news:
+            if metric in ("stacklight", "tool_life", "alarm"):
+                await until(lambda key=(metric, time_ns): key in {(s.metric, s.time_ns) for s in sink.samples})
+                told = {(one.metric, one.time_ns): one for one in sink.samples}
+                one = told[metric, time_ns]
+                assert (one.text if metric == "stacklight" else one.value) == pytest.approx(value)
+    assert any(metric == "stacklight" for _, metric, _ in news)
+    cause = next(value for time_ns, metric, value in reversed(news) if metric == "reason")
+    assert told["alarm", breakdown[0]].text == f"lathe-3: {cause}"
+    assert told["stacklight", breakdown[0]].text == "red"
+
+
+async def test_a_request_beyond_the_limit_is_refused(plant: OpcUaPlant) -> None:
+    """The server says how much it takes, and takes no more: 25 nodes are read, 26 are too many operations."""
+    async with Client(plant.url) as client:
+        stated = await client.get_node(
+            ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead
+        ).read_value()
+        nodes = [client.nodes.server_state] * 26
+        assert len(await client.read_values(nodes[:25])) == stated == 25
+        with pytest.raises(ua.uaerrors.BadTooManyOperations):
+            await client.read_values(nodes)
+
+
+async def test_a_secure_server_speaks_to_nobody_in_clear(tmp_path: Path) -> None:
+    """Only signed endpoints are offered; with the certificate that it shows, a client reads what it encrypts."""
+    manners = OpcUaServer(secure=True, most_queued=77)
+    server = OpcUaPlant(0, {"a/b/c/d": ("parts",)}, life, manners=manners, certificates=tmp_path / "server")
+    await server.start()
+    await server.write("a/b/c/d", [(START, "parts", 12)])
+    asking = Client(server.url)
+    offered = {one.SecurityMode.name for one in await asking.connect_and_get_server_endpoints()}
+    assert offered == {"Sign", "SignAndEncrypt"}
+    with pytest.raises((ua.UaError, ConnectionError, TimeoutError)):
+        async with Client(server.url):
+            pass
+    config = OpcUaConfig.model_validate_json(
+        json.dumps({"kind": "opcua", "name": "x", "url": server.url, "server_certificate": str(server.certificate),
+                    "certificates": str(tmp_path / "own"), "publishing_ms": 50.0,
+                    "nodes": [{"node": "nsu=urn:km0:simulators:machine;s=a/b/c/d/parts", "asset": "a/b/c/d",
+                               "metric": "parts"}]})
+    )  # fmt: skip
+    sink = MemorySink()
+    async with collecting(config, sink, Plant(assets=(Asset(path="a/b/c/d", name="d"),))):
+        await until(lambda: [sample.value for sample in sink.samples if sample.metric == "parts"] == [12.0])
+    await server.stop()
