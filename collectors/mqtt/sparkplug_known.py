@@ -5,14 +5,16 @@ from typing import Any
 
 from collectors.mqtt.decoder import MessageError
 from collectors.mqtt.sparkplug_codec import BD_SEQ, INT64, value_of
-from telemetry.samples import Quality
+from telemetry.samples import Quality, Sample
 
 
 @dataclass(slots=True)
 class Known:
     """A metric that a birth described. `metric` is "" when the plant file asks nothing of it.
 
-    `field` is where its values lie when it is a plain number on both sides, of `bits` if signed; else "".
+    `field` is where its values lie when it is a plain number on both sides, of `bits` if signed; else "". `last` is its
+    newest value; `unheard` is what to say where it was said to be unknown, should the node have kept what happened
+    meanwhile: the value of `unheard_since_ns` [ns].
     """
 
     name: str
@@ -25,6 +27,9 @@ class Known:
     field: str = ""
     bits: int = 0
     alias: int | None = None
+    last: Sample | None = None
+    unheard: Sample | None = None
+    unheard_since_ns: int = 0
 
 
 def bd_seq_of(payload: Any) -> int | None:

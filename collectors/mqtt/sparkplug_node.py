@@ -8,16 +8,20 @@ Invariants:
   when it is written, and the metric in it may carry the older time of its last change.
 - When a metric is no longer known it is said so once, later than its last value, by the clock of the node: by ours, the
   next birth of a node whose clock is behind would lie before it, and what it says would never be in force.
+- It is taken back when the node tells as historical what happened meanwhile: who stores and forwards leaves no gap.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from collectors.mqtt.decoder import Fault, MessageError
 from collectors.mqtt.mapping import Reader, is_number
 from collectors.mqtt.sparkplug_codec import NUMBER_FIELDS, SIGNED_BITS, TYPE_NAMES
 from collectors.mqtt.sparkplug_known import Known, bd_seq_of
 from collectors.mqtt.sparkplug_values import MS_NS, Values
+from telemetry.glossary import holds
 from telemetry.samples import Quality, Sample
 
 Answer = list[Sample | MessageError]
@@ -62,6 +66,7 @@ class EdgeNode:
         self._unborn_ns = 0
         self._heard_ns = 0
         self._behind_ns = 0  # how far the clock of the node is behind ours, by its last message
+        self._keeps = False  # whether it has told what happened since it was last said to be unknown
         self.online = False
         self.wants_rebirth = False
         """Whether something came that only new births can explain."""
@@ -206,7 +211,9 @@ class EdgeNode:
                 known.field = NUMBER_FIELDS.get(metric.datatype, "")
                 known.bits = SIGNED_BITS.get(metric.datatype, 0)
             if metric.name in before:
-                known.last_ns = before[metric.name].last_ns
+                earlier = before[metric.name]
+                known.last_ns, known.last = earlier.last_ns, earlier.last
+                known.unheard, known.unheard_since_ns = earlier.unheard, earlier.unheard_since_ns
             born[metric.name] = known
             if metric.HasField("alias"):
                 known.alias = metric.alias
@@ -241,7 +248,10 @@ class EdgeNode:
             elif known.field and (sample := self._values.number(known, metric, item.received_ns)) is not None:
                 answer.append(sample)
             elif known.metric:
-                answer += self._values.read(known, metric, item.payload.timestamp, item.received_ns, birth=False)
+                read = list(self._values.read(known, metric, item.payload.timestamp, item.received_ns, birth=False))
+                answer += read
+                if metric.is_historical and read and isinstance(said := read[0], Sample):
+                    answer += self._kept(known, said)
         return answer
 
     def _written_ns(self, item: Item) -> int:
@@ -262,4 +272,20 @@ class EdgeNode:
                 known.stale = True
                 at_ns = max(time_ns, known.last_ns + 1)
                 answer.append(Sample(at_ns, known.asset, known.metric, 0.0, "", Quality.BAD, self._heard_ns))
+                if known.last is not None and holds(known.metric):
+                    known.unheard = msgspec.structs.replace(known.last, time_ns=at_ns)
+                    known.unheard_since_ns = known.last.time_ns
+                    self._keeps = False
         return answer
+
+    def _kept(self, known: Known, sample: Sample) -> Iterator[Sample]:
+        """The node has kept what happened while nobody heard it, and tells it now: what it does not tell has not
+        changed, so what was in force takes the place of "unknown"."""
+        if known.unheard is not None and known.unheard_since_ns <= sample.time_ns <= known.unheard.time_ns:
+            known.unheard = msgspec.structs.replace(sample, time_ns=known.unheard.time_ns)
+            known.unheard_since_ns = sample.time_ns
+            if self._keeps:
+                yield known.unheard
+        if not self._keeps:
+            self._keeps = True
+            yield from (known.unheard for known in self._all() if known.unheard is not None)

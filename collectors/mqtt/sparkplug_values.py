@@ -38,11 +38,12 @@ class Values:
             if value >> (bits - 1):
                 value -= 1 << bits
         time_ns = time_ms * MS_NS
-        if known.last_ns < time_ns <= received_ns + FUTURE_NS:
-            known.last_ns = time_ns
-        known.stale = False
         number = value * self._scale + self._offset
-        return Sample(time_ns, known.asset, known.metric, number, "", Quality.GOOD, received_ns)
+        sample = Sample(time_ns, known.asset, known.metric, number, "", Quality.GOOD, received_ns)
+        if known.last_ns < time_ns <= received_ns + FUTURE_NS:
+            known.last_ns, known.last = time_ns, sample
+        known.stale = False
+        return sample
 
     def read(
         self, known: Known, metric: Any, written_ms: int, received_ns: int, *, birth: bool
@@ -62,12 +63,14 @@ class Values:
         time_ns = metric.timestamp * MS_NS or written_ns
         if not time_ns:
             time_ns, quality = received_ns, max(quality, Quality.UNCERTAIN)
-        yield Sample(time_ns, known.asset, known.metric, number, text, quality, received_ns)
+        sample = Sample(time_ns, known.asset, known.metric, number, text, quality, received_ns)
+        yield sample
         if metric.is_historical:
             return
         if birth and written_ns > time_ns and holds(known.metric):
             time_ns = written_ns
-            yield Sample(time_ns, known.asset, known.metric, number, text, quality, received_ns)
+            sample = Sample(time_ns, known.asset, known.metric, number, text, quality, received_ns)
+            yield sample
         if known.last_ns < time_ns <= received_ns + FUTURE_NS:  # else it is not kept, and nothing is to follow it
-            known.last_ns = time_ns
+            known.last_ns, known.last = time_ns, sample
         known.stale = False

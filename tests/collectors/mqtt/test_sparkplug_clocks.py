@@ -127,3 +127,42 @@ def test_no_answer_is_published_to_a_topic_that_no_broker_allows() -> None:
     with pytest.raises(MessageError, match="no topic of an edge node"):
         conversation.host.decode(Message("spBv1.0/+/NDATA/E", payload(), T))
     assert conversation.asked() == []
+
+
+def over(*answers: Any) -> dict[tuple[str, int], tuple[float, int]]:
+    """What remains of all answers, the last word of an instant: (metric, time [ns after T]) → value and quality."""
+    return {
+        (one.metric, one.time_ns - T): (one.value, one.quality)
+        for answer in answers
+        for one in answer
+        if isinstance(one, Sample)
+    }
+
+
+def test_a_node_that_stores_and_forwards_leaves_no_gap() -> None:
+    """It died after a minute and comes back after two, with what it kept: a part counted while its death was on the way
+    to us, one later. The state, of which it tells nothing, was RUNNING all the time; without history it is unknown."""
+    conversation = Conversation()
+    births = conversation.nbirth() + conversation.dbirth(
+        metric("Good Count", 100, alias=1, datatype=8, at_ms=T_MS),
+        metric("State", "RUNNING", alias=2, datatype=12, at_ms=T_MS),
+    )
+    conversation.now = T + 60 * S
+    died = conversation.ndeath(0)
+    at_ns = stale(died)["state"] - T
+    assert 59 * S < at_ns < 61 * S
+    later = T_MS + 120_000
+    again = conversation.nbirth(bd=1, at_ms=later) + conversation.dbirth(
+        metric("Good Count", 102, alias=1, datatype=8, at_ms=T_MS + 90_000),
+        metric("State", "RUNNING", alias=2, datatype=12, at_ms=T_MS),
+        at_ms=later,
+    )
+    assert over(births, died, again)["state", at_ns][1] == Quality.BAD
+    meanwhile = conversation.ddata(metric(value=102, alias=1, at_ms=T_MS + 90_000, historical=True), seq=2, at_ms=later)
+    kept = over(births, died, again, meanwhile)
+    assert kept["state", at_ns] == (3.0, Quality.GOOD)
+    assert kept["parts_good", at_ns] == (100.0, Quality.GOOD)
+    before = conversation.ddata(metric(value=101, alias=1, at_ms=T_MS + 59_000, historical=True), seq=3, at_ms=later)
+    kept = over(births, died, again, meanwhile, before)
+    assert kept["parts_good", at_ns] == (101.0, Quality.GOOD)
+    assert kept["parts_good", 90 * S] == (102.0, Quality.GOOD)
