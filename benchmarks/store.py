@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -13,6 +14,7 @@ from benchmarks import Row
 from benchmarks.measure import in_turn
 from pipeline.stores import InfluxDbConfig
 from pipeline.stores.duckdb import DuckDbStore
+from telemetry.errors import StoreError
 from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, Sample, Window
 
@@ -94,6 +96,17 @@ def questions(held: int = HELD) -> list[Row]:
     return [{"what": row["what"], "ms": round(1000 / row["questions/s"], 3), "rounds": row["rounds"]} for row in rows]
 
 
+def stored(store: Store, batch: list[Sample]) -> None:
+    """As the drain does: again, when the store takes nothing now (an InfluxDB that compacts may be too slow to answer)."""
+    while True:
+        try:
+            store.write(batch)
+        except StoreError:
+            time.sleep(1)
+        else:
+            return
+
+
 def growth(sizes: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)) -> list[Row]:
     """What 1000 samples of one machine cost while more and more of ten machines are held; InfluxDB beside, if there."""
     rows: list[Row] = []
@@ -109,7 +122,7 @@ def growth(sizes: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)) -> list[Ro
             while held < size:
                 batch = gauges(held, 50_000)
                 for store in stores.values():
-                    store.write(batch)
+                    stored(store, batch)
                 held += len(batch)
             middle = T0 + held // 20 * SECOND_NS
             window = Window(middle, middle + 1000 * SECOND_NS)
