@@ -97,7 +97,7 @@ def questions(held: int = HELD) -> list[Row]:
 
 
 def stored(store: Store, batch: list[Sample]) -> None:
-    """As the drain does: again, when the store takes nothing now (an InfluxDB that compacts may be too slow to answer)."""
+    """As the drain does: again, when the store takes nothing now, as an InfluxDB that compacts may."""
     while True:
         try:
             store.write(batch)
