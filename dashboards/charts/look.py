@@ -78,6 +78,22 @@ def dressed(chart: Any, look: Look) -> Spec:
     return spec
 
 
+NARROW: Final = "width < 220"
+"""Vega's expression for a plot as on a telephone: there its words must be few."""
+
+
+def room(top: float, wide: float, least: float = 0.0) -> alt.Scale:
+    """A scale with room for words to the right of the longest bar; on a telephone they take more of it."""
+    return alt.Scale(
+        domainMin=least, domainMax={"expr": f"{top * 2.1} * ({NARROW}) + {top * wide} * !({NARROW})"}, nice=False
+    )
+
+
+def few(words: str, short: str) -> dict[str, str]:
+    """The text of a mark: all its words, or on a telephone the short ones (names of fields)."""
+    return {"expr": f"{NARROW} ? datum.{short} : datum.{words}"}
+
+
 _PADDING: Final = {"left": 24, "right": 8, "top": 6, "bottom": 6}
 """A browser without our font sets labels wider than they were measured: room for them on the left."""
 

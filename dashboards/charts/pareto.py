@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import altair as alt
 
-from dashboards.charts.look import LIGHT, Look, Spec, Width, dressed
+from dashboards.charts.look import LIGHT, Look, Spec, Width, dressed, few, room
 from dashboards.web.formats import Formats
 from dashboards.web.texts import Language
 from pipeline.kpis.losses import Bar
@@ -27,6 +27,7 @@ def pareto(
         {
             "name": _short((names or {}).get(bar.name, bar.name) or "—", number),
             "hours": bar.seconds / 3600,
+            "short": formats.duration(bar.seconds),
             "text": " · ".join(
                 (formats.duration(bar.seconds), formats.percent(bar.share), f"Σ {formats.percent(bar.cumulative)}")
             ),
@@ -39,12 +40,10 @@ def pareto(
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
     x_title = "heures perdues" if language == "fr" else "hours lost"
     drawn = base.mark_bar(height=_ROW - 7, color=look["fault"]).encode(
-        x=alt.X(
-            "hours:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6), scale=alt.Scale(domain=[0, top * 1.5])
-        ),
+        x=alt.X("hours:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6), scale=room(top, 1.5)),
         tooltip=[alt.Tooltip("name:N", title=" "), alt.Tooltip("text:N", title=" ")],
     )
-    words = base.mark_text(align="left", dx=5, color=look["ink"]).encode(x="hours:Q", text="text:N")
+    words = base.mark_text(align="left", dx=5, color=look["ink"], text=few("text", "short")).encode(x="hours:Q")
     chart = alt.layer(drawn, words).properties(
         width=width, height=_ROW * max(1, len(rows)), description="; ".join(f"{r['name']}: {r['text']}" for r in rows)
     )

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import altair as alt
 
-from dashboards.charts.look import LIGHT, Look, Spec, Width, dressed
+from dashboards.charts.look import LIGHT, Look, Spec, Width, dressed, few, room
 from dashboards.web.formats import Formats
 from dashboards.web.texts import Language
 
@@ -39,6 +39,7 @@ def waterfall(steps: Sequence[Step], language: Language, *, look: Look = LIGHT, 
         rows.append({
             "row": f"{number:02d}", "name": f"{step.label} ({step.code})" if step.code else step.label,
             "from": min(start, end) / 3600, "to": max(start, end) / 3600, "kind": "loss" if step.loss else "time",
+            "short": f"{sign}{length}",
             "text": f"{sign}{length} · {formats.percent(share)}" if share is not None else length,
         })  # fmt: skip
     names = {row["row"]: row["name"] for row in rows}
@@ -47,19 +48,17 @@ def waterfall(steps: Sequence[Step], language: Language, *, look: Look = LIGHT, 
         "row:N", sort=None, title=None, axis=alt.Axis(labelExpr=labels, labelLimit=300, ticks=False, domain=False)
     )
     top = max((row["to"] for row in rows), default=1.0)
-    least = min((row["from"] for row in rows), default=0.0)
     x_title = "heures" if language == "fr" else "hours"
+    least = min((row["from"] for row in rows), default=0.0)
     # room for the words to the right of the longest bar
-    x = alt.X(
-        "from:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6), scale=alt.Scale(domain=[least, top * 1.3])
-    )
+    x = alt.X("from:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6), scale=room(top, 1.3, least))
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
     colours = alt.Scale(domain=["time", "loss"], range=[look["bar"], look["fault"]])
     bars = base.mark_bar(height=_ROW - 7).encode(
         x=x, x2="to:Q", color=alt.Color("kind:N", scale=colours, legend=None),
         tooltip=[alt.Tooltip("name:N", title=" "), alt.Tooltip("text:N", title=" ")],
     )  # fmt: skip
-    words = base.mark_text(align="left", dx=5, color=look["ink"]).encode(x=alt.X("to:Q"), text="text:N")
+    words = base.mark_text(align="left", dx=5, color=look["ink"], text=few("text", "short")).encode(x=alt.X("to:Q"))
     chart = alt.layer(bars, words).properties(
         width=width, height=_ROW * max(1, len(rows)), description="; ".join(f"{r['name']}: {r['text']}" for r in rows)
     )

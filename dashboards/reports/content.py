@@ -148,7 +148,7 @@ def _machine(machine: Machine, phrases: Phrases) -> dict[str, Any]:
         "tU": oee.useful,
     }
     rows = [
-        [f"{phrases.say(text(f'times.{code}'))} ({code})", phrases.figure(lengths[code], "duration"),
+        [f"{phrases.say(text(f'times.{code}')).capitalize()} ({code})", phrases.figure(lengths[code], "duration"),
          phrases.figure(lengths[code] / oee.required if oee.required else math.nan, "percent")]
         for code in TIMES
     ]  # fmt: skip

@@ -60,26 +60,30 @@ def link_pictures(link: Link, phrases: Phrases) -> dict[str, Spec]:
 
 def _steps(oee: Oee, phrases: Phrases) -> list[Step]:
     """From opening time down to useful time. What is not known is a step of its own; without counts it ends at tF."""
-    steps = [Step("tR", phrases.say(text("times.tR")), oee.required)]
+    steps = [Step("tR", _capital(phrases.say(text("times.tR"))), oee.required)]
     if oee.unknown > 0:
-        steps.append(Step("", phrases.say(text("unknown")), oee.unknown, loss=True))
+        steps.append(Step("", _capital(phrases.say(text("unknown"))), oee.unknown, loss=True))
     for one in sorted(STOPS, key=lambda stop: -oee.stops.get(stop, 0.0)):
         if seconds := oee.stops.get(one, 0.0):
             symbol, _ = LOSSES[one.value]
             steps.append(Step(symbol, category(one.value, phrases.language).rpartition(" (")[0], seconds, loss=True))
-    steps.append(Step("tF", phrases.say(text("times.tF")), oee.running))
+    steps.append(Step("tF", _capital(phrases.say(text("times.tF"))), oee.running))
     if oee.trs.coverage == 0:
         return steps
     uncounted = oee.running - oee.counted_running
     if uncounted > 1:
-        steps.append(Step("", phrases.say(text("unknown")), uncounted, loss=True))
-    steps.append(Step("", phrases.say(text("speed")), oee.counted_running - oee.net, loss=True))
-    steps.append(Step("tN", phrases.say(text("times.tN")), oee.net))
+        steps.append(Step("", _capital(phrases.say(text("unknown"))), uncounted, loss=True))
+    steps.append(Step("", _capital(phrases.say(text("speed"))), oee.counted_running - oee.net, loss=True))
+    steps.append(Step("tN", _capital(phrases.say(text("times.tN"))), oee.net))
     if oee.net - oee.judged_net > 1:
-        steps.append(Step("", phrases.say(text("unknown")), oee.net - oee.judged_net, loss=True))
-    steps.append(Step("", phrases.say(text("rejects")), oee.judged_net - oee.useful, loss=True))
-    steps.append(Step("tU", phrases.say(text("times.tU")), oee.useful))
+        steps.append(Step("", _capital(phrases.say(text("unknown"))), oee.net - oee.judged_net, loss=True))
+    steps.append(Step("", _capital(phrases.say(text("rejects"))), oee.judged_net - oee.useful, loss=True))
+    steps.append(Step("tU", _capital(phrases.say(text("times.tU"))), oee.useful))
     return steps
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _dots(machine: Machine) -> tuple[list[Dot], str]:

@@ -58,6 +58,8 @@ class Proposal:
     guesses: tuple[Guess, ...]
     words: tuple[Word, ...]
     notes: tuple[Said, ...]
+    rows: tuple[tuple[str, ...], ...] = ()
+    """The first rows, to be looked at."""
 
     @property
     def unsure(self) -> tuple[Guess, ...]:
@@ -95,7 +97,7 @@ def propose(path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.
     said |= _times(table, said, guesses)
     mapping = EventLogConfig(**said)
     notes = [*table.notes, *_machines_note(chosen)]
-    return Proposal(table.layout, tuple(columns), mapping, tuple(guesses), words, tuple(notes))
+    return Proposal(table.layout, tuple(columns), mapping, tuple(guesses), words, tuple(notes), table.sample[:4])
 
 
 def words_in(path: Path, mapping: EventLogConfig, *, largest: int = guard.LARGEST_BYTES) -> tuple[Word, ...]:
