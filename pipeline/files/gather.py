@@ -5,6 +5,7 @@ Where rows turn out not to be in order, the table is read again and everything i
 is in `faults`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.files import bits, numbers, times
+from pipeline.files import bits, numbers, sums, times
 from pipeline.files.columns import UNKNOWN, Column, summed, with_more
 from pipeline.files.faults import Faults
 from pipeline.files.mapping import EventLogConfig, Metric
-from pipeline.files.stretches import Ends, joined_sample
+from pipeline.files.stretches import UNIT_S, Ends, joined_sample, no_length
 from pipeline.files.tables import OVERFLOW, Batch, Table, polars
 from pipeline.kpis.counting import COUNTERS
 from pipeline.kpis.signals import Flags
@@ -124,6 +125,7 @@ class _Gatherer:
         self._words: dict[str, dict[str, int]] = {}
         self._states: dict[str, int | None] = {}
         self._first_ns, self._last_ns = 1 << 62, -(1 << 62)
+        self._laid_until_ns = -(1 << 62)
         self._usable: dict[str, int] = {}
         self._ends: list[Instants] = []
         self._starts: list[Instants] = []
@@ -140,17 +142,19 @@ class _Gatherer:
             if column is not None:
                 table.require(column, "")
         found: dict[Metric, str] = {}
-        for column in (*(() if config.name else config.bits), *filter(None, [config.machines])):
+        for column in (*(() if config.name else config.bits), *config.lengths, *filter(None, [config.machines])):
             table.require(column, "")
         for metric in METRICS:
-            if metric == "state" and config.bits:
+            if metric == "reason" and config.lengths:
+                continue
+            if metric == "state" and (config.bits or config.lengths):
                 continue
             column = config.columns.get(metric, metric)
             if config.name is not None or column in table.columns:
                 found[metric] = column
             elif metric in config.columns:
                 table.require(column, "")
-        if "state" not in found and config.each is None and not config.bits:
+        if "state" not in found and config.each is None and not config.bits and not config.lengths:
             raise DecodeError(
                 f"nothing says the state: name its column under [columns], one of {', '.join(table.columns)}"
             )
@@ -162,6 +166,7 @@ class _Gatherer:
         config = self._config
         columns = [config.time, config.clock, config.end, config.duration, config.machines]
         columns += [config.name, config.value] if config.name else [*self._metrics.values(), *config.bits]
+        columns += config.lengths
         return list(dict.fromkeys(column for column in columns if column is not None))
 
     def take(self, batch: Batch, wanted: list[str]) -> None:
@@ -188,6 +193,12 @@ class _Gatherer:
         ends = None
         if self._stretches is not None:
             ends = self._stretches.read(batch, read, self._faults)
+            if self._config.lengths:
+                starts, ends = sums.followed(read.times_ns, np.where(good, ends, read.times_ns), self._laid_until_ns)
+                read = times.Reading(np.where(good, starts, 0), read.bad, read.why)
+                moments = read.times_ns[good]
+                self._laid_until_ns = int(ends[good].max())
+                self._lay(batch, moments, ends[good], np.flatnonzero(good))
             self._last_ns = max(self._last_ns, int(ends[good].max()))
         self._take_cells(batch, read.times_ns, good, ends)
         if ends is not None:
@@ -218,6 +229,22 @@ class _Gatherer:
                 at = np.flatnonzero(told)
                 if len(at) or metric == "state":
                     self._cells(metric, batch, column, times_ns, at, ends)
+
+    def _lay(self, batch: Batch, starts: Instants, ends: Instants, rows: npt.NDArray[np.intp]) -> None:
+        """The states of rows that sum up a shift, each stop with the heading of its column as its cause."""
+        config = self._config
+        cells = {name: batch.frame[name].cast(polars().String).gather(rows).to_list() for name in config.lengths}
+        found = sums.laid(starts, ends, cells, config.lengths, UNIT_S[config.duration_unit])
+        for row, name in found.unread:
+            why = no_length(cells[name][row] or "")
+            self._faults.add(name, rows[[row]], batch.lines, lambda _, why=why: why)  # type: ignore[misc]
+        if found.too_long:
+            self._faults.add(config.time, rows[found.too_long], batch.lines, lambda _: sums.TOO_LONG)
+        known = self._words.setdefault("reason", {"": 0})
+        codes = [known.setdefault(_UNIT.sub("", cause).strip(), len(known)) for cause in found.causes]
+        none = np.zeros(len(codes), np.bool_)
+        self._column("state").add(found.times_ns, np.array(found.states), none, steps=False)
+        self._column("reason").add(found.times_ns, np.array(codes, np.float64), none, steps=False)
 
     def _whole(self, batch: Batch, wanted: list[str]) -> Batch:
         """The batch without its blank rows; rows with more cells than the header are told."""
@@ -346,7 +373,7 @@ class _Gatherer:
                 "nothing says the state: name its column under [columns], "
                 f"one of {', '.join(self._table.columns)}"
             )  # fmt: skip
-        notes = [*self._table.notes, *self._time.notes()]
+        notes = [*self._table.notes, *self._time.notes(), *([sums.NOTE] if self._config.lengths else [])]
         if self._ends:
             notes += self._close(series)
         for metric in COUNTERS:
@@ -383,6 +410,7 @@ class _Gatherer:
 _LONGEST_WORD: Final = 200
 _MOST_MACHINES: Final = 100
 _BIT: Final = "bit:"
+_UNIT: Final = re.compile(r"[(\[].*?[)\]]|\b(min|mn|minutes|sec|s|h|heures)\.?$", re.IGNORECASE)
 _NAMELESS: Final = Said("it names no machine", "elle ne nomme aucune machine")
 _TOO_WIDE: Final = Said(
     "the row has more cells than the header: is a decimal comma taken for a separator?",

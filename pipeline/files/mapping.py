@@ -35,6 +35,9 @@ class EventLogConfig(Section):
         {},
         description="columns of 0 and 1 (in long tables, names), each with the state it says; the first that is 1 wins",
     )
+    lengths: dict[str, StateName] = Field(
+        {}, description="rows that sum up a shift: columns of how long it was in a state; the rest of the row ran"
+    )
     machines: str | None = Field(None, description="several machines in one file: column that names them")
     only: str | None = Field(None, description="of several machines: the one that is looked at; default: each")
     dialect: Dialect | None = Field(None, description="whose words states are; default: words, of SHDR mtconnect")

@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 from pipeline.files import eventlog, guard, shdr, tables, times
 from pipeline.files.mapping import EventLogConfig, Metric
-from pipeline.files.recognise import Column, bits_of, column_of, is_bit, roles
+from pipeline.files.recognise import Column, bits_of, column_of, is_bit, lengths_of, roles
 from pipeline.files.vocabulary import HEADINGS, Role, likeness, plain, state_for
 from pipeline.said import Said
 from telemetry.dialects import Dialect
@@ -76,7 +76,8 @@ def propose(path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.
         return _shdr(path, timezone, machine)
     table = eventlog.opened(path, largest=largest)
     columns = [column_of(name, [row[at] for row in table.sample]) for at, name in enumerate(table.columns)]
-    chosen = roles(columns)
+    lengths = lengths_of(columns)
+    chosen = roles([column for column in columns if column.name not in lengths])
     guesses = [
         Guess(role, column.name, confidence, _WHY[column.kind])
         for role, (column, confidence) in chosen.items()
@@ -88,9 +89,11 @@ def propose(path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.
             said[role] = column.name
     metrics: tuple[Metric, ...] = get_args(Metric)
     said["columns"] = {metric: chosen[metric][0].name for metric in metrics if metric in chosen}
+    if lengths and "duration" in chosen:
+        said |= _sums(machine, lengths, chosen, guesses)
     said |= _several(chosen, guesses)
     said |= _counting(chosen, table, guesses)
-    said |= _stretches(chosen, guesses)
+    said |= _stretches(chosen, said, guesses)
     with tables.readable(path):
         words = _words(table, chosen, said, guesses)
     _one_counter(said, guesses)
@@ -170,7 +173,7 @@ def _marks(cell: str) -> set[str]:
     return {sign for sign in cell if sign in ".,"}
 
 
-def _stretches(chosen: Roles, guesses: list[Guess]) -> dict[str, Any]:
+def _stretches(chosen: Roles, said: dict[str, Any], guesses: list[Guess]) -> dict[str, Any]:
     """Lists of stops: rows with an end or a length; without a state column each row is a stop, and between them it
     runs."""
     found: dict[str, Any] = {}
@@ -184,6 +187,8 @@ def _stretches(chosen: Roles, guesses: list[Guess]) -> dict[str, Any]:
         told = heading.endswith(("min", "mn", "minutes", "sec", "secondes", "seconds", "heures", "hours", " s", " h"))
         why = Said("the unit of a bare number", "l'unité d'un nombre sans unité")
         guesses.append(Guess("duration_unit", unit, 0.9 if told else 0.5, why))
+    if "lengths" in said:
+        return found
     if ("end" in chosen or "duration" in chosen) and "state" not in chosen and "name" not in chosen:
         found |= {"each": "NOT_EXECUTING", "between": "EXECUTING"}
         why = Said(
@@ -194,9 +199,23 @@ def _stretches(chosen: Roles, guesses: list[Guess]) -> dict[str, Any]:
     return found
 
 
+def _sums(machine: Asset, lengths: dict[str, StateName], chosen: Roles, guesses: list[Guess]) -> dict[str, Any]:
+    """Rows that sum up a shift."""
+    for role in ("state", "reason"):
+        chosen.pop(role, None)
+    told = ", ".join(f"{name} → {state}" for name, state in lengths.items())
+    guesses.append(Guess("lengths", told, 0.7, Said(
+        "each row sums up a shift: how long it was, how long each kind of stop took",
+        "chaque ligne résume un poste : sa durée, celle de chaque type d'arrêt",
+    )))  # fmt: skip
+    # between two shifts nobody asks for it
+    machine = machine.model_copy(update={"state_categories": {"NOT_AVAILABLE": "planned"}})
+    return {"lengths": lengths, "between": "NOT_AVAILABLE", "machine": machine}
+
+
 def _words(table: tables.Table, chosen: Roles, said: dict[str, Any], guesses: list[Guess]) -> tuple[Word, ...]:
     """The file's words for states, over all its rows, and the dialect that knows most of them."""
-    if "bits" in said:
+    if "bits" in said or "lengths" in said:
         return ()
     if "state" in chosen:
         counts = _counted(table, chosen["state"][0].name, None, "")

@@ -1,14 +1,18 @@
 """What the columns of an unknown table are, by their headings and by what is in them."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
+import numpy as np
+
 from pipeline.files import bits, header, numbers, tables
-from pipeline.files.vocabulary import HEADINGS, SHIFTS, Role, likeness, plain, state_for
-from telemetry.errors import DecodeError
+from pipeline.files.guard import RefusedFileError
+from pipeline.files.vocabulary import HEADINGS, OPENING, SHIFTS, Role, likeness, plain, state_for
+from pipeline.said import Said
 from telemetry.glossary import MachineState
 from telemetry.plant import StateName
 
@@ -49,13 +53,22 @@ def column_of(name: str, cells: Sequence[str]) -> Column:
         kind = "word"
         read, wrong = numbers.read(tables.polars().Series(told), None)
         figures = read[~wrong].tolist()
-        if sum(header.is_time(cell) for cell in told) >= 0.8 * len(told) and not name_is_count(name):
+        serials = np.asarray(figures)  # Excel's days, in a column that is called a time
+        serial = len(figures) >= 0.6 * len(told) and bool(((serials > 30_000) & (serials < 80_000)).all())
+        if (serial and named_time(name)) or (
+            sum(header.is_time(cell) for cell in told) >= 0.6 * len(told) and not name_is_count(name)
+        ):
             kind = "time"
         elif len(figures) >= 0.6 * len(told):
             kind = "number"
             rising = all(one <= two for one, two in pairwise(figures)) and figures[0] < figures[-1]
     filled = len(told) / len(cells) if cells else 0.0
     return Column(name, kind, filled, len(counts), rising, tuple(word for word, _ in counts.most_common(5)))
+
+
+def named_time(name: str) -> bool:
+    """Whether a heading is of an instant."""
+    return max(likeness(name, role) for role in ("time", "end")) >= 0.7
 
 
 def name_is_count(name: str) -> bool:
@@ -95,7 +108,7 @@ def roles(columns: Sequence[Column]) -> dict[Role, tuple[Column, float]]:
     # a time of day needs a date beside it
     if "clock" in found and not any("/" in cell or "-" in cell or "." in cell for cell in found["time"][0].examples):
         found["time"], found["clock"] = found["clock"], found["time"]
-    dates = found["time"][0].examples
+    dates = [cell for cell in found["time"][0].examples if header.is_time(cell)]
     whole = any(":" in cell and ("/" in cell or "-" in cell) for cell in dates)
     if "clock" in found and whole and not all(cell.endswith(("00:00", "00:00:00")) for cell in dates):
         del found["clock"]
@@ -112,6 +125,9 @@ def _content(role: Role, column: Column) -> float:
     if role == "machine":  # "poste" is a place of work, or a shift
         shifts = sum(plain(word) in SHIFTS for word in column.examples)
         return 0.0 if column.distinct > _FEW_WORDS or 2 * shifts > len(column.examples) else 1.0
+    if role == "parts":  # "pièces OK" are good ones
+        better = max(likeness(column.name, "parts_good"), likeness(column.name, "parts_scrap"))
+        return 0.6 if 0.6 <= better < 1.0 else 1.0
     if role == "product":
         return 1.0 if column.distinct <= 500 else 0.7
     return 1.0
@@ -126,15 +142,45 @@ def _by_content(columns: Sequence[Column], found: dict[Role, tuple[Column, float
             when = found.pop("end")[0]
         if when is None:
             names = ", ".join(column.name for column in columns)
-            raise DecodeError(f"no column looks like a time; there are {names}")
+            raise RefusedFileError(Said(
+                f"no column looks like a time; there are {names}: each row has to say when it was, by a date, or "
+                "when it began and ended",
+                f"aucune colonne ne ressemble à une heure ; il y a {names} : chaque ligne doit dire quand "
+                "elle a eu lieu, par une date, ou par un début et une fin",
+            ))  # fmt: skip
         found["time"] = when, 0.6
         free = [column for column in free if column is not when]
+    if not {"parts", "parts_good", "parts_scrap"} & set(found) and all(
+        name.name.startswith("column ") for name in columns
+    ):
+        counter = next((column for column in free if column.kind == "number" and column.rising), None)
+        if counter is not None:
+            found["parts"] = counter, 0.5
+            free = [column for column in free if column is not counter]
     if "state" not in found and "name" not in found:
         for column in free:
             marks = [state_for(word, "words")[1] for word in column.examples]
             if column.kind == "word" and marks and sum(marks) / len(marks) >= 0.5 and column.distinct <= _FEW_WORDS:
                 found["state"] = column, 0.6
                 return
+
+
+def lengths_of(columns: Sequence[Column]) -> dict[str, StateName]:
+    """Of rows that sum up a shift: the columns of how long each kind of stop took; empty where none says how long the
+    shift was."""
+    if not any(max(likeness(one.name, "duration"), 0) >= 0.9 and plain(_bare(one.name)) in OPENING for one in columns):
+        return {}
+    found: dict[str, StateName] = {}
+    for column in columns:
+        state, sure = state_for(_bare(column.name), "words")
+        if column.kind == "number" and plain(_bare(column.name)) not in OPENING and state and sure >= 0.6:
+            found[column.name] = state
+    return {name: state for name, state in found.items() if state != "EXECUTING"}
+
+
+def _bare(name: str) -> str:
+    """A heading without the unit in brackets."""
+    return re.sub(r"[(\[].*?[)\]]", " ", name)
 
 
 def is_bit(column: Column) -> bool:

@@ -17,7 +17,7 @@ from telemetry.intervals import Instants
 from telemetry.plant import Plant
 from telemetry.samples import SECOND_NS
 
-_UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
+UNIT_S: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _DATED: Final = re.compile(r"\d[-/.]\d")
 _BACKWARDS: Final = Said("it ends before it starts", "la fin précède le début")
 
@@ -56,14 +56,14 @@ class Ends:
                 )
         else:
             assert config.duration is not None
-            unit = _UNITS[config.duration_unit]
+            unit = UNIT_S[config.duration_unit]
             cells = frame[config.duration].cast(polars().String).fill_null("").to_list()
             lengths = np.array([numbers.seconds(cell, unit) for cell in cells])
             wrong, where = ~np.isfinite(lengths) & ~read.bad, config.duration
             ends = read.times_ns + np.rint(np.where(np.isfinite(lengths), lengths, 0) * SECOND_NS).astype(np.int64)
 
             def why(row: int) -> Said:
-                return _no_length(cells[row])
+                return no_length(cells[row])
 
         back = ~wrong & ~read.bad & (ends < read.times_ns)
         for flags, reason in ((wrong, why), (back, lambda _: _BACKWARDS)):
@@ -82,7 +82,7 @@ def _next_day(times_ns: Instants, rows: Flags, zone: ZoneInfo) -> Instants:
     return later
 
 
-def _no_length(cell: str) -> Said:
+def no_length(cell: str) -> Said:
     return Said(f"{cell[:40]!r} is not a length of time", f"{cell[:40]!r} n'est pas une durée")
 
 

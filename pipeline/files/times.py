@@ -83,11 +83,12 @@ class TimeReader:
         cells = [cell for cell in sample if cell][:1000]
         pl = polars()
         text = _spelled(pl.Series(cells, dtype=pl.String))
-        if cells and text.str.contains(r"^\d{1,19}([.,]\d*)?$").all():
-            numbers = text.str.replace(",", ".", literal=True).cast(pl.Float64)
+        figures = text.filter(text.str.contains(r"^\d{1,19}([.,]\d*)?$"))
+        if cells and len(figures) >= 0.6 * len(cells):  # below them may stand totals and notes
+            numbers = figures.str.replace(",", ".", literal=True).cast(pl.Float64)
             if bool(numbers.is_between(*_EXCEL_DAYS).all()):
                 return cls("excel", place)
-            if bool((numbers >= _UNITS[-1][0]).all()) and not text.str.contains(r"^(19|20)\d{12}$").all():
+            if bool((numbers >= _UNITS[-1][0]).all()) and not figures.str.contains(r"^(19|20)\d{12}$").all():
                 return cls("epoch", place, zoned=True)
         if cells and int(text.str.contains(_OFFSET).sum()) > len(cells) / 2:
             return cls(_best(text, _ZONED), place, zoned=True)

@@ -20,6 +20,22 @@ Role = Literal[
 ]  # fmt: skip
 """What a column may be. "machine": names one of several machines in one file."""
 
+OPENING: Final = (
+    "temps d ouverture",
+    "temps ouverture",
+    "temps requis",
+    "temps de presence",
+    "duree poste",
+    "duree du poste",
+    "temps travaille",
+    "heures travaillees",
+    "opening time",
+    "planned time",
+    "scheduled time",
+    "shift length",
+)
+"""What the length of a shift is called."""
+
 HEADINGS: Final[dict[Role, tuple[str, ...]]] = {
     "time": (
         "horodatage", "horodate", "timestamp", "date heure", "date et heure", "dateheure", "datetime", "date time",
@@ -30,9 +46,13 @@ HEADINGS: Final[dict[Role, tuple[str, ...]]] = {
         "heure", "hour", "time of day", "heure debut", "hh mm", "clock", "time", "utc time", "time utc", "heure utc",
     ),
     "end": ("fin", "date fin", "heure fin", "end", "end time", "stop time", "to", "jusqu a", "au"),
-    "duration": ("duree", "duree arret", "temps d arret", "duration", "length", "downtime", "elapsed", "duree min"),
+    "duration": (
+        "duree", "duree arret", "temps d arret", "duration", "length", "downtime", "elapsed", "duree min",
+        *OPENING,
+    ),
     "state": (
-        "etat", "etat machine", "statut", "status", "state", "machine state", "mode", "execution", "marche arret",
+        "etat", "etat machine", "evenement", "situation", "activite", "event",
+        "statut", "status", "state", "machine state", "mode", "execution", "marche arret",
         "statecurrent", "packml", "run", "running", "marche", "en marche", "en production",
     ),
     "parts": (
@@ -94,6 +114,7 @@ _STATES: Final[tuple[tuple[StateName, tuple[str, ...]], ...]] = (
     )),
     ("BLOCKED", ("satur", "blocked", "bloque", "aval", "full", "plein", "evacuation", "output full")),
     ("NOT_AVAILABLE", (
+        "fin de poste", "fin poste", "fin equipe", "hors poste", "end of shift",
         "hors tension", "eteint", "off", "power off", "arret machine eteinte", "ferme", "not available", "offline",
         "deconnecte",
     )),
@@ -126,7 +147,7 @@ def likeness(heading: str, role: Role) -> float:
     for word in HEADINGS[role]:
         if word in (told, last):
             best = max(best, 1.0 if word == told else 0.95)
-        elif len(word) > 2 and (told.startswith(word + " ") or told.endswith(" " + word)):
+        elif (len(word) > 2 and told.startswith(word + " ")) or (len(word) > 1 and told.endswith(" " + word)):
             best = max(best, 0.7 + 0.01 * min(len(word), 15))
         elif len(word) > 3 and f" {word} " in f" {told} ":
             best = max(best, 0.6)
