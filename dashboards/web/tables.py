@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -10,9 +11,19 @@ MARK: Final = b"\xef\xbb\xbf"
 """By which spreadsheets know UTF-8."""
 
 
+_AFTER: Final = re.compile(r"([;\t\r\n]\s*)(?=[=+\-@])")
+
+
 def harmless(cell: object) -> object:
-    """A cell of a CSV that no spreadsheet takes for a formula (OWASP: a quote before = + - @, tab and line breaks)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    """A cell of a CSV that no spreadsheet takes for a formula (OWASP: a quote before = + - @, tab and line breaks).
+
+    Nor any part of it: a French spreadsheet cuts our lines at semicolons, where what follows begins a cell.
+    """
+    if not isinstance(cell, str):
+        return cell
+    if cell.startswith(FORMULA):
+        return "'" + cell[0] + _AFTER.sub(r"\1'", cell[1:])
+    return _AFTER.sub(r"\1'", cell)
 
 
 def lines(head: Sequence[str], chunks: Iterable[Sequence[Sequence[object]]]) -> Iterator[bytes]:

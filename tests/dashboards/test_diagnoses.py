@@ -230,6 +230,15 @@ def test_no_downloaded_table_holds_a_formula(cell: str) -> None:
     assert ",-2.5" in rows
 
 
+@pytest.mark.parametrize("cell", ["a;=1+1", "a; @SUM(A1)", 'a;"b";-1', "a\n=1+1", "a\t+1"])
+def test_no_downloaded_table_holds_a_formula_where_lines_are_cut_at_semicolons(cell: str) -> None:
+    """A French spreadsheet that opens it by a double click cuts it so, quotes or not."""
+    rows = desk.table(("a", "b"), [("x", cell), (cell, "x")]).decode("utf-8-sig")
+    cells = [part.strip(' "') for line in rows.splitlines() for part in re.split("[;\t]", line)]
+    assert len(cells) > 3
+    assert not [part for part in cells if part.startswith(("=", "+", "-", "@"))]
+
+
 def test_the_plant_itself_is_diagnosed_over_whole_days(tmp_path: Path) -> None:
     """Two machines since yesterday: done, with a report on both; the figures are those of the store's own samples."""
     seeded = full(config=WebConfig(port=0, folder=tmp_path), rtt_every_ns=60 * SECOND_NS)
