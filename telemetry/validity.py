@@ -69,8 +69,9 @@ class Gate:
             return f"{sample.metric} {sample.value:g} {metric.unit} is outside {metric.minimum:g} … {metric.maximum:g}"
         if sample.time_ns < EARLIEST_NS:
             return f"source time {_readable(sample.time_ns)} is before 2000: is the clock of the source set?"
-        if sample.time_ns > self._now_ns() + FUTURE_NS:
-            return f"source time {_readable(sample.time_ns)} is more than a day ahead of us"
+        if sample.time_ns > (now := self._now_ns()) + FUTURE_NS:
+            times = f"source time {_readable(sample.time_ns)} is more than a day ahead of ours, {_readable(now)}"
+            return f"{times}: which of the two clocks is not set?"
         if len(sample.text) > MAX_TEXT:
             return f"text of {len(sample.text)} characters, longer than {MAX_TEXT}"
         return None
