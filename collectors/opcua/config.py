@@ -3,6 +3,7 @@
 import difflib
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -153,6 +154,18 @@ class OpcUaConfig(Section):
         "0: only when a session begins",
     )
     nodes: tuple[OpcUaNode, ...] = Field((), description="nodes that are followed besides, or instead")
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            reachable = parts.port != 0 and bool((parts.hostname or "").encode("idna"))
+        except ValueError:  # a bracket too few, a port beyond 65535, a name that is none
+            reachable = False
+        if not reachable:
+            raise ValueError(f'{value!r} is no address of a server: write "opc.tcp://host:port/path"')
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> "OpcUaConfig":

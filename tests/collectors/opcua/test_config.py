@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from collectors.opcua import OpcUaConfig
 from collectors.opcua.address import NodeAddress, parse
 from telemetry.errors import ConfigError
 from telemetry.health import Health
@@ -44,6 +45,17 @@ def test_a_wrong_address_says_how_to_write_it(text: str, advice: str) -> None:
     """An index is refused by name, since a server that restarts may number its namespaces anew."""
     with pytest.raises(ValueError, match=advice):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    "url", ["opc.tcp://[::1:4840", "opc.tcp://plc:99999", "opc.tcp://plc..local:4840", "opc.tcp:///a"]
+)
+def test_an_address_that_is_none_stops_the_start(url: str) -> None:
+    """A bracket too few ended the process, and every collector in it, when the first connection was made."""
+    with pytest.raises(ValidationError, match="is no address of a server"):
+        OpcUaConfig.model_validate({"kind": "opcua", "name": "x", "url": url, "nodes": config(4840).nodes})
+    for right in ("opc.tcp://plc", "opc.tcp://[::1]:4840/x", "opc.tcp://usine.été.fr:4840"):
+        OpcUaConfig.model_validate({"kind": "opcua", "name": "x", "url": right, "nodes": config(4840).nodes})
 
 
 def test_the_index_is_looked_up() -> None:

@@ -284,6 +284,15 @@ async def test_a_disk_that_the_spool_has_filled_is_emptied_again(small_disk: Pat
     assert drained >= set(range(kept))
 
 
+async def test_room_is_kept_for_the_day_the_disk_is_full(tmp_path: Path) -> None:
+    """Eight megabytes, really taken, beside the file and also after the end, for the next start."""
+    async with Spool(tmp_path / "spool.sqlite") as spool:
+        await spool.put(samples(0, 1))
+    kept = os.stat(tmp_path / "spool.sqlite.reserve")
+    assert kept.st_size == 8_000_000
+    assert kept.st_blocks * 512 >= 8_000_000
+
+
 async def test_closing_on_a_full_disk_ends_and_acknowledges_nothing(tmp_path: Path) -> None:
     """The shutdown does not wait for the disk; the put that was not stored fails."""
     async with asyncio.timeout(10):
