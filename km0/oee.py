@@ -187,7 +187,12 @@ def of_events(log: EventLog, window: Window, per: str | None = None, denominator
     }
     if per is not None:
         report["windows"] = [
-            {"from": _iso(one.start_ns), "to": _iso(one.end_ns), "trs": asdict(part.trs) | {"value": part.trs.value}}
+            {
+                "from": _iso(one.start_ns),
+                "to": _iso(one.end_ns),
+                "open": one.end_ns > log.span.end_ns,
+                "trs": asdict(part.trs) | {"value": part.trs.value},
+            }
             for one in eventlog.windows_of(log, per)
             for part in (log.history(one).over(one),)
         ]
@@ -278,6 +283,9 @@ def _show(report: dict[str, Any]) -> None:
     out.print(f"one point of TRS is worth {', '.join(worth)}", markup=False)
     for one in report.get("windows", []):
         value = "not known" if math.isnan(one["trs"]["value"]) else f"{one['trs']['value']:.2%}"
-        out.print(f"  {one['from']}  TRS {value}  coverage {one['trs']['coverage']:.1%}", markup=False)
+        out.print(
+            f"  {one['from']}  TRS {value}  coverage {one['trs']['coverage']:.1%}{'  open' if one['open'] else ''}",
+            markup=False,
+        )
     for sentence in (*report["findings"], *report.get("notes", [])):
         out.print(f"! {sentence}", markup=False)

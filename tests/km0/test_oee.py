@@ -143,6 +143,9 @@ def test_a_csv_as_a_french_spreadsheet_writes_it(tmp_path: Path) -> None:
     by_hand(found)
     assert found["from"] == "2026-01-15T04:00:00+00:00"
     assert found["windows"][0]["trs"]["value"] == pytest.approx(0.6)
+    # the log ends at six: its first hour is whole, the one that begins there is open, and so is its day
+    days = run("--events", events, "--map", columns, "--per", "day")["windows"]
+    assert ([one["open"] for one in found["windows"]], [one["open"] for one in days]) == ([False, True], [True])
     cut = run("--events", events, "--map", columns, "--to", "2026-01-15T05:20:00+01:00")
     assert (cut["times"]["tR"], cut["parts"]["made"]) == (1200, 10)
 
