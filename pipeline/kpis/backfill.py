@@ -11,6 +11,7 @@ come back as columns, a few arrays; `values()` makes rows of them for a store.
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from operator import attrgetter
 
 from pipeline.kpis import signals
 from pipeline.kpis.evaluate import Columns, columns, history_of
@@ -39,7 +40,7 @@ def compute(job: Job) -> Columns:
     """Every KPI of the job's windows, from one timeline over all of them. Raises ValueError for what is no machine."""
     if job.asset.kind != "machine" or not job.windows:
         raise ValueError(f"{job.asset.path} with {len(job.windows)} windows: a job is a machine with one at least")
-    starts, ends = (min(one.start_ns for one in job.windows), max(one.end_ns for one in job.windows))
+    starts, ends = min(map(attrgetter("start_ns"), job.windows)), max(map(attrgetter("end_ns"), job.windows))
     history = history_of(job, job.plant, job.asset, Window(starts, ends), job.now_ns, job.series)
     return columns(history, job.windows)
 

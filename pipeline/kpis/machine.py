@@ -36,7 +36,7 @@ from pipeline.kpis.categories import (
     told,
 )
 from pipeline.kpis.counting import Tally, Weighed, at_counts, weighed
-from pipeline.kpis.cuts import Cuts
+from pipeline.kpis.cuts import Cuts, distinct
 from pipeline.kpis.knowledge import knowledge
 from pipeline.kpis.numbers import divided
 from pipeline.kpis.oee import NF_E60_182, Oee, performance_findings
@@ -73,6 +73,17 @@ class Stretches:
     category: Numbers8
     reason: Words
     product: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Stopped time by reason: row n is `seconds[n]` in window `window[n]` with the reason `words[word[n]]`, "" without
+    one; in the order of the windows, and of the alphabet."""
+
+    words: list[str]
+    window: signals.Indices
+    word: signals.Indices
+    seconds: signals.Numbers
 
 
 @dataclass(slots=True)
@@ -209,10 +220,11 @@ class MachineHistory:
         lengths = np.where(self._key[part] % _KEYS != _OUTSIDE, np.diff(edges), 0)
         return Stretches(cuts.edges[part], lengths, self._category[part], reason, product)
 
-    def stopped(self, starts: Instants, ends: Instants) -> list[dict[str, float]]:
-        """Required time [s] that was stopped, by the reason given for it ("" without one) in alphabetical order, in
-        each of these windows [ns], which are in order and do not overlap."""
-        bounds = np.unique(np.concatenate((starts, ends))).clip(self._cuts.edges[0], self._cuts.edges[-1])
+    def stopped(self, starts: Instants, ends: Instants) -> Stopped:
+        """Required time that was stopped, by the reason given for it, in each of these windows [ns], which are in order
+        and do not overlap."""
+        first_ns, last_ns = self._cuts.bounds
+        bounds = distinct(np.concatenate((starts, ends)).clip(first_ns, last_ns))
         cuts = Cuts(int(bounds[0]), int(bounds[-1]), self._cuts.edges, bounds)
         at = np.searchsorted(self._cuts.edges, cuts.edges[:-1], "right") - 1
         window = np.searchsorted(starts, cuts.edges[:-1], "right") - 1
@@ -224,11 +236,8 @@ class MachineHistory:
         keys, row = np.unique(window[stops] * len(words) + number[reasons.codes[at[stops]]], return_inverse=True)
         lost_ns = np.zeros(len(keys), np.int64)
         np.add.at(lost_ns, row, np.diff(cuts.edges)[stops])
-        found: list[dict[str, float]] = [{} for _ in starts]
         places, of = np.divmod(keys, len(words))
-        for place, code, seconds in zip(places.tolist(), of.tolist(), (lost_ns / SECOND_NS).tolist(), strict=True):
-            found[place][words[code]] = seconds
-        return found
+        return Stopped(words, places, of, lost_ns / SECOND_NS)
 
     def production(self, window: Window) -> dict[str, Production]:
         """What was made in the window, by product."""

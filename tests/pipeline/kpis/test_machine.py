@@ -342,10 +342,7 @@ def test_a_machine_with_more_reasons_than_a_byte_has_codes_for(together: bool) -
     late = 0 if together else 1
     assert oee.stops[Category.BREAKDOWN] == 38 * 60 + late
     assert (oee.stops[Category.ADJUSTMENT], oee.planned, oee.running) == (60, 60 - late, 20 * 60)
-    assert sum(lost for one in [history_of_stops(series)] for lost in one.values()) == 39 * 60 + late
-
-
-def history_of_stops(series: Mapping[str, Series]) -> dict[str, float]:
     history = MachineHistory(MILL, None, PARIS, Window(0, HOUR), 100 * HOUR, reader(series), series.keys())
-    [found] = history.stopped(np.array([0], np.int64), np.array([HOUR], np.int64))
-    return found
+    lost = history.stopped(np.array([0], np.int64), np.array([HOUR], np.int64))
+    assert lost.seconds.sum() == 39 * 60 + late
+    assert len(lost.word) == 39 + late

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from pipeline.kpis.catalogue import CATALOGUE
 from pipeline.kpis.evaluate import columns, history_of
 from pipeline.kpis.losses import losses
 from pipeline.kpis.states import STOPS
@@ -23,7 +24,15 @@ def test_each_window_has_the_seconds_of_its_own_reasons() -> None:
     """Down 5 minutes across the bound of two half-hours after the belt broke at minute 30, and 8 without a reason."""
 
     bounds = np.array([0, 33 * MINUTE, HOUR], np.int64)
-    assert history().stopped(bounds[:-1], bounds[1:]) == [{"broken belt": 180.0}, {"broken belt": 120.0, "": 480.0}]
+    found = history().stopped(bounds[:-1], bounds[1:])
+    reasons = [found.words[word] for word in found.word]
+    assert [*zip(found.window.tolist(), reasons, found.seconds.tolist(), strict=True)] == [
+        (0, "broken belt", 180.0), (1, "", 480.0), (1, "broken belt", 120.0),
+    ]  # fmt: skip
+    kpi = next(one for one in CATALOGUE if one.name == "stop_time")
+    assert kpi.detail is not None
+    details = kpi.detail(history(), np.append(bounds[:-1], HOUR), np.append(bounds[1:], HOUR + MINUTE))
+    assert [json.loads(one) for one in details] == [{"broken belt": 180.0}, {"": 480.0, "broken belt": 120.0}, {}]
 
 
 @pytest.mark.parametrize("path", MACHINES)
