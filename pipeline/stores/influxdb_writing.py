@@ -23,8 +23,8 @@ BODY_LINES: Final = 10_000
 
 FIRST_PART: Final = BODY_LINES
 LARGEST_PART: Final = 20_000
-"""Samples of a write that are made into lines at once: one body at first, then what keeps the lines of a series together.
-Bodies are full but for the last, for each costs the server an fsync."""
+"""Samples of a write that are made into lines at once: one body at first, then more, to keep the lines of a series
+together. Bodies are full but for the last, for each costs the server an fsync."""
 
 
 @dataclass(frozen=True, slots=True)
