@@ -151,6 +151,8 @@ Client = BatchingClient | PlainClient
 def _keep(client: paho.Client, _data: object, packet: paho.MQTTMessage) -> None:
     """A message that paho read: of QoS 2, or all when the client is a plain one."""
     assert isinstance(client, Client)
+    if not packet.topic:  # acknowledged, it would be lost: of what it speaks nobody knows
+        raise MalformedPacket("a message without a topic: by an alias, which we allow no broker")
     batch = client.batch
     properties = b"" if packet.properties is None else without_length(packet.properties.pack())  # type: ignore[no-untyped-call]  # paho leaves it untyped
     batch.messages.append(Message(packet.topic, bytes(packet.payload), time_ns(), packet.retain, properties))

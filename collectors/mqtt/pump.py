@@ -14,6 +14,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
+from paho.mqtt.exception import MalformedPacket
+
 from collectors.mqtt.client import Client
 from collectors.mqtt.keepalive import Keepalive
 from telemetry.errors import SourceError
@@ -111,6 +113,10 @@ class Pump:
         self._keepalive.heard(monotonic())
         try:
             more = self._client.read()
+        except MalformedPacket as error:
+            self._failed(SourceError(f"{self._where} breaks the protocol: {error}"))
+            self.detach()
+            return
         except Exception as error:  # not handled, only carried to the task that owns the session
             self._failed(error)
             self.detach()

@@ -18,7 +18,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from collectors.mqtt import MqttConfig
+from collectors.mqtt import MqttConfig, connecting
 from collectors.mqtt.collector import MqttCollector
 from collectors.mqtt.decoder import Message, MessageError
 from collectors.mqtt.json import JsonDecoder
@@ -228,6 +228,32 @@ async def test_what_is_no_broker_is_said_to_be_none() -> None:
 
     async with await asyncio.start_server(http, "127.0.0.1", port):
         assert "broke" in await failure(config(port))
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("flags", [0x30, 0x32])
+async def test_a_message_without_a_topic_breaks_the_connection_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, fast: bool, flags: int
+) -> None:
+    """Topic aliases of MQTT 5, though we allow the broker none: never acknowledged, and never the end of us."""
+    monkeypatch.setattr(connecting, "FITS", fast)
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        await reader.read(1000)
+        packet_id = b"\x00\x07" if flags & 2 else b""
+        body = b"\x00\x00" + packet_id + b"\x03\x23\x00\x01" + b"{}"
+        writer.write(b"\x90\x04\x00\x01\x00\x01" + bytes([flags, len(body)]) + body)
+        heard.append(await reader.read(1000))
+        writer.close()
+
+    heard: list[bytes] = []
+    async with await asyncio.start_server(broker, "127.0.0.1", 0) as server:
+        said = await failure(config(server.sockets[0].getsockname()[1]))
+        await until(lambda: heard != [])
+    assert "broke" in said or "breaks the protocol" in said
+    assert heard == [b""], "nothing was acknowledged"
 
 
 async def test_a_name_that_is_not_known_is_said() -> None:
