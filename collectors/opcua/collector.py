@@ -219,13 +219,20 @@ class OpcUaCollector:
         self._component.ok(detail)
 
     async def _look_again(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
-        """Try refused nodes again, and browse machines again: a server adds jobs and tools while it runs."""
-        browse_s = self._config.browse_s if self._config.machines else 0.0
-        while browse_s or self._refused or self._sources.missing:
-            wanting = self._refused or self._sources.missing
-            await asyncio.sleep(min(self._retry_s, browse_s or math.inf) if wanting else browse_s)
-            with contextlib.suppress(SourceError):  # a server that is gone is noticed, and said, by its silence
-                await self._follow(session, subscription, resolved)
+        """Try nodes again that were refused, or that vanished, and browse machines again: a server adds jobs and tools
+        while it runs."""
+        browse_s = self._config.browse_s if self._config.machines else math.inf
+        browsed = monotonic()
+        while True:
+            await asyncio.sleep(min(self._retry_s, browse_s or math.inf))
+            for handle in self._delivery.vanished:
+                resolved.pop(handle, None)
+            due = monotonic() - browsed >= (browse_s or math.inf)
+            if due or self._delivery.vanished or self._refused or self._sources.missing:
+                browsed = monotonic()
+                self._delivery.vanished.clear()
+                with contextlib.suppress(SourceError):  # a server that is gone is noticed, and said, by its silence
+                    await self._follow(session, subscription, resolved)
 
     async def _watch_silence(self, subscription: Subscription) -> None:
         """Say which nodes have been silent for longer than the plant file lets them."""

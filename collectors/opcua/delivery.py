@@ -14,6 +14,8 @@ from itertools import chain
 from time import monotonic
 from typing import Final
 
+from asyncua.ua.status_codes import StatusCodes
+
 from collectors.opcua.blend import BlendPart
 from collectors.opcua.holes import Holes
 from collectors.opcua.machine import Reader
@@ -27,6 +29,8 @@ from telemetry.glossary import METRICS
 from telemetry.health import Component
 from telemetry.protocols import Sink
 from telemetry.samples import Sample
+
+_NO_NODE: Final = (StatusCodes.BadNodeIdUnknown, StatusCodes.BadNodeIdInvalid)
 
 _LAST_PUT_S: Final = 0.4
 """What was being made durable when we were cancelled gets so long [s] to become so."""
@@ -64,6 +68,9 @@ class Delivery:
         """Whether everything in `latest` is durable."""
         self.spoke: Final[dict[int, float]] = {}
         """When nodes that may not be silent last spoke, on the monotonic clock [s]."""
+        self.vanished: Final[set[int]] = set()
+        """Handles of which the server said that it does not have the node any more: where one comes back under the same
+        id, the item that followed the former stays dumb."""
         self.kept: Collection[int] = ()
         """Handles of a subscription that the server kept through a break: if it speaks, nothing is missing of them."""
         self.without_history = ""
@@ -162,6 +169,8 @@ class Delivery:
         if handle in self.spoke:
             self.spoke[handle] = monotonic()
         status = reading.status
+        if live and status & 0xFFFF_0000 in _NO_NODE:
+            self.vanished.add(handle)
         if live and status & OVERFLOW:  # a value of the past bears the bit of another subscription's queue
             self._component.count("overflows")
             self.open_holes((handle,))

@@ -58,13 +58,13 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fore
 @pytest.mark.asyncio(loop_scope="module")
 async def test_machines_are_found_and_written_down(server: Foreign, tmp_path: Path) -> None:
     """No configuration: three machines, their metrics and live values; the file that is written is a plant file."""
-    found = json.loads(await km0("discover", "opcua", server.url, "--json"))
-    shown = await km0("discover", "opcua", server.url)
     file = tmp_path / "plant.toml"
-    await km0("discover", "opcua", server.url, "--under", "km0/fab/cell-1", "--write", str(file))
+    place = ("--under", "km0/fab/cell-1", "--write", str(file))
+    found = json.loads(await km0("discover", "opcua", server.url, "--json", *place))
+    shown = await km0("discover", "opcua", server.url)
     before = file.read_text()
     with pytest.raises(ConfigError, match="is there twice"):
-        await km0("discover", "opcua", server.url, "--under", "km0/fab/cell-1", "--write", str(file))
+        await km0("discover", "opcua", server.url, *place)
     assert file.read_text() == before
     machines = {machine["name"]: machine for machine in found["machines"]}
     assert {name: machine["specification"] for name, machine in machines.items()} == {
@@ -239,6 +239,19 @@ async def test_jobs_and_tools_that_come_and_go_while_a_session_stands(server: Fo
         await used("Reamer", 0.0)
         await until(lambda: last(sink, MILL, "tool_life") == (90.0, "Cutter"))
         await server.tell(state=[f"{plan}/Job3/State", "Ended"])
+        # at its place stands another node now; what the machine's other nodes told before is still known
+        monitoring = "Mill/Monitoring/MachineTool"
+        await server.tell(state=[f"{monitoring}/MachineryOperationMode", "Setup"])
+        await until(lambda: last(sink, MILL, "state") == (MachineState.SETUP, ""))
+        await server.tell(remove=f"{tools}/Cutter")
+        await server.tell(tool=["Cutter", 12, 90, 0])
+        await used("Cutter", 9.0)
+        await until(lambda: last(sink, MILL, "tool_life") == (10.0, "Cutter"))
+        count = len(told(sink, MILL, "state"))
+        await server.tell(state=[f"{monitoring}/MachineryItemState", "NotExecuting"])
+        await until(lambda: len(told(sink, MILL, "state")) > count)
+        assert last(sink, MILL, "state") == (MachineState.SETUP, "")
+        await server.tell(state=[f"{monitoring}/MachineryOperationMode", "Processing"])
         assert component.counted("reconnects") == 0
     assert sink.dead_letters == []
 
