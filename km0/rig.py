@@ -14,7 +14,7 @@ from simulators.machine import Loss, Turn, waits_for
 from simulators.packml import NUMBERS
 from simulators.scenario import Scenario
 from simulators.sections import OpcUaMachine
-from simulators.sparkplug_edge import name_of
+from simulators.sparkplug_words import name_of
 from simulators.speeches import TELLS, VENDOR, vendor_node
 from telemetry.glossary import MachineState
 from telemetry.plant import Asset, Plant

@@ -79,7 +79,8 @@ class OpcUaPlant:
         """Machines whose nodes have other names than their owners know."""
         self.retyped: Collection[str] = frozenset()
         """Machines whose numbers are all of one type, Double."""
-        self.port: Final = port or free_port()
+        self.port = port
+        """0 until it is started with a free one."""
         self._metrics = metrics
         self._speeches = dict(speeches or {})
         self._index: dict[str, int] = {}
@@ -102,7 +103,6 @@ class OpcUaPlant:
         server = self._server
         server.iserver.history_manager.set_storage(self._history)
         await server.init()
-        server.set_endpoint(self.url)
         server.set_server_name("KM0 simulated machines")
         if self._manners.secure:
             self.certificate = await secure(server, self._certificates)
@@ -114,6 +114,8 @@ class OpcUaPlant:
         await self._build()
         if self._manners.most_per_call:
             await limit(server, self._manners.most_per_call)
+        self.port = self.port or free_port()  # only now: building takes seconds, in which somebody else might take it
+        server.set_endpoint(self.url)
         await server.start()
 
     async def stop(self) -> None:

@@ -22,37 +22,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from simulators import sparkplug_words as words
 from simulators.machine import NS_PER_MS
-from simulators.packml import STATE_CURRENT
-from simulators.sparkplug_payload import (
-    BD_SEQ,
-    BOOLEAN,
-    DOUBLE,
-    INT32,
-    INT64,
-    REBIRTH,
-    STRING,
-    UINT64,
-    TypedValue,
-    asks_for_birth,
-    metric,
-    payload,
-)  # fmt: skip
+from simulators.sparkplug_payload import asks_for_birth, payload
 from simulators.timeline import Event, Value
 from telemetry.errors import SourceError
-from telemetry.glossary import METRICS
 
-NAMES: Final = {
-    "state": "Status/StateCurrent",
-    "product": "Status/Product",
-    "parts": "Admin/ProdProcessedCount",
-    "parts_scrap": "Admin/ProdDefectiveCount",
-    "reason": "Admin/StopReason",
-    "order": "Status/Order",
-}
-"""PackTags by metric of the glossary; others are `Measurement/<metric>`."""
-
-_TYPES: Final = {"state": INT32, "counter": UINT64, "gauge": DOUBLE, "word": STRING, "event": DOUBLE}
 _MOST: Final = 100
 """Values in one message."""
 
@@ -61,11 +36,6 @@ _AGAIN_S: Final = 20.0
 
 _KEEPALIVE_S: Final = 3
 _SEQUENCE: Final = 256
-
-
-def name_of(metric_name: str) -> str:
-    """What the edge node calls a metric of the glossary."""
-    return NAMES.get(metric_name, f"Measurement/{metric_name}")
 
 
 @dataclass(slots=True)
@@ -270,19 +240,14 @@ class SparkplugEdge:
 
     def _give_birth(self) -> None:
         self._seq = 0
-        node = [
-            metric(TypedValue(INT64, self._bd_seq), name=BD_SEQ, time_ms=self._now_ms, birth=True),
-            metric(TypedValue(BOOLEAN, value=False), name=REBIRTH, time_ms=self._now_ms, birth=True),
-        ]
-        self._say("NBIRTH", node)
+        self._say("NBIRTH", words.node(self._bd_seq, self._now_ms))
         for asset in self._devices:
             metrics = []
             for (owner, name), alias in self._aliases.items():
                 if owner != asset:
                     continue
                 time_ns, value = self._in_force.get((asset, name), (self._now_ms * NS_PER_MS, None))
-                typed = TypedValue(_TYPES[METRICS[name].kind], _raw(name, value))
-                metrics.append(metric(typed, name=name_of(name), alias=alias, time_ms=time_ns // NS_PER_MS, birth=True))
+                metrics.append(words.birth(name, alias, time_ns, value))
                 if value is not None:
                     self._sent.append(_Told(asset, (time_ns, name, value), sent_s=time.monotonic()))
             self._say("DBIRTH", metrics, asset)
@@ -291,9 +256,8 @@ class SparkplugEdge:
         metrics = []
         for told in batch:
             time_ns, name, value = told.event
-            typed = TypedValue(_TYPES[METRICS[name].kind], _raw(name, value))
             alias = self._aliases[told.asset, name]
-            metrics.append(metric(typed, alias=alias, time_ms=time_ns // NS_PER_MS, historical=told.historical))
+            metrics.append(words.data(name, alias, time_ns, value, historical=told.historical))
             told.sent_s = time.monotonic()
             self._sent.append(told)
         self._say("DDATA", metrics, batch[0].asset)
@@ -308,7 +272,7 @@ class SparkplugEdge:
         return f"spBv1.0/{self._group}/{kind}/{self._edge}"
 
     def _death(self) -> bytes:
-        return payload([metric(TypedValue(INT64, self._bd_seq), name=BD_SEQ, birth=True)])
+        return payload([words.session(self._bd_seq)])
 
     def _proved(self, mid: int) -> None:
         for told in self._proofs.pop(mid, ()):
@@ -370,8 +334,3 @@ class SparkplugEdge:
 
     def _went_down(self) -> None:
         self._lost()
-
-
-def _raw(name: str, value: Value | None) -> Value | None:
-    """A value as the wire has it: states are PackML's."""
-    return STATE_CURRENT[int(value)] if name == "state" and value is not None else value
