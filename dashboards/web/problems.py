@@ -126,7 +126,9 @@ def install(app: FastAPI, headers: Mapping[str, str]) -> None:
         )
 
     async def on_bug(request: Request, error: Exception) -> Response:
-        log.error("bug while answering %s", request.url.path, exc_info=error)
+        # the route, not the address: that of a link is its secret
+        asked_for = getattr(request.scope.get("route"), "path", request.url.path)
+        log.error("bug while answering %s", asked_for, exc_info=error)
         return answer(
             request,
             HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -1,11 +1,15 @@
 """What somebody with an account somewhere might try, to be somebody else, or elsewhere, or unseen."""
 
+import logging
+import sqlite3
+
 import pytest
+from starlette.testclient import TestClient
 
 from dashboards.web.accounts.identity import Role
 from dashboards.web.accounts.ledger import LOG_PAGE, RefusedError
 from dashboards.web.accounts.walls import COOKIE
-from tests.dashboards.accounts.companies import PASSWORD, Companies
+from tests.dashboards.accounts.companies import ORIGIN, PASSWORD, Companies
 
 
 def test_a_name_that_a_guest_made_is_not_invited_by_others(own: Companies) -> None:
@@ -100,3 +104,16 @@ def test_a_session_is_no_other_after_a_new_password(own: Companies) -> None:
     with own.client() as browser:
         browser.cookies.set(COOKIE, own.sessions["viewer"])
         assert browser.get("/api/v1/assets").status_code == 401
+
+
+def test_a_fault_does_not_write_a_link_into_the_log(own: Companies, caplog: pytest.LogCaptureFixture) -> None:
+    """The book cannot be written while somebody uses a link: the fault is in the log, the link that still works not."""
+    link = own.book.people.invite(own.who("administrator"), "new", Role.VIEWER) or ""
+    with sqlite3.connect(own.seeded.context.config.folder / "accounts.sqlite") as other:
+        other.execute("CREATE TRIGGER broken BEFORE DELETE ON links BEGIN SELECT RAISE(FAIL, 'full'); END")
+    browser = TestClient(own.app, base_url=ORIGIN, raise_server_exceptions=False)
+    with caplog.at_level(logging.DEBUG, "dashboards"):
+        assert browser.post(f"/welcome/{link}", data={"name": "new", "password": PASSWORD}).status_code == 500
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("dashboards")]
+    assert told == ["bug while answering /welcome/{secret}"]
+    assert own.book.people.linked(link) == "new"
