@@ -15,6 +15,7 @@ from pipeline.diagnosis.subject import Link, Machine, Source, Subject
 from pipeline.diagnosis.table import findings
 from pipeline.files.eventlog import EventLog
 from pipeline.files.faults import BadRow, Faults
+from pipeline.files.guard import RefusedFileError
 from pipeline.files.vocabulary import plain
 from pipeline.kpis.evaluate import history_of
 from pipeline.kpis.latency import coverage
@@ -53,9 +54,14 @@ def of_logs(
     logs: Sequence[EventLog], path: Path, window: Window | None = None, links: Sequence[Link] = ()
 ) -> Diagnosis:
     """As `of_log`, of a file of several machines, each over the time that the file speaks of it."""
+    alone = [log.machine.name for log in logs if (window or log.span).seconds < 1]
+    logs = [log for log in logs if log.machine.name not in alone]
+    if not logs:
+        raise RefusedFileError(Said(
+            "the interval is empty: it ends before it starts, or all rows have the same time",
+            "l'intervalle est vide : il finit avant de commencer, ou toutes les lignes ont la même heure",
+        ))  # fmt: skip
     spans = [window or log.span for log in logs]
-    if any(span.end_ns <= span.start_ns for span in spans):
-        raise DecodeError("the interval is empty: it ends before it starts, or the file is of one instant")
     plants = [log.plant() for log in logs]
     plant = plants[0].model_copy(update={"assets": tuple(asset for one in plants for asset in one.assets)})
     machines = tuple(
@@ -70,8 +76,13 @@ def of_logs(
     )  # fmt: skip
     whole = Window(min(span.start_ns for span in spans), max(span.end_ns for span in spans))
     subject = Subject(whole, plant, machines, tuple(links), source, {})
-    notes = tuple(dict.fromkeys(note for log in logs for note in log.notes))
-    return Diagnosis(subject, notes, tuple(faults.listed))
+    notes = dict.fromkeys(note for log in logs for note in log.notes)
+    if alone:
+        names = ", ".join(alone)
+        notes[Said(f"of one instant only, and left out: {names}", f"d'un seul instant, laissées de côté : {names}")] = (
+            None
+        )
+    return Diagnosis(subject, tuple(notes), tuple(faults.listed))
 
 
 def of_store(store: Store, plant: Plant, assets: Sequence[str], window: Window, now_ns: int) -> Diagnosis:

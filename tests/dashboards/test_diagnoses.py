@@ -222,6 +222,14 @@ def test_a_file_that_says_nothing_of_states_fails_with_a_sentence(app: Client) -
     assert app.get(f"/api/v1/diagnoses/{number}/result").status_code == 409
 
 
+def test_a_file_of_one_instant_fails_with_a_sentence(app: Client) -> None:
+    """All rows at the same time: no chart can be drawn of it, which was a fault of ours."""
+    number = bring(app, b"time;state\n" + b"2026-11-02T08:00:00Z;run\n" * 3)
+    assert app.post(f"/api/v1/diagnoses/{number}/run", json={"timezone": "UTC"}).status_code == 202
+    assert finished(app, number) == "failed"
+    assert "all rows have the same time" in app.get(f"/api/v1/diagnoses/{number}").json()["fault"]
+
+
 @pytest.mark.parametrize("cell", ["=1+1", "+33", "-2", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_downloaded_table_holds_a_formula(cell: str) -> None:
     """What a machine or a visitor wrote is text to a spreadsheet, whatever it begins with; numbers stay numbers."""
