@@ -16,7 +16,8 @@ import numpy as np
 from pipeline.files import guard, keyvalue, shdr, tables, text
 from pipeline.files.columns import by_connection
 from pipeline.files.faults import Faults
-from pipeline.files.gather import Gathered, Progress, gather_each
+from pipeline.files.gather import Gathered, Progress
+from pipeline.files.machines import gather_each
 from pipeline.files.mapping import EventLogConfig
 from pipeline.files.vocabulary import plain
 from pipeline.kpis import signals

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.files import bits, numbers, sums, times
+from pipeline.files import cells as cells_of
 from pipeline.files.columns import UNKNOWN, Column, summed, with_more
 from pipeline.files.faults import Faults
 from pipeline.files.mapping import EventLogConfig, Metric
@@ -29,14 +30,13 @@ from telemetry.intervals import Instants
 from telemetry.samples import Quality, Series, Window
 
 if TYPE_CHECKING:
-    from polars import DataFrame
     from polars import Series as Cells
 
 METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
 Progress = Callable[[float], None]
 
 
-class _OutOfOrderError(Exception):
+class OutOfOrderError(Exception):
     """Rows are not in time order."""
 
 
@@ -50,73 +50,7 @@ class Gathered:
     span: Window
 
 
-def gather_each(table: Table, config: EventLogConfig, progress: Progress | None = None) -> dict[str, Gathered]:
-    """Read a table, machine by machine in the order they come in; "" is the only one of a file of one machine. Raises
-    DecodeError when a column is missing or holds nothing that can be used."""
-    # a silence, or the end of one, is told by any row, so that then every row counts
-    alive = "stale_after_s" in config.machine.model_fields_set or "online" in config.columns
-    interval = config.end is not None or config.duration is not None
-    if not alive and not interval:
-        try:
-            return _Readers(table, config, sparing=True).run(progress)
-        except _OutOfOrderError:
-            pass
-    return _Readers(table, config, sparing=False).run(progress)
-
-
-class _Readers:
-    """A gatherer for each machine."""
-
-    def __init__(self, table: Table, config: EventLogConfig, *, sparing: bool) -> None:
-        self._table, self._config, self._sparing = table, config, sparing
-        self._each: dict[str, _Gatherer] = {}
-        self._nameless = Faults()
-
-    def run(self, progress: Progress | None) -> dict[str, Gathered]:
-        config = self._config
-        wanted = _Gatherer(self._table, config, sparing=False).wanted
-        for batch in self._table.read(wanted):
-            if config.machines is None:
-                self._of("").take(batch, wanted)
-            else:
-                self._share(batch, wanted, config.machines)
-            if progress is not None:
-                progress(batch.done)
-        if config.machines is None and not self._each:
-            self._of("")
-        if not self._each:
-            told = "no row names a machine" if config.only is None else f"no row is of the machine {config.only!r}"
-            raise DecodeError(f"column {config.machines!r}: {told}")
-        found = {name: one.finish() for name, one in self._each.items()}
-        if self._nameless.count:  # somebody has to tell of them
-            next(iter(found.values())).faults.merge(self._nameless)
-        return found
-
-    def _of(self, name: str) -> "_Gatherer":
-        if name not in self._each:
-            if len(self._each) >= _MOST_MACHINES:
-                raise DecodeError(
-                    f"column {self._config.machines!r} names more than {_MOST_MACHINES} machines: is it one?"
-                )
-            self._each[name] = _Gatherer(self._table, self._config, sparing=self._sparing)
-        return self._each[name]
-
-    def _share(self, batch: Batch, wanted: list[str], column: str) -> None:
-        pl, frame, lines = polars(), batch.frame, batch.lines
-        names = frame[column].cast(pl.String).str.strip_chars().fill_null("")
-        for name in names.unique(maintain_order=True).to_list():
-            at = np.flatnonzero((names == name).to_numpy())
-            part = Batch(frame.gather(at), lambda at=at: lines()[at], batch.done)  # type: ignore[misc]
-            if not name:
-                rows = np.flatnonzero(_any_filled(part.frame, wanted))
-                self._nameless.rows += len(rows)
-                if len(rows):
-                    self._nameless.add(column, rows, part.lines, lambda _: _NAMELESS)
-            elif self._config.only in (None, name):
-                self._of(name).take(part, wanted)
-
-
-class _Gatherer:
+class Gatherer:
     def __init__(self, table: Table, config: EventLogConfig, *, sparing: bool) -> None:
         self._table, self._config, self._sparing = table, config, sparing
         self._faults = Faults()
@@ -185,7 +119,7 @@ class _Gatherer:
         if not len(moments):
             return
         if self._sparing and (moments[0] < self._last_ns or np.any(moments[1:] < moments[:-1])):
-            raise _OutOfOrderError
+            raise OutOfOrderError
         reached = np.maximum.accumulate(np.concatenate(([self._last_ns], moments)))
         self._faults.back += int((moments < reached[:-1]).sum())
         self._first_ns = min(self._first_ns, int(moments.min()))
@@ -225,7 +159,7 @@ class _Gatherer:
                 if ends is not None and metric == "reason":  # of a stretch: without one there, it has none
                     column = column.cast(pl.String).fill_null("")
                 else:
-                    told = good & _filled(column)
+                    told = good & cells_of.filled(column)
                 at = np.flatnonzero(told)
                 if len(at) or metric == "state":
                     self._cells(metric, batch, column, times_ns, at, ends)
@@ -249,14 +183,14 @@ class _Gatherer:
     def _whole(self, batch: Batch, wanted: list[str]) -> Batch:
         """The batch without its blank rows; rows with more cells than the header are told."""
         frame, lines = batch.frame, batch.lines
-        filled = _any_filled(frame, wanted)
+        filled = cells_of.any_filled(frame, wanted)
         if not filled.all():
             at = np.flatnonzero(filled)
             frame = frame.filter(polars().Series(filled))
             batch = Batch(frame, lambda: lines()[at], batch.done)
         self._faults.rows += frame.height
         if OVERFLOW in frame.columns:
-            beyond = _filled(frame[OVERFLOW])
+            beyond = cells_of.filled(frame[OVERFLOW])
             if beyond.any():
                 self._faults.add("", np.flatnonzero(beyond), batch.lines, lambda _: _TOO_WIDE)
         return batch
@@ -280,20 +214,20 @@ class _Gatherer:
         steps = metric in COUNTERS and self._config.counts == "since_last"
         if metric in COUNTERS or metric == "online":
             values, wrong = numbers.read(cells, self._config.decimal, self._table.layout.separator)
-            silent = wrong & _unavailable(cells)
+            silent = wrong & cells_of.unavailable(cells)
             wrong &= ~silent
             if ends is not None:
                 moments = ends[at]  # what is counted of a stretch is counted at its end
             if wrong.any():
                 rows = at[np.flatnonzero(wrong)]
-                self._faults.add(column.name, rows, batch.lines, lambda row: _no_number(metric, column[row]))
+                self._faults.add(column.name, rows, batch.lines, lambda row: cells_of.no_number(metric, column[row]))
                 values, moments, silent = values[~wrong], moments[~wrong], silent[~wrong]
         elif metric.startswith(_BIT):
             values, silent = bits.read(cells)
-            wrong = silent & ~_unavailable(cells)
+            wrong = silent & ~cells_of.unavailable(cells)
             if wrong.any():
                 rows = at[np.flatnonzero(wrong)]
-                self._faults.add(metric.removeprefix(_BIT), rows, batch.lines, lambda row: _no_bit(column[row]))
+                self._faults.add(metric.removeprefix(_BIT), rows, batch.lines, lambda row: cells_of.no_bit(column[row]))
         else:
             values, unknown = self._coded(metric, cells)
             silent = values == UNKNOWN
@@ -408,24 +342,12 @@ class _Gatherer:
 
 
 _LONGEST_WORD: Final = 200
-_MOST_MACHINES: Final = 100
 _BIT: Final = "bit:"
 _UNIT: Final = re.compile(r"[(\[].*?[)\]]|\b(min|mn|minutes|sec|s|h|heures)\.?$", re.IGNORECASE)
-_NAMELESS: Final = Said("it names no machine", "elle ne nomme aucune machine")
 _TOO_WIDE: Final = Said(
     "the row has more cells than the header: is a decimal comma taken for a separator?",
     "la ligne a plus de cellules que l'en-tête : une virgule décimale prise pour un séparateur ?",
 )
-
-
-def _no_number(metric: str, cell: object) -> Said:
-    told = str(cell)[:40]
-    return Said(f"{metric} is {told!r}: not a number", f"{metric} vaut {told!r} : ce n'est pas un nombre")
-
-
-def _no_bit(cell: object) -> Said:
-    told = str(cell)[:40]
-    return Said(f"{told!r} is neither 0 nor 1", f"{told!r} n'est ni 0 ni 1")
 
 
 def _sample(table: Table, config: EventLogConfig) -> list[str]:
@@ -433,27 +355,3 @@ def _sample(table: Table, config: EventLogConfig) -> list[str]:
     if config.clock is None:
         return [row[at] for row in table.sample]
     return joined_sample(table, config.time, config.clock)
-
-
-def _filled(column: "Cells") -> Flags:
-    pl = polars()
-    told = column.is_not_null()
-    if column.dtype == pl.String:
-        told &= (column != "").fill_null(value=False)
-    found: Flags = told.to_numpy()
-    return found
-
-
-def _any_filled(frame: "DataFrame", columns: list[str]) -> Flags:
-    found = _filled(frame[columns[0]])
-    for name in columns[1:]:
-        if found.all():
-            break
-        found = found | _filled(frame[name])
-    return found
-
-
-def _unavailable(cells: "Cells") -> Flags:
-    pl = polars()
-    found: Flags = (cells.cast(pl.String).str.to_uppercase() == "UNAVAILABLE").fill_null(value=False).to_numpy()
-    return found
