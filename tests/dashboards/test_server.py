@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
 from dashboards.web.app import create_app
 from dashboards.web.config import AccountsConfig, WebConfig
@@ -22,10 +23,10 @@ CONFIG = WebConfig(port=0, refresh_s=0.1)
 
 
 @asynccontextmanager
-async def served(seeded: Seeded) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+async def served(seeded: Seeded, app: FastAPI | None = None) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
     """The address of the app, and the task that serves it."""
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    app = create_app(seeded.context)
+    app = app or create_app(seeded.context)
     serving = asyncio.create_task(serve(app, seeded.context.config, ready=address.set_result))
     try:
         yield await asyncio.wait_for(address, 10), serving

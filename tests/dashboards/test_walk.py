@@ -15,11 +15,14 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 from typer.testing import CliRunner
 
+from dashboards.web.app import create_app
+from dashboards.web.config import AccountsConfig, WebConfig
 from dashboards.web.formats import Formats
 from km0.cli import app as km0
 from pipeline.files.propose import propose
 from telemetry.samples import SECOND_NS
-from tests.dashboards.seeded import MILL, full
+from tests.dashboards.accounts.companies import LEAST_MB, NOBODY
+from tests.dashboards.seeded import MILL, empty, full
 from tests.dashboards.test_browser import watch
 from tests.dashboards.test_diagnoses import FRENCH
 from tests.dashboards.test_server import CONFIG, served
@@ -130,14 +133,36 @@ def axe() -> str:
     return script.read_text(encoding="utf-8")
 
 
+async def judged(page: Page, axe: str, addresses: list[str]) -> list[object]:
+    """What is wrong with pages: serious faults by axe-core at 1280 px, and what is wider than a phone's 390 px."""
+    faults: list[object] = []
+    for address in addresses:
+        await page.set_viewport_size({"width": 1280, "height": 844})
+        await page.goto(address)
+        await page.evaluate(axe)
+        found = await page.evaluate(
+            "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})"
+        )
+        faults += [
+            (address, one["id"], [node["html"][:200] for node in one["nodes"][:3]])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        await page.set_viewport_size({"width": 390, "height": 844})
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        if width > 390:
+            faults.append((address, f"{width} px wide on a phone"))
+    return faults
+
+
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.soak)])
 async def test_no_page_shuts_anybody_out(browser: Browser, axe: str, scheme: Any) -> None:
-    """axe-core finds no serious fault of WCAG 2.2 AA, contrast included, on any page, light or dark."""
+    """axe-core finds no serious fault of WCAG 2.2 AA, contrast included, on any page, mapping and result too; none is
+    wider than a phone."""
     async with served(full(config=CONFIG, rtt_every_ns=60 * SECOND_NS)) as (address, _):
         # the judge's script is not ours: the policy of the page would refuse it
         context = await browser.new_context(locale="fr-FR", color_scheme=scheme, bypass_csp=True)
         page = await context.new_page()
-        faults = []
         brought = []
         for run in (False, True):
             answer = await page.request.post(f"{address}api/v1/diagnoses?name=presse.csv", data=FRENCH)
@@ -148,15 +173,47 @@ async def test_no_page_shuts_anybody_out(browser: Browser, axe: str, scheme: Any
                 await page.request.post(f"{address}api/v1/diagnoses/{number}/run", data=proposal["mapping"])
                 await page.goto(f"{address}diagnoses/{number}")
                 await expect(page.locator("[data-drawn]")).to_have_count(2, timeout=60_000)
-        for path in (*PAGES, *brought):
-            await page.goto(address.rstrip("/") + path)
-            await page.evaluate(axe)
-            found = await page.evaluate(
-                "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})"
-            )
-            faults += [
-                (path, one["id"], [node["html"][:200] for node in one["nodes"][:3]])
-                for one in found["violations"]
-                if one["impact"] in ("serious", "critical")
-            ]
+        faults = await judged(page, axe, [address.rstrip("/") + path for path in (*PAGES, *brought, "/nowhere")])
         assert faults == [], json.dumps(faults, indent=1, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.soak)])
+async def test_no_page_of_accounts_shuts_anybody_out(browser: Browser, axe: str, scheme: Any, tmp_path: Path) -> None:
+    """Login, welcome, account with a token just made, people with a link just made: by keyboard alone."""
+    accounts = AccountsConfig(password_mb=LEAST_MB, secure_cookies=False, oidc=NOBODY)
+    seeded = empty(config=WebConfig(port=0, folder=tmp_path, accounts=accounts))
+    app = create_app(seeded.context)
+    async with served(seeded, app) as (address, _):
+        context = await browser.new_context(locale="fr-FR", color_scheme=scheme, bypass_csp=True)
+        page = await context.new_page()
+        faults = await judged(page, axe, [address + app.state.welcome, address + "login"])
+        await page.goto(address + app.state.welcome)
+        await page.locator("input[name=name]").focus()
+        await page.keyboard.press("Control+A")
+        await page.keyboard.type("Ada")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("correct horse battery")
+        await page.keyboard.press("Enter")
+        await expect(page).to_have_url(f"{address}account")
+        await page.locator("input[name=name]").focus()
+        await page.keyboard.type("plc")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".made code")).to_contain_text("km0_")
+        faults += await judged(page, axe, [address + "account", address + "people"])
+        assert faults == [], json.dumps(faults, indent=1, ensure_ascii=False)
+
+
+async def test_on_paper_a_page_is_black_on_white_and_without_what_is_clicked(browser: Browser) -> None:
+    """Printed from a dark screen: white ground, no navigation, no forms; tables and figures stay."""
+    async with served(full(config=CONFIG, rtt_every_ns=60 * SECOND_NS)) as (address, _):
+        context = await browser.new_context(locale="fr-FR", color_scheme="dark")
+        page = await context.new_page()
+        for path in ("losses", "data", "settings"):
+            await page.goto(address + path)
+            await page.emulate_media(media="print", color_scheme="dark")
+            ground, ink = await page.evaluate("(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))")
+            assert (ground, ink) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)"), path
+            for gone in (".rooms", ".languages", ".ask"):
+                assert await page.locator(f"{gone}:visible").count() == 0, (path, gone)
+            assert await page.locator("table:visible").count() > 0
+            await page.emulate_media(media="screen")

@@ -12,14 +12,14 @@ from dashboards.web.accounts.book import Book
 from dashboards.web.accounts.identity import Identity
 from dashboards.web.accounts.ledger import RefusedError
 from dashboards.web.accounts.logins import NotInvitedError
-from dashboards.web.accounts.provider import Attempt, Provider
+from dashboards.web.accounts.provider import LATE, Attempt, Provider
 from dashboards.web.accounts.session import came_in
 from dashboards.web.accounts.walls import Who, own_address
 from dashboards.web.config import AccountsConfig
 from dashboards.web.problems import ProblemError
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.security import from_elsewhere
-from dashboards.web.texts import mark
+from dashboards.web.texts import mark, translations
 
 ATTEMPT_S: Final = 600
 """How long the way to the login service and back may take [s]."""
@@ -30,7 +30,7 @@ STRANGER: Final = mark(
 NAMELESS: Final = mark("%(service)s knows you, but vouches for no e-mail address by which you could be invited here.")
 
 
-LATE: Final = "this login was begun in another window, or too long ago: begin again"
+ENDED: Final = mark("the session that began this has ended: log in, and begin again")
 
 
 class Way:
@@ -81,11 +81,12 @@ class Way:
             return came_in(self._book, self._config, self._book.logins.person(known), own_address(attempt.following))
         who: Identity | None = request.state.identity
         if who is None or not secrets.compare_digest(attempt.word.encode(), who.csrf.encode()):
-            raise RefusedError("the session that began this has ended: log in, and begin again")
+            raise RefusedError(ENDED)
         self._book.logins.join(who, known)
         return RedirectResponse("/account", HTTPStatus.SEE_OTHER)
 
     def _refused(self, page: Page, fault: str, code: HTTPStatus, *, why: str = "", email: str = "") -> Response:
+        why = translations(page.language).gettext(why) if why else ""
         told = {"service": self._service, "why": why.removesuffix("."), "email": email}
         answer = self._renderer.page(
             page, "login.html", code, fault=fault, told=told, name="", next="/", service=self._service

@@ -176,7 +176,7 @@ class People:
         return None if found is None else str(found[0])
 
     def use_link(self, secret: str, name: str, password_hash: str) -> int:
-        """Set name and password by a link, which ends, as do the person's sessions and tokens. Raises RefusedError."""
+        """Set name and password by a link, which ends, as do sessions, tokens and logins. Raises RefusedError."""
         with self._ledger.change() as db:
             found = db.execute(
                 "DELETE FROM links WHERE sum = ? AND until_ns > ? RETURNING user",
@@ -189,7 +189,8 @@ class People:
             [before] = db.execute("SELECT name FROM users WHERE id = ?", (user,)).fetchone()
             db.execute("UPDATE users SET name = ?, password = ? WHERE id = ?", (name, password_hash, user))
             db.execute("DELETE FROM sessions WHERE user = ?", (user,))
-            db.execute("DELETE FROM tokens WHERE user = ?", (user,))  # a thief's, who was let in by the old password
+            for table in ("tokens", "logins"):  # a thief's, who was let in by the old password
+                db.execute(f"DELETE FROM {table} WHERE user = ?", (user,))  # noqa: S608  # constants
             self._ledger.write(db, home(db, user), name, "password set", "" if before == name else before)
             return int(user)
 

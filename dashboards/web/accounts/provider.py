@@ -12,6 +12,7 @@ Invariants
 import base64
 import hashlib
 import json
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -22,7 +23,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from dashboards.web.accounts.ledger import RefusedError
 from dashboards.web.config import OidcConfig, safe
+from dashboards.web.texts import mark
 from telemetry.samples import SECOND_NS
+
+log = logging.getLogger(__name__)
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA", "RS512", "PS512", "ES512")
 """Signatures by a key of the issuer's; never one by a shared secret, never none."""
@@ -31,6 +35,8 @@ WAIT_S: Final = 10.0
 MOST_BYTES: Final = 1_000_000
 KEPT_S: Final = 3600.0
 """How long addresses and keys are believed [s]."""
+SILENT: Final = mark("the login service does not answer")
+LATE: Final = mark("this login was begun in another window, or too long ago: begin again")
 AGAIN_S: Final = 30.0
 """Keys are asked for again because of an unknown one no more often than this [s]."""
 
@@ -104,7 +110,7 @@ class Provider:
     def who(self, attempt: Attempt, answer: Mapping[str, str]) -> Known:
         """Who came back, by the parameters with which the browser was sent here."""
         if not secrets.compare_digest(answer.get("state", "").encode(), attempt.state.encode()):
-            raise RefusedError("this login was begun in another window, or too long ago: begin again")
+            raise RefusedError(LATE)
         issuer = answer.get("iss")
         told = self._metadata().get("authorization_response_iss_parameter_supported") is True
         if (issuer is not None or told) and issuer != self._config.issuer:
@@ -216,7 +222,8 @@ class Provider:
                         raise RefusedError("the login service answers more than it should")
                 status = answer.status_code
         except httpx2.HTTPError as error:
-            raise RefusedError(f"the login service does not answer: {type(error).__name__}") from error
+            log.warning("the login service at %s does not answer: %s", address, error)
+            raise RefusedError(SILENT) from error
         try:
             found = json.loads(content)
         except ValueError:

@@ -16,7 +16,8 @@ from joserfc.jwk import RSAKey
 
 from dashboards.web.accounts.identity import Identity, Role
 from dashboards.web.accounts.ledger import RefusedError
-from dashboards.web.accounts.provider import Attempt, Provider
+from dashboards.web.accounts.logins import NotInvitedError
+from dashboards.web.accounts.provider import Attempt, Known, Provider
 from dashboards.web.accounts.walls import COOKIE
 from dashboards.web.config import OidcConfig
 from telemetry.config import Secret, parse
@@ -123,6 +124,17 @@ def test_a_login_is_joined_from_inside_and_parted(house: Companies) -> None:
     assert (answer.status_code, "another person" in answer.text) == (400, True)
     assert browser.post("/account/oidc/end").status_code == 303
     assert walk(house.client(), "eng@example.org").status_code == 403
+
+
+def test_a_new_password_ends_the_logins_that_a_thief_joined(own: Companies) -> None:
+    """Whoever was in by the old password may have joined one; its owner joins it again."""
+    viewer, people = own.who("viewer"), own.book.people
+    known = Known("https://login.example.org", "thief", None)
+    own.book.logins.join(viewer, known)
+    assert own.book.logins.person(known) == viewer.user
+    people.use_link(people.renew(own.who("administrator"), viewer.user), "viewer", "hash")
+    with pytest.raises(NotInvitedError):
+        own.book.logins.person(known)
 
 
 def test_the_only_way_in_is_not_ended(house: Companies) -> None:
