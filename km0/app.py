@@ -50,9 +50,10 @@ class Platform:
     welcome: str | None = None
     """Where the first administrator sets a password; None without [web.accounts], or once somebody has one."""
 
-    async def connected(self) -> None:
-        """Return once every collector has its source. Raises SourceError with what they say when they do not."""
-        deadline = time.monotonic() + CONNECT_S
+    async def connected(self, within_s: float = CONNECT_S) -> None:
+        """Return once every collector has its source. Raises SourceError with what they say when one has not within so
+        long [s]."""
+        deadline = time.monotonic() + within_s
         while waiting := [one for one in self.collectors if one.condition is not Condition.OK]:
             if time.monotonic() > deadline:
                 raise SourceError(

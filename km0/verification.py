@@ -42,6 +42,9 @@ TAIL_NS: Final = 20 * 60 * SECOND_NS
 PATIENCE_S: Final = 30.0
 """When nothing more arrives for so long [s], what is missing is lost."""
 
+CONNECT_S: Final = 120.0
+"""A busy machine takes its time [s] to make keys and to browse a server that answers little at a time."""
+
 FROZEN_S: Final = 5.0
 AWAY_S: Final = 1.0
 _ALL: Final = Window(0, 2**62)
@@ -112,7 +115,7 @@ async def verified(
             until_ns=ends_ns + TAIL_NS,
             speed=scenario.speed,
             mqtt=None if mqtt is None else MqttSpec(port=mqtt.port, sparkplug_host=SPARKPLUG_HOST),
-            opcua=OpcUaSpec(await_client_s=30.0, certificates=folder / "server") if "opcua" in kinds else None,
+            opcua=OpcUaSpec(await_client_s=CONNECT_S, certificates=folder / "server") if "opcua" in kinds else None,
             journal=folder / "journal.jsonl",
             truth=folder / "truth.json",
             disturbances=folder / "disturbances.json",
@@ -135,7 +138,7 @@ async def verified(
         certificate: str | None = ready.get("opcua_certificate")
         file = file_of(scenario, folder, mqtt_port=mqtt_port, opcua_url=url, store=store, opcua_certificate=certificate)
         platform = await stack.enter_async_context(running(file))
-        await platform.connected()
+        await platform.connected(CONNECT_S)
         reached("start")
         breaking: list[asyncio.Task[None]] = []
 
