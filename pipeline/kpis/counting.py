@@ -146,12 +146,12 @@ class Weighed:
 
 
 def weighed(
-    counts: Tally, stretches: Intervals, unfit: Intervals, required: Intervals, product: Series,
+    counts: Tally, whole: Intervals, unfit: Intervals, required: Intervals, product: Series,
     cycles: signals.Numbers,
 ) -> Weighed:  # fmt: skip
     """Parts that were made outside of the `unfit` intervals, and counted in required time.
 
-    What is counted at an instant was made before it: the stretch and product in force until then apply. `stretches`:
+    What is counted at an instant was made before it: the stretch and product in force until then apply. `whole`:
     the interval that is spoken of; `cycles`: the reference cycle time [s] before the first product, and of each row of
     `product`.
     """
@@ -161,7 +161,7 @@ def weighed(
     low, high = (times.searchsorted(unfit[:, side], "right") for side in (0, 1))
     opened, closed = (times.searchsorted(required[:, side]) for side in (0, 1))
     low = np.concatenate((low, [0], [0], closed, counts.unsure))
-    high = np.concatenate((high, times.searchsorted(stretches[0, :1], "right"), opened, [rows], counts.unsure + 1))
+    high = np.concatenate((high, times.searchsorted(whole[0, :1], "right"), opened, [rows], counts.unsure + 1))
     some = low < high
     flags = marked(rows, low[some], high[some]) if some.any() else None
     cycle = cycles[:1] if len(cycles) == 1 else at_counts(times, product.times_ns, cycles)
