@@ -45,8 +45,10 @@ class Feed:
 
 
 @contextlib.asynccontextmanager
-async def asyncua(items: int, seconds: float, processes: int = 2, **options: Any) -> AsyncIterator[Feed]:
-    """asyncua's server, several processes of it, as one is full at 8,000 values a second."""
+async def asyncua(items: int, seconds: float, **options: Any) -> AsyncIterator[Feed]:
+    """asyncua's server, several processes of it: one is full at 8,000 values a second, and takes long to make more than
+    1,000 variables."""
+    processes = max(2, items // 1000)
     share = items // processes
     groups = [[f"n{number}" for number in range(k * share, (k + 1) * share)] for k in range(processes)]
     peers = [Peer(tuple(group), options=options) for group in groups]

@@ -137,6 +137,35 @@ async def test_deadbands_are_applied_by_the_server(server: Foreign) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_what_a_server_never_queued_is_no_loss_of_ours_and_every_value_that_it_queued_arrives(
+    server: Foreign,
+) -> None:
+    """node-opcua keeps the last of what a node takes within 50 ms, and tells no overflow: it says so when it grants
+    the interval, and so do we."""
+    sink = MemorySink()
+    names = ("Frozen", "Counter", "Clock")
+    plant = Plant(assets=tuple(Asset(path=f"a/{name.lower()}", name=name) for name in names))
+    nodes = [
+        {"node": f"nsu=urn:km0:foreign;s={name}", "asset": f"a/{name.lower()}", "metric": "parts"} for name in names
+    ]
+    began_ns = time.time_ns()
+    async with collecting(following(server, *nodes, **PATIENT), sink, plant=plant) as component:
+        await until(lambda: len({one.asset for one in sink.samples}) == len(names))
+        each, queued = await server.pace(names, 100, 0.5)
+        assert queued <= each * len(names)
+        await until(lambda: len([one for one in sink.samples if one.time_ns > began_ns]) >= queued)
+        at = time.time_ns() // 1_000_000
+        await server.tell(write=[["Plain/Counter", "Double", float(n), at + n] for n in range(10_001, 10_011)])
+        await until(lambda: last(sink, "a/counter", "parts") == (10_010.0, ""))
+        assert component.snapshot()["gauges"]["sampling_ms"] == 50.0
+        assert component.counted("overflows") == component.counted("missing_messages") == 0
+    paced = [one for one in sink.samples if began_ns < one.time_ns and one.value <= each]
+    assert len(paced) == len({(one.asset, one.value) for one in paced}) == queued
+    folded = [value for value, _ in told(sink, "a/counter", "parts") if value > 10_000]
+    assert len(folded) <= 2
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_many_nodes_share_few_requests_for_history(server: Foreign) -> None:
     """Sixty nodes, at most twenty in a request by the server's limit: three requests fill the holes of all."""
     plant = Plant(assets=tuple(Asset(path=f"a/{name.lower()}", name=name) for name in NAMES))
