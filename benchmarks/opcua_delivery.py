@@ -1,6 +1,6 @@
 """OPC UA end to end: items at 10 Hz from real servers into a sink, and the same notifications from a recorded stream.
 
-The servers are processes of their own, two to five of asyncua, one of node-opcua: nothing of theirs is counted. `missing` is
+The servers are processes of their own, two to five of asyncua, one of node-opcua: theirs is not counted. `missing` is
 what entered a server's queues and the sink never got, `folded` what a server was given and never queued: node-opcua's
 keeps the last of what a node takes within 50 ms, unless told otherwise. `overflows` are the server's own overflow bits.
 
