@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import httpx2
 import pytest
@@ -13,8 +15,10 @@ from dashboards.web import connections, security
 from dashboards.web import server as serving
 from dashboards.web.accounts import passwords
 from dashboards.web.config import WebConfig
+from dashboards.web.diagnoses import work as working
+from dashboards.web.diagnoses.shelf import Shelf
 from telemetry.config import parse
-from telemetry.errors import ConfigError
+from telemetry.errors import ConfigError, StoreError
 from tests.dashboards.accounts.companies import PASSWORD, Companies, companies
 
 PATIENT_S = 30
@@ -149,6 +153,33 @@ def test_a_file_that_says_no_length_fills_no_more_than_its_room(tmp_path: Path) 
         answer = client.post("/api/v1/diagnoses?name=a.csv", content=(b"time,state\n" * 1000 for _ in range(300)))
     assert (answer.status_code, answer.json()["type"]) == (507, "urn:km0:problem:no-room")
     assert list((tmp_path / "diagnoses").iterdir()) == []
+
+
+def test_a_company_that_asks_for_much_does_not_make_others_wait_for_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is computed, seven of one company wait, then one of another comes: it is the next, or the one after."""
+    monkeypatch.setattr(working, "AT_ONCE", 1)
+    shelf = Shelf(tmp_path)
+    work = working.Work(shelf, largest=1)
+    go, order, done = threading.Event(), list[int](), threading.Semaphore(0)
+
+    def ask(organisation: int) -> None:
+        def find() -> NoReturn:
+            go.wait(PATIENT_S)
+            order.append(organisation)
+            done.release()
+            raise StoreError("nothing to find")
+
+        found = shelf.add(shelf.room(), organisation, "", "", 0, "plant")
+        assert work.start_plant(found, "{}", find)
+
+    for organisation in (1, 1, 1, 1, 1, 1, 1, 1, 2):
+        ask(organisation)
+    go.set()
+    assert all(done.acquire(timeout=PATIENT_S) for _ in range(9))
+    assert order.index(2) in (1, 2)
+    work.close()
 
 
 async def test_silent_connections_do_not_make_it_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

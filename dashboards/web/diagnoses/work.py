@@ -1,11 +1,13 @@
 """Diagnoses at work: a few at once, each in its thread, told how far they are; the result lies in the folder as JSON.
 
-Invariants: at most AT_ONCE run, others wait in line; what is asked for twice runs once; a fault of the file is a
-sentence for its owner, a bug of ours is one in the log, and neither leaves a diagnosis running.
+Invariants: at most AT_ONCE run, others wait in line, where organisations take turns however much one asks for; what is
+asked for twice runs once; a fault of the file is a sentence for its owner, a bug of ours is one in the log, and neither
+leaves a diagnosis running.
 """
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -36,6 +38,7 @@ class Work:
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="diagnosis")
         self._lock = threading.Lock()
         self._shares: dict[str, float] = {}
+        self._waiting: dict[int, deque[tuple[Diagnosis, Callable[[], None]]]] = {}
         self._closing = False
 
     def close(self) -> None:
@@ -51,15 +54,30 @@ class Work:
         """Run it; False when it runs already."""
         if not self._shelf.begin(diagnosis, mapping.model_dump_json(exclude_defaults=True)):
             return False
-        self._pool.submit(self._run, diagnosis, lambda: self._of_file(diagnosis, mapping))
+        self._line_up(diagnosis, lambda: self._of_file(diagnosis, mapping))
         return True
 
     def start_plant(self, diagnosis: Diagnosis, asked: str, find: Callable[[], Found]) -> bool:
         """Run one of the plant, whatever `find` finds; `asked` is what was asked for, as JSON."""
         if not self._shelf.begin(diagnosis, asked):
             return False
-        self._pool.submit(self._run, diagnosis, lambda: self._report(diagnosis, find()))
+        self._line_up(diagnosis, lambda: self._report(diagnosis, find()))
         return True
+
+    def _line_up(self, diagnosis: Diagnosis, make: Callable[[], None]) -> None:
+        with self._lock:
+            self._waiting.setdefault(diagnosis.organisation, deque()).append((diagnosis, make))
+        self._pool.submit(self._next)
+
+    def _next(self) -> None:
+        """The first in line of the organisation that waits longest for its turn; then it is the others' turn."""
+        with self._lock:
+            organisation = next(iter(self._waiting))
+            line = self._waiting.pop(organisation)
+            diagnosis, make = line.popleft()
+            if line:
+                self._waiting[organisation] = line
+        self._run(diagnosis, make)
 
     def _of_file(self, diagnosis: Diagnosis, mapping: EventLogConfig) -> None:
         found = eventlog.load_each(
