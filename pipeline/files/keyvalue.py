@@ -22,13 +22,19 @@ _STAMP: Final = re.compile(
 )
 _KEY: Final = r"[A-Za-zÀ-ÿ_][\wÀ-ÿ.\-/]*"
 _PAIR: Final = re.compile(rf'(?:^|(?<=[\s;,|]))({_KEY})=("[^"]*"|[^="]*?)(?=[\s;,|]+{_KEY}=|[;,|]?\s*$)')
+_BEGINS: Final = re.compile(rf"\s*{_KEY}=")
 _LOOKED_AT: Final = 300
 _MOST_KEYS: Final = 500
 
 
 def recognised(head: str) -> tuple[str, ...] | None:
     """The columns of such a log by its first text; None where it is none: most lines have a key, and some key is in a
-    third of them."""
+    third of them; and where a sign cuts the lines into cells, most cells are pairs."""
+    cells = [
+        cell for row in text.head_rows(head, text.separator_of(head))[:_LOOKED_AT] for cell in row[1:] if cell.strip()
+    ]
+    if cells and sum(_BEGINS.match(cell) is not None for cell in cells) < 0.5 * len(cells):
+        return None
     lines = [line for line in head.split("\n")[:_LOOKED_AT] if line.strip()]
     found = [_PAIR.findall(line) for line in lines]
     keys = Counter(key for pairs in found for key in {key for key, _ in pairs})

@@ -347,6 +347,30 @@ def test_a_file_of_several_machines_has_a_part_for_each(app: Client) -> None:
     assert app.get(f"/api/v1/diagnoses/{number}/result").json()["machines"] == ["Tour 2"]
 
 
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def test_what_a_file_says_is_never_markup_nor_a_formula(app: Client) -> None:
+    """HTML in headings, states, machines and reasons, on the mapping, the result, the report; formulas in downloads."""
+    content = (
+        f"Date;Machine;Etat;Motif {EVIL}\n02/11/2026 08:00;{EVIL};Marche;\n02/11/2026 09:00;{EVIL};Arrêt;{EVIL}\n"
+        f"02/11/2026 10:00;=cmd|'/c calc'!A1;{EVIL};=1+1\n02/11/2026 11:00;=cmd|'/c calc'!A1;Arrêt;=1+1\n"
+        f"02/11/2026 12:00;{EVIL};Marche;\n02/11/2026 12:00;=cmd|'/c calc'!A1;Marche;\n"
+    )
+    number = bring(app, content.encode())
+    assert EVIL not in app.get(f"/diagnoses/{number}?lang=fr").text
+    computed(app, number)
+    for address in (
+        f"/diagnoses/{number}?lang=fr", f"/diagnoses/{number}?machine=1&lang=fr", "/diagnoses",
+        f"/api/v1/diagnoses/{number}/report.html?lang=fr",
+    ):  # fmt: skip
+        page = app.get(address).text
+        assert "<img src=x" not in page, address
+    losses = app.get(f"/api/v1/diagnoses/{number}/losses.csv?machine=1").content.decode("utf-8-sig")
+    assert "'=1+1" in losses
+    assert ",=1+1" not in losses
+
+
 def test_a_file_of_mostly_bad_rows_says_so_loudly(app: Client) -> None:
     """On the page as an alert, and as the first finding of the report; a file of good rows says nothing of it."""
     rows = "".join(f"02/11/2026 08:{n:02d};{('Marche', 'Zzz')[n % 3 > 0]};{n}\n" for n in range(60))

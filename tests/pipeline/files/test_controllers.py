@@ -72,6 +72,8 @@ def test_a_table_whose_comments_hold_an_equals_sign_is_a_table(tmp_path: Path) -
     """One note with x=1 does not make a log of keys."""
     rows = "time;state;comment\n2026-03-13 06:00;run;pression=4\n2026-03-13 07:00;stop;\n2026-03-13 08:00;run;\n"
     assert read(wrote(tmp_path / "a.csv", rows))[0].layout.separator == ";"
+    every = "time;state;comment\n" + "".join(f"2026-03-13 {n:02d}:00;run;a=1 b=2\n" for n in range(20))
+    assert read(wrote(tmp_path / "b.csv", every))[0].mapping.time == "time", "a note with pairs in every row"
 
 
 def test_a_column_per_bit(tmp_path: Path) -> None:
