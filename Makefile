@@ -5,6 +5,9 @@ BIN := .venv/bin
 INSTALL = VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet
 ARGS ?=
 
+# Some containers forbid cached bytecode: each of the hundred processes of a test run would compile everything anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help demo install test lint types imports pytest peers soak bench docs texts clean
 
 help: ## this list
@@ -28,7 +31,7 @@ imports: .venv/.dev ## who may import whom
 	$(BIN)/lint-imports --no-logo
 
 pytest: .venv/.dev ## the tests, without lint (ARGS="-k spool")
-	$(BIN)/pytest -m "not soak" -n 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest -m "not soak" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 peers: ## the system programs that tests talk to (installs them when root on Debian)
 	@sh tests/install-peers

@@ -61,6 +61,19 @@ class Platform:
                 )
             await asyncio.sleep(0.02)
 
+    async def computed(self, *, long_windows: bool = False) -> None:
+        """Return once every window that what is stored now touches was computed. `long_windows`: those too that are
+        longer than one read, which are done now and then only."""
+        # A step that ends now may have begun before the last sample was stored; the one after it has seen everything.
+        unfinished = ["waiting_windows"] + ["resting_windows"] * long_windows
+        recompute, seen, steps = self.health.component("recompute"), -1.0, 0
+        while steps < 3:  # the first is the one that is shown when we begin to look
+            gauges = recompute.snapshot()["gauges"]
+            if (took := gauges.get("step_ms", -1.0)) != seen:
+                seen = took
+                steps = steps + 1 if not any(gauges.get(name) for name in unfinished) else 0
+            await asyncio.sleep(0.02)
+
 
 @asynccontextmanager
 async def running(

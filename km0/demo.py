@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from km0.simulated import SimulatedPlant
     from simulators.spec import Spec
 
-HISTORY_NS: Final = 24 * 3600 * SECOND_NS
 REPLAYED: Final = "km0/replay/recorded/machine-1"
 BEGUN: Final = "demo.json"
 """This file in the folder says when the lives of its machines began, and their seed."""
@@ -47,6 +46,8 @@ a run was killed died with them, and only its history still has it."""
 SETTLE_S: Final = 15.0
 HURRY_S: Final = 1.2
 """How long [s] what is under way may take to arrive when the user pressed Ctrl-C: the whole must end within 3 s."""
+COMPUTED_S: Final = 60.0
+"""How long [s] a run that ends by itself waits for its figures, so that they are of all it stored."""
 
 
 def duration_s(text: str) -> float:
@@ -61,6 +62,7 @@ def demo(
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: data in a temporary folder.")] = False,
     data: Annotated[Path, typer.Option(help="Folder of the data.")] = Path(".km0"),
     ends_after: Annotated[str | None, typer.Option("--for", help="End by itself after 60s, 5m, 2h.")] = None,
+    past: Annotated[str, typer.Option(help="How much of the plant's past is played first, in a new folder.")] = "24h",
     summary: Annotated[bool, typer.Option("--json", help="Print one JSON summary line at the end.")] = False,
     replay: Annotated[
         Path | None, typer.Option(help="Add a recorded machine: an MTConnect SHDR file, played over MQTT.")
@@ -73,7 +75,8 @@ def demo(
 ) -> None:
     """Show the whole platform on simulated machines and a simulated 5G link: prints the page's address; Ctrl-C ends."""
     configure_logs("warning")
-    wanted = Wanted(replay, shift, seed, port, None if ends_after is None else duration_s(ends_after), summary)
+    for_s = None if ends_after is None else duration_s(ends_after)
+    wanted = Wanted(replay, shift, seed, port, for_s, duration_s(past), summary)
     if replay is not None and not replay.is_file():
         raise ConfigError(f"{replay}: no such file; --replay takes an MTConnect SHDR recording")
     with _folder(data, ephemeral) as folder:
@@ -91,6 +94,7 @@ class Wanted:
     seed: int
     port: int
     for_s: float | None
+    past_s: float
     summary: bool
 
 
@@ -145,7 +149,12 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account | None":
             await asyncio.wait_for(plant.stop(), HURRY_S if hurry else SETTLE_S)
         if not wanted.summary:
             return None
-        return await _account(folder, platform, lags, first_kpi, HURRY_S if hurry else SETTLE_S)
+        account = await _account(folder, platform, lags, first_kpi, HURRY_S if hurry else SETTLE_S)
+        if hurry:
+            return account
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(platform.computed(), COMPUTED_S)
+        return replace(account, kpi_values=platform.health.component("recompute").counted("kpis"))
 
 
 def _load() -> None:
@@ -164,7 +173,8 @@ def _spec(folder: Path, wanted: Wanted, mqtt_port: int) -> "Spec":
     if begun.exists():
         life: dict[str, int] = json.loads(begun.read_text(encoding="utf-8"))
     else:
-        life = {"seed": wanted.seed, "epoch_ns": (now_ns - HISTORY_NS) // 10**6 * 10**6}
+        epoch_ns = now_ns - round(wanted.past_s * SECOND_NS)
+        life = {"seed": wanted.seed, "epoch_ns": epoch_ns // 10**6 * 10**6}
         begun.write_text(json.dumps(life), encoding="utf-8")
     reached_ns = read_journal(folder / "journal.jsonl").reached_ns or life["epoch_ns"]
     replay = None

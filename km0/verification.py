@@ -195,16 +195,7 @@ async def _settled(platform: "Platform", published: Latest, longest_ns: int) -> 
         if there != before:
             before, moved = there, time.monotonic()
         await asyncio.sleep(0.2)
-    # A step that ends now may have begun before the last sample was stored; the one after it has seen everything.
-    # Windows longer than one read are done now and then only, and are worth waiting for when the scenario holds one.
-    unfinished = ["waiting_windows"] + ["resting_windows"] * (longest_ns > LONGEST_READ_NS)
-    recompute, seen, steps = platform.health.component("recompute"), -1.0, 0
-    while steps < 3:  # the first is the one that is shown when we begin to look
-        gauges = recompute.snapshot()["gauges"]
-        if (took := gauges.get("step_ms", -1.0)) != seen:
-            seen = took
-            steps = steps + 1 if not any(gauges.get(name) for name in unfinished) else 0
-        await asyncio.sleep(0.02)
+    await platform.computed(long_windows=longest_ns > LONGEST_READ_NS)
 
 
 def _lines(

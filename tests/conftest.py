@@ -7,6 +7,15 @@ import pytest
 
 from tests.support import Mosquitto, free_port
 
+_LONGEST = ("tests/e2e/", "tests/km0/test_verify_library", "tests/collectors/opcua/", "tests/km0/", "tests/simulators/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest first, so that no worker is left with one of them at the end."""
+    items.sort(
+        key=lambda item: next((n for n, one in enumerate(_LONGEST) if item.nodeid.startswith(one)), len(_LONGEST))
+    )
+
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:

@@ -226,9 +226,10 @@ def test_openapi_describes_every_route_and_its_problems(client: Client) -> None:
     assert set(schema["paths"]) == {
         f"/api/v1/{path}"
         for path in (
-            "assets", "assets/{path}", "metrics", "kpis", "samples", "kpi-values", "health", "deadletters",
-            "plant/now", "events", "links/latency", "links/service", "links/radio", "losses",
-                "rollup", "orders", "mappings", "mappings/{name}", "diagnoses", "diagnoses/plant", "diagnoses/{number}",
+            "assets", "assets/{path}", "metrics", "kpis", "samples", "samples.{form}", "kpi-values",
+            "kpi-values.{form}", "health", "deadletters", "deadletters/{number}", "plant", "plant/now", "me",
+            "states", "use-cases", "events", "links/latency", "links/service", "links/radio", "losses", "rollup",
+            "orders", "mappings", "mappings/{name}", "diagnoses", "diagnoses/plant", "diagnoses/{number}",
             *(f"diagnoses/{{number}}/{what}" for what in (
                 "proposal", "run", "result", "report.{form}", "losses.csv", "bad-rows.csv",
             )),

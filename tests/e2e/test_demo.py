@@ -39,7 +39,7 @@ TOLERANCE = 1e-9
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    return demonstrate(tmp_path_factory.mktemp("demo") / "data", "--for", "30s")
+    return demonstrate(tmp_path_factory.mktemp("demo") / "data", "--for", "15s")
 
 
 def test_everything_published_is_stored_once(first_run: Outcome) -> None:
@@ -118,7 +118,7 @@ def _closed(folder: Path, asset: str, kpi: str) -> list[KpiValue]:
 
 def test_started_again_the_same_plant_has_lived_on(first_run: Outcome) -> None:
     """A second start on the folder publishes what happened meanwhile, once, and loses nothing of before."""
-    again = demonstrate(first_run.folder, "--for", "15s")
+    again = demonstrate(first_run.folder, "--for", "5s")
     assert again.summary["lost"] == 0
     assert again.summary["published"] > first_run.summary["published"]
     assert again.summary["published"] < first_run.summary["published"] + 5_000
@@ -138,7 +138,7 @@ def live_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def live(live_folder: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """A demonstration that has gone live, and the address of its page; the last test that uses it ends it."""
-    with demonstrating(live_folder) as process:
+    with demonstrating(live_folder, "--past", "2h") as process:
         assert process.stderr is not None
         address = ""
         for line in process.stderr:
@@ -174,16 +174,16 @@ def test_ctrl_c_ends_it_within_three_seconds(live: tuple["subprocess.Popen[str]"
 def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
     """kill -9 while it starts and twice while history pours in; the next run has everything once."""
     journal = tmp_path / "data" / "journal.jsonl"
-    for published in (0, 5_000, 40_000):
-        with demonstrating(tmp_path / "data") as process:
+    for published in (0, 3_000, 16_000):
+        with demonstrating(tmp_path / "data", "--past", "8h") as process:
             _until(lambda least=published: journal.exists() and journal.read_bytes().count(b"\n") >= least, 60)
             children = _children(process.pid)
             process.kill()
             process.wait(10)
         _until(lambda old=children: not any(map(_alive, old)), 10)
-    after = demonstrate(tmp_path / "data", "--for", "30s")
+    after = demonstrate(tmp_path / "data", "--for", "5s")
     assert after.summary["lost"] == 0
-    assert after.summary["stored"] > 80_000
+    assert after.summary["stored"] > 25_000
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> None:

@@ -20,11 +20,11 @@ PLANTED = """
 import sys
 from pipeline.kpis import machine
 from pipeline.kpis.states import Category
-named = machine._name_micro_stops
+named = machine.name_micro_stops
 def with_an_error(category, *arguments):
     named(category, *arguments)
-    category[category == machine._NUMBER[Category.MICRO_STOP]] = machine._RUNNING
-machine._name_micro_stops = with_an_error
+    category[category == machine.NUMBER[Category.MICRO_STOP]] = machine.RUNNING
+machine.name_micro_stops = with_an_error
 from km0.cli import main
 sys.exit(main())
 """
