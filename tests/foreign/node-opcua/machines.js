@@ -1,7 +1,7 @@
 // The machines of server.js: what a builder of machine tools, of presses and of packers would show.
 "use strict";
 const {
-  DataType, LocalizedText, NodeId, StatusCodes, coerceNodeId,
+  DataType, LocalizedText, NodeClass, NodeId, StatusCodes, coerceNodeId,
 } = require("node-opcua");
 
 const REFERENCES = ["HasComponent", "HasProperty", "Organizes", "HasAddIn", "HasOrderedComponent"];
@@ -66,17 +66,38 @@ function addTool(space, mill, [name, number, start, limit]) {
   set(entry, "Double", start);
 }
 
-// A channel, two jobs of the plan, two tools with their lives, and an alert.
+// What the mill tells at first, and again when what was told since is to leave no trace: two jobs of the plan, two tools
+// with their lives, the program, the states, nothing overridden, no lamp lit.
+function anew(space, mill) {
+  const [monitoring, production] = [child(mill, "Monitoring"), child(mill, "Production")];
+  const plan = child(production, "ProductionPlan"), magazine = child(child(mill, "Equipment"), "Tools");
+  for (const one of [
+    ...plan.findReferencesExAsObject("HasOrderedComponent"), ...magazine.findReferencesExAsObject("HasComponent"),
+  ]) {
+    if (one.nodeClass === NodeClass.Object) space.deleteNode(one);
+  }
+  addJob(space, mill, ["Job1", "OF-1"]);
+  addJob(space, mill, ["Job2", "OF-2"]);
+  addTool(space, mill, ["Drill", 11, 0, 500]);
+  addTool(space, mill, ["Cutter", 12, 90, 0]);
+  const program = child(production, "ActiveProgram"), machine = child(monitoring, "MachineTool");
+  set(child(program, "Name"), "String", "O1000");
+  setState(child(program, "State"), "Running", new Date());
+  setState(child(machine, "MachineryItemState"), "NotExecuting", new Date());
+  setState(child(machine, "MachineryOperationMode"), "Processing", new Date());
+  set(child(machine, "FeedOverride"), "Double", 100);
+  set(child(child(monitoring, "Spindle"), "Override"), "Double", 100);
+  set(child(child(monitoring, "Channel"), "RapidOverride"), "Double", 100);
+  set(child(child(production, "Statistics"), "PartsProducedInLifetime"), "UInt32", 0);
+  for (const lamp of ["Green", "Red"]) set(child(child(child(monitoring, "Stacklight"), lamp), "SignalOn"), "Boolean", false);
+}
+
+// A channel and an alert.
 function shopFloor(space, own, mill, tools) {
   const channel = space.findObjectType("ChannelMonitoringType", tools).instantiate({
     browseName: named(space, "Channel"), componentOf: child(mill, "Monitoring"), optionals: ["RapidOverride"],
   });
   set(child(channel, "Name"), "String", "C1");
-  addJob(space, mill, ["Job1", "OF-1"]);
-  addJob(space, mill, ["Job2", "OF-2"]);
-  addTool(space, mill, ["Drill", 11, 0, 500]);
-  addTool(space, mill, ["Cutter", 12, 90, 0]);
-
   const alert = own.instantiateAlarmCondition(space.findEventType("AlertType", tools), {
     browseName: named(space, "CoolantAlert"), conditionSource: mill, inputNode: NodeId.nullNodeId, organizedBy: mill,
   });
@@ -130,7 +151,6 @@ function addMill(space, folder) {
     });
     light.addReference({ referenceType: "HasOrderedComponent", nodeId: lamp.nodeId });
     child(lamp, "SignalColor").setValueFromSource({ dataType: DataType.Int32, value: color });
-    child(lamp, "SignalOn").setValueFromSource({ dataType: DataType.Boolean, value: false });
     child(lamp, "NumberInList").setValueFromSource({ dataType: DataType.UInt16, value: index });
   });
 
@@ -138,11 +158,7 @@ function addMill(space, folder) {
   const plate = child(mill, "Identification");
   child(plate, "Manufacturer").setValueFromSource({ dataType: DataType.LocalizedText, value: new LocalizedText({ text: "Acme" }) });
   child(plate, "SerialNumber").setValueFromSource({ dataType: DataType.String, value: "M-1" });
-  const program = child(child(mill, "Production"), "ActiveProgram");
-  child(program, "Name").setValueFromSource({ dataType: DataType.String, value: "O1000" });
-  setState(child(program, "State"), "Running", new Date());
-  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryItemState"), "NotExecuting", new Date());
-  setState(child(child(child(mill, "Monitoring"), "MachineTool"), "MachineryOperationMode"), "Processing", new Date());
+  anew(space, mill);
   return alert;
 }
 
@@ -188,4 +204,4 @@ function machines(space, pressAlone) {
   return { folder, packml, alert };
 }
 
-module.exports = { child, setState, addJob, addTool, machines };
+module.exports = { child, setState, addJob, addTool, anew, machines };

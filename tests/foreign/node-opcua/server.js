@@ -10,11 +10,13 @@
 //   {"historize": [path, …]}                  variables have a history from now on
 //   {"job": [name, order]}, {"tool": [name, number, new, worn]}   the mill has one more
 //   {"remove": path}                          and what is there no more
+//   {"anew": true}                            the mill has its first jobs, tools, states and program again, and no alarm
 //   {"clock": ms}                             the server's clock is set forward, or back
 //   {"stop_clock": ms}                        the server's clock stands at that time; 0: it goes again
 //   {"pace": {"names": […], "per_s": n, "seconds": s}}   plain variables count up, each n times a second
 //                                             at most; at the end {"event":"paced","each":values of each,
-//                                             "queued": values that entered the queues of monitored items}
+//                                             "queued": values that entered the queues of their monitored items,
+//                                             those of sessions that were left and live on too}
 // A path is made of browse names below Objects/Machines, without namespaces: "Mill/Production/Statistics/…".
 "use strict";
 const spec = JSON.parse(process.argv[2]);
@@ -36,13 +38,13 @@ const {
   VariantArrayType, Range, standardUnits, MonitoredItem,
 } = require("node-opcua");
 const { nodesets } = require("node-opcua-nodesets");
-const { child, setState, addJob, addTool, machines } = require("./machines.js");
+const { child, setState, addJob, addTool, anew, machines } = require("./machines.js");
 
 // What enters a queue is published, or its overflow told. What a node took before it was looked at never does.
-let queued = 0;
+let queued = 0, counted = new Set();
 const enqueue = MonitoredItem.prototype._enqueue_value;
 MonitoredItem.prototype._enqueue_value = function (value) {
-  queued++;
+  if (counted.has(this.node)) queued++;
   return enqueue.call(this, value);
 };
 
@@ -142,12 +144,17 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
     job: (said) => addJob(space, child(folder, "Mill"), said),
     tool: (said) => addTool(space, child(folder, "Mill"), said),
     remove: (where) => space.deleteNode(find(where)),
+    anew: () => {
+      anew(space, child(folder, "Mill"));
+      commands.condition([false, "nothing", 100, "E0"]);
+    },
     clock: (ms) => { ahead = ms; },
     stop_clock: (ms) => { stopped = ms; },
     pace: ({ names, per_s, seconds }) => {
       const variables = names.map((name) => child(plain, name));
       const began = performance.now();
       let number = 0;
+      counted = new Set(variables);
       queued = 0;
       const tick = () => {
         number++;
