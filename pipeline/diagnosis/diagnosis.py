@@ -50,17 +50,23 @@ def of_log(log: EventLog, path: Path, window: Window | None = None, links: Seque
     return of_logs([log], path, window, links)
 
 
+def lasting(logs: Sequence[EventLog], window: Window | None = None) -> list[EventLog]:
+    """Those that speak of some time. Raises DecodeError when none does."""
+    found = [log for log in logs if (window or log.span).seconds >= 1]
+    if not found:
+        raise RefusedFileError(Said(
+            "the interval is empty: it ends before it starts, or all rows have the same time",
+            "l'intervalle est vide : il finit avant de commencer, ou toutes les lignes ont la même heure",
+        ))  # fmt: skip
+    return found
+
+
 def of_logs(
     logs: Sequence[EventLog], path: Path, window: Window | None = None, links: Sequence[Link] = ()
 ) -> Diagnosis:
     """As `of_log`, of a file of several machines, each over the time that the file speaks of it."""
     alone = [log.machine.name for log in logs if (window or log.span).seconds < 1]
-    logs = [log for log in logs if log.machine.name not in alone]
-    if not logs:
-        raise RefusedFileError(Said(
-            "the interval is empty: it ends before it starts, or all rows have the same time",
-            "l'intervalle est vide : il finit avant de commencer, ou toutes les lignes ont la même heure",
-        ))  # fmt: skip
+    logs = lasting(logs, window)
     spans = [window or log.span for log in logs]
     plants = [log.plant() for log in logs]
     plant = plants[0].model_copy(update={"assets": tuple(asset for one in plants for asset in one.assets)})

@@ -5,7 +5,9 @@ is said and one with its value. A row with an end (or a length) says its state f
 offset are what they say; others are read in the zone that is stated.
 """
 
+import itertools
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,7 @@ from pipeline.files.faults import Faults
 from pipeline.files.gather import Gathered, Progress
 from pipeline.files.machines import gather_each
 from pipeline.files.mapping import EventLogConfig
+from pipeline.files.part import Part
 from pipeline.files.vocabulary import plain
 from pipeline.kpis import signals
 from pipeline.kpis.evaluate import windows
@@ -38,13 +41,15 @@ _SHDR_LINE: Final = re.compile(r"^\d{4}-\d\d-\d\dT[^|]*\|", re.MULTILINE)
 
 @dataclass(frozen=True)
 class EventLog:
-    """The series of a file, by metric, in order; `notes` are for its reader, `faults` its rows that were not used."""
+    """The series of a file, by metric, in order; `notes` are for its reader, `faults` its rows that were not used;
+    `whole` unless only its first rows were asked for and there are more."""
 
     config: EventLogConfig
     series: Mapping[str, Series]
     span: Window
     notes: tuple[Said, ...] = ()
     faults: Faults = field(default_factory=Faults)
+    whole: bool = True
 
     def read(self, metric: str, window: Window) -> Series:
         """As Store.read."""
@@ -109,17 +114,19 @@ def load(
 
 
 def load_each(
-    path: Path, config: EventLogConfig, *, progress: Progress | None = None, largest: int = guard.LARGEST_BYTES
-) -> list[EventLog]:
-    """As `load`, of every machine that the column `machines` names, in one reading, or of the `only` one."""
+    path: Path, config: EventLogConfig, *, progress: Progress | None = None, largest: int = guard.LARGEST_BYTES,
+    most_rows: int = sys.maxsize,
+) -> list[EventLog]:  # fmt: skip
+    """As `load`, of every machine that the column `machines` names, in one reading, or of the `only` one; of the first
+    `most_rows` rows (lines, of SHDR)."""
     kind = guard.checked(path, largest=largest)
     if is_shdr(path, kind):
-        return [_from_shdr(path, config)]
-    table = opened(path, config, largest=largest)
+        return [_from_shdr(path, config, most_rows)]
+    part = Part(most_rows, opened(path, config, largest=largest))
     with tables.readable(path):
-        found: dict[str, Gathered] = gather_each(table, config, progress)
+        found: dict[str, Gathered] = gather_each(part.table, config, progress)
     return [
-        EventLog(_of_machine(config, name, number), one.series, one.span, one.notes, one.faults)
+        EventLog(_of_machine(config, name, number), one.series, one.span, one.notes, one.faults, part.whole)
         for number, (name, one) in enumerate(found.items())
     ]
 
@@ -134,7 +141,7 @@ def _of_machine(config: EventLogConfig, name: str, number: int) -> EventLogConfi
     return config.model_copy(update={"machine": machine, "only": name})
 
 
-def _from_shdr(path: Path, config: EventLogConfig) -> EventLog:
+def _from_shdr(path: Path, config: EventLogConfig, most_lines: int) -> EventLog:
     names = {metric: (name,) for metric, name in config.columns.items()} or _SHDR_NAMES
     with path.open(encoding="utf-8", errors="replace") as file:
         start = [line for _, line in zip(range(200), file, strict=False)]
@@ -144,7 +151,8 @@ def _from_shdr(path: Path, config: EventLogConfig) -> EventLog:
             exact = endings if config.columns else [name for name in present if name.lower() in endings]
             meaning |= dict.fromkeys(exact or sorted(n for n in present if n.lower().endswith(endings))[:1], metric)
         file.seek(0)
-        stream = shdr.read(file, meaning)
+        stream = shdr.read(itertools.islice(file, most_lines), meaning)
+        whole = next(file, None) is None
     rows: dict[str, list[shdr.Item]] = {metric: [] for metric in meaning.values()}
     for item in stream.items:
         rows[meaning[item.name]].append(item)
@@ -168,7 +176,7 @@ def _from_shdr(path: Path, config: EventLogConfig) -> EventLog:
         Said(f"{connections} connections; between them nothing is known",
              f"{connections} connexions ; entre elles, rien n'est connu"),
     ) if connections > 1 else ()  # fmt: skip
-    return EventLog(config, series, span, notes)
+    return EventLog(config, series, span, notes, whole=whole)
 
 
 def windows_of(log: EventLog, kind: str) -> Iterator[Window]:

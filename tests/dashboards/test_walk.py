@@ -33,6 +33,7 @@ WORDS = {
     "fr": {"send": "Envoyer", "compute": "Calculer", "figures": "58,3 %", "correct": "Corriger la correspondance"},
     "en": {"send": "Send", "compute": "Compute", "figures": "58.3%", "correct": "Correct the mapping"},
 }
+PREVIEW = {"fr": ("Aperçu", "Sur tout le fichier."), "en": ("Preview", "Of the whole file.")}
 PAGES = (
     "/",
     f"/assets/{MILL}",
@@ -89,6 +90,17 @@ async def test_from_a_spreadsheet_to_its_figures(
         await expect(page.locator("select[name='metric:parts']")).to_have_value("Quantité")
         await page.locator("input[name=cycle_s]").fill("60")
         await page.locator("input[name=hourly_cost]").fill("50,0")
+        await page.get_by_role("button", name=PREVIEW[language][0]).click()
+        await expect(page).to_have_url(re.compile("#preview$"), timeout=30_000)
+        preview = page.locator("#preview")
+        await expect(preview).to_contain_text(PREVIEW[language][1], timeout=30_000)
+        await expect(preview.locator("dd").first).to_contain_text(words["figures"].replace(" ", "\u202f"))
+        await narrow_enough(page, width)
+        # without a press: as soon as the form is changed
+        await page.locator("input[name=cycle_s]").fill("30")
+        await page.locator("input[name=cycle_s]").blur()
+        await expect(preview.locator("dd").first).to_contain_text(re.compile("29[.,]2"), timeout=30_000)
+        await page.locator("input[name=cycle_s]").fill("60")
         await page.get_by_role("button", name=words["compute"]).click()
         await expect(page.get_by_role("link", name=words["correct"])).to_be_visible(timeout=60_000)
         await expect(page.locator("main")).to_contain_text(words["figures"].replace(" ", "\u202f"))

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from dashboards.web.accounts.identity import Identity
 from dashboards.web.config import WebConfig
-from dashboards.web.diagnoses import report, upload
+from dashboards.web.diagnoses import preview, report, upload
+from dashboards.web.diagnoses.preview import Preview
 from dashboards.web.diagnoses.result import ResultOut
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
 from dashboards.web.diagnoses.work import Work, result_name
@@ -51,6 +52,11 @@ class Desk:
             return proposing.words_in(self.shelf.file(found), mapping, largest=largest)
         except DecodeError as error:
             raise upload.refused(error, language) from None
+
+    def preview(self, found: Diagnosis, mapping: EventLogConfig, language: Language) -> Preview:
+        """What it makes of the first rows. Raises DecodeError as computing it does."""
+        largest = self.config.max_upload_mb * 1_000_000
+        return preview.of(self.shelf.file(found), mapping, language, largest=largest)
 
     def mapping(self, found: Diagnosis, proposal: proposing.Proposal) -> EventLogConfig:
         """The one that was last run, else what is proposed."""

@@ -3,7 +3,9 @@
 import asyncio
 import math
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
@@ -19,18 +21,24 @@ from dashboards.web.definitions import LOSSES
 from dashboards.web.diagnoses import form, plant, report
 from dashboards.web.diagnoses.api import MachineNumber, MappingName, Number
 from dashboards.web.diagnoses.desk import Desk
+from dashboards.web.diagnoses.preview import ROWS, Preview
 from dashboards.web.diagnoses.result import BarOut, ResultOut
 from dashboards.web.diagnoses.shelf import MAPPING_NAME, Diagnosis
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.texts import Language, mark, translations
+from pipeline.files.guard import RefusedFileError
 from pipeline.files.mapping import EventLogConfig
+from pipeline.files.propose import Proposal
 from pipeline.kpis.losses import REJECTS, SPEED, Bar
 from pipeline.said import Said
 from telemetry import calendar
+from telemetry.errors import DecodeError
 from telemetry.plant import DAYS
 from telemetry.samples import Window
 
 LISTED: Final = 50
+_QUICK_SHEET_BYTES: Final = 2_000_000
+"""A workbook is read whole for its first rows too: previews of larger ones are made only when asked for."""
 ZONES: Final = ("Europe/Paris", "Europe/Zurich", "Europe/Berlin", "UTC")
 ChartName = Literal["waterfall", "pareto", "reasons"]
 
@@ -146,11 +154,13 @@ def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
 
 def mapping_page(
     desk: Desk, renderer: Renderer, page: Page, who: Who, found: Diagnosis, before: EventLogConfig | None,
-    fault: Said | None, code: int = 200,
+    fault: Said | None, code: int = 200, preview: Preview | Said | None = None, save_as: str = "",
+    proposal: Proposal | None = None,
 ) -> Response:  # fmt: skip
     """The proposal as a form: what was recognised, how sure that is, the first rows of the file."""
-    zone = before.timezone if before is not None and before.timezone else ZONES[0]
-    proposal = desk.propose(found, zone, page.language)
+    if proposal is None:
+        zone = before.timezone if before is not None and before.timezone else ZONES[0]
+        proposal = desk.propose(found, zone, page.language)
     mapping = before or desk.mapping(found, proposal)
     column = mapping.columns.get("state")
     words = proposal.words
@@ -172,13 +182,19 @@ def mapping_page(
         fields=form.COLUMNS,
         metrics_of_form=form.METRICS,
         state_names=form.STATES,
-        zones=dict.fromkeys((zone, *ZONES)),
+        zones=dict.fromkeys((proposal.mapping.timezone or ZONES[0], *ZONES)),
         shifts=form.turns(calendar.shifts) if calendar else "",
         breaks=form.turns(calendar.breaks) if calendar else "",
         days=calendar.shifts[0].days if calendar and calendar.shifts else DAYS[:5],
         all_days=DAY_NAMES,
         saved=desk.shelf.mappings(who.organisation),
         fault=fault.in_(page.language) if fault else found.fault or None,
+        preview=preview if isinstance(preview, Preview) else None,
+        preview_fault=preview.in_(page.language) if isinstance(preview, Said) else None,
+        preview_rows=ROWS,
+        live=proposal.layout.kind != "xlsx" or found.bytes < _QUICK_SHEET_BYTES,
+        save_as=save_as,
+        nan=math.nan,
         may=who.role >= Role.ENGINEER,
     )
 
@@ -194,21 +210,17 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
         found = desk.find(who, number)
         said = {key: value for key, value in fields.multi_items() if isinstance(value, str)}
         days = [value for value in fields.getlist("day") if isinstance(value, str)]
-        base = desk.propose(found, said.get("timezone") or ZONES[0], page.language).mapping
-        try:
-            mapping = form.read(said, days, base)
-        except form.FormError as error:
-            return mapping_page(desk, renderer, page, who, found, None, error.said, 422)
-        column = mapping.columns.get("state")
-        if column and column != said.get("words_of", column) and desk.words(found, mapping, page.language):
-            fault = Said("say what the words of its states mean", "dites ce que signifient les mots de ses états")
-            return mapping_page(desk, renderer, page, who, found, mapping, fault, 422)
-        if said.get("save_as"):
-            name = said["save_as"].strip()
-            if not _is_name(name):
-                fault = Said("a mapping's name has no / \\ < > in it", "le nom ne contient ni / \\ < >")
-                return mapping_page(desk, renderer, page, who, found, mapping, fault, 422)
-            desk.shelf.keep_mapping(who.organisation, name, mapping.model_dump_json(exclude_defaults=True))
+        proposal = desk.propose(found, said.get("timezone") or ZONES[0], page.language)
+        mapping, fault = _filled_in(desk, found, said, days, proposal, page.language)
+        shown = partial(mapping_page, desk, renderer, page, who, found, mapping, proposal=proposal, save_as=_name(said))
+        if said.get("preview"):
+            return shown(None, preview=fault or _previewed(desk, found, mapping or proposal.mapping, page.language))
+        if fault is None and _name(said) and not _is_name(_name(said)):
+            fault = Said("a mapping's name has no / \\ < > in it", "le nom ne contient ni / \\ < >")
+        if mapping is None or fault is not None:
+            return shown(fault, 422)
+        if _name(said):
+            desk.shelf.keep_mapping(who.organisation, _name(said), mapping.model_dump_json(exclude_defaults=True))
         desk.run(found, mapping)
         return RedirectResponse(f"/diagnoses/{found.id}", HTTPStatus.SEE_OTHER)
 
@@ -221,6 +233,31 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
     async def remove(who: Who, number: Number) -> Response:
         await asyncio.to_thread(lambda: desk.remove(desk.find(who, number)))
         return RedirectResponse("/diagnoses", HTTPStatus.SEE_OTHER)
+
+
+def _filled_in(
+    desk: Desk, found: Diagnosis, said: Mapping[str, str], days: list[str], proposal: Proposal, language: Language
+) -> tuple[EventLogConfig | None, Said | None]:
+    """The mapping that a form says, as far as it is one, and what is wrong with it."""
+    try:
+        mapping = form.read(said, days, proposal.mapping)
+    except form.FormError as error:
+        return None, error.said
+    column = mapping.columns.get("state")
+    if column and column != said.get("words_of", column) and desk.words(found, mapping, language):
+        return mapping, Said("say what the words of its states mean", "dites ce que signifient les mots de ses états")
+    return mapping, None
+
+
+def _previewed(desk: Desk, found: Diagnosis, mapping: EventLogConfig, language: Language) -> Preview | Said:
+    try:
+        return desk.preview(found, mapping, language)
+    except DecodeError as error:
+        return error.said if isinstance(error, RefusedFileError) else Said(str(error), str(error))
+
+
+def _name(said: Mapping[str, str]) -> str:
+    return said.get("save_as", "").strip()
 
 
 def _is_name(name: str) -> bool:
