@@ -144,8 +144,8 @@ def _machine(machine: Machine, phrases: Phrases) -> dict[str, Any]:
         "tO": oee.opening,
         "tR": oee.required,
         "tF": oee.running,
-        "tN": oee.net,
-        "tU": oee.useful,
+        "tN": oee.net if oee.performance.coverage else math.nan,  # without a reference cycle nobody knows
+        "tU": oee.useful if oee.trs.coverage else math.nan,
     }
     rows = [
         [f"{phrases.say(text(f'times.{code}')).capitalize()} ({code})", phrases.figure(lengths[code], "duration"),

@@ -1,6 +1,5 @@
 """What a mapping makes of the first rows of a file, before it is computed: by the functions that compute it."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,12 +35,6 @@ class Preview:
     when: Formats
     rows: int
     bad_rows: int
-
-    def seconds(self, symbol: str) -> float:
-        """A time of the model [s]; NaN where nothing tells it: tN without a cycle, tU without good parts."""
-        rests_on = {"tN": "tp", "tU": "trs"}.get(symbol)
-        told = all(one.coverage > 0 for one in self.figures.figures if one.kpi == rests_on)
-        return self.figures.times[symbol] if told else math.nan
 
 
 def of(path: Path, mapping: EventLogConfig, language: Language, *, largest: int) -> Preview:

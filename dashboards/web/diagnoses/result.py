@@ -1,5 +1,6 @@
 """What comes out of a file: times, figures, losses, what of the file was not used. The same numbers as `km0 oee`."""
 
+import math
 from collections.abc import Sequence
 
 from pydantic import Field
@@ -73,6 +74,12 @@ class ResultOut(Model):
     rows: int
     bad_rows: int
     bad_rows_listed: list[BadRowOut]
+
+    def seconds(self, symbol: str) -> float:
+        """A time of the model [s]; NaN where nothing tells it: tN without a cycle, tU without good parts."""
+        rests_on = {"tN": "tp", "tU": "trs"}.get(symbol)
+        told = all(one.coverage > 0 for one in self.figures if one.kpi == rests_on)
+        return self.times[symbol] if told else math.nan
 
 
 def of(log: EventLog, file: str, machines: Sequence[str] = ()) -> ResultOut:

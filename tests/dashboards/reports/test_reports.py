@@ -93,6 +93,17 @@ def test_by_hand(tmp_path: Path) -> None:
     assert machine["name"] == "Fraiseuse <1>"
 
 
+def test_what_nothing_tells_is_no_zero(tmp_path: Path) -> None:
+    """Without a reference cycle and counts tN and tU are not known: a dash, as TRS beside them, and never "0 s"."""
+    events, page = tmp_path / "events.csv", tmp_path / "report.html"
+    rows = ["Horodatage;Etat", "2026-01-15 05:00:00;Marche", "2026-01-15 05:30:00;Arrêt", "2026-01-15 06:00:00;Marche"]
+    events.write_text("\n".join([*rows, "2026-01-15 07:00:00;Marche"]) + "\n", encoding="utf-8")
+    run("diagnose", events, "--out", page, "--lang", "fr")
+    told = dict(re.findall(r"<td[^>]*>Temps \w+ \((t[A-Z])\)</td>\s*<td[^>]*>([^<]*)</td>", page.read_text("utf-8")))
+    assert told["tR"].startswith("2")
+    assert (told["tN"], told["tU"]) == ("—", "—")
+
+
 def text_of(pdf: Path) -> str:
     """What pdftotext reads of a PDF."""
     program = require_program("pdftotext", "poppler-utils")
