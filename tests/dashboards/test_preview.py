@@ -9,18 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from httpx2 import Client
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from dashboards.web.app import create_app
-from dashboards.web.config import WebConfig
 from dashboards.web.diagnoses.preview import ROWS
 from dashboards.web.formats import Formats
 from km0.cli import app as km0
 from pipeline.files.propose import propose
 from tests.dashboards.accounts.companies import companies
-from tests.dashboards.seeded import empty
-from tests.dashboards.test_diagnoses import EVIL, FRENCH, bring, finished
+from tests.dashboards.diagnosing import EVIL, FRENCH, bring, finished, visited
 from tests.dashboards.test_pages import text
 
 CHOSEN = {
@@ -32,10 +28,8 @@ CHOSEN = {
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Client]:
-    seeded = empty(config=WebConfig(port=0, folder=tmp_path, max_upload_mb=2))
-    with TestClient(create_app(seeded.context), base_url="http://127.0.0.1") as client:
+    with visited(tmp_path, max_upload_mb=2) as client:
         yield client
-        client.app.state.close()  # type: ignore[attr-defined]  # Starlette's client, seen as httpx's
 
 
 def previewed(app: Client, number: str, **fields: str) -> str:

@@ -22,9 +22,9 @@ from km0.cli import app as km0
 from pipeline.files.propose import propose
 from telemetry.samples import SECOND_NS
 from tests.dashboards.accounts.companies import LEAST_MB, NOBODY
+from tests.dashboards.diagnosing import FRENCH
 from tests.dashboards.seeded import MILL, empty, full
 from tests.dashboards.test_browser import watch
-from tests.dashboards.test_diagnoses import FRENCH
 from tests.dashboards.test_server import CONFIG, served
 from tests.support import npm_installed, require_program
 

@@ -1,44 +1,26 @@
-"""The spool: the contract of a sink, and what only a file can get wrong."""
+"""The spool: the contract of a sink, kills and restarts, dead letters. Full disks and damage: test_spool_disk.py."""
 
 import asyncio
-import os
 import random
-import resource
-import shutil
 import sqlite3
 import subprocess
 import sys
 import time
-import tracemalloc
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from pipeline.ingest.drain import Drain
 from pipeline.ingest.spool import Spool
-from pipeline.ingest.spool_file import open_spool
 from pipeline.stores.duckdb import DuckDbStore
 from telemetry.errors import ConfigError
 from telemetry.health import Component, Condition
 from telemetry.samples import Sample
 from tests.contracts.sink import ASSET, SinkCase, SinkContract, samples
 from tests.pipeline.ingest.putter import BATCH
-
-
-def on_disk(path: Path) -> list[Sample]:
-    """What lies in the file, read without the spool's own code but for the encoding."""
-    with sqlite3.connect(path) as db:
-        bodies = [body for (body,) in db.execute("SELECT body FROM batches ORDER BY id")]
-    db.close()
-    return [sample for body in bodies for sample in msgspec.msgpack.decode(body, type=list[Sample])]
-
-
-def condition(component: Component) -> str:
-    return str(component.snapshot()["condition"])
+from tests.pipeline.ingest.spooled import condition, on_disk
 
 
 class TestSpool(SinkContract):
@@ -191,190 +173,6 @@ async def test_the_file_does_not_outgrow_its_room(tmp_path: Path) -> None:
         assert condition(component) == Condition.OK
         assert component.counted("samples") == 20_000
         assert path.stat().st_size < 1_300_000
-
-
-@contextmanager
-def disk_full_at(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` [bytes]: to SQLite, what a full disk is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-async def test_a_full_disk_makes_put_wait_and_says_so(tmp_path: Path) -> None:
-    """Put does not return before the samples are on disk; when there is room again, it does."""
-    component = Component("spool")
-    path = tmp_path / "spool.sqlite"
-    async with Spool(path, component=component, retry_s=0.02) as spool:
-        await spool.put(samples(0, 1))
-        with disk_full_at(200_000):
-            put = asyncio.create_task(spool.put(samples(1, 1000, "y" * 1000)))
-            letter = asyncio.create_task(spool.set_aside("mqtt", "not JSON", b"{"))
-            done, _ = await asyncio.wait([put, letter], timeout=0.4)
-            assert not done
-            assert condition(component) == Condition.FAILING
-            assert "cannot be written" in component.snapshot()["detail"]
-        await asyncio.wait_for(put, 5)
-        await asyncio.wait_for(letter, 5)
-        await asyncio.sleep(0)
-        assert condition(component) == Condition.OK
-        assert len(on_disk(path)) == 1001
-        assert spool.dead_letters.count() == 1
-
-
-async def test_what_frees_room_does_not_wait_for_what_there_is_no_room_for(tmp_path: Path) -> None:
-    """A put that does not fit is tried again and again; what the store has leaves meanwhile, and then it fits."""
-    path = tmp_path / "spool.sqlite"
-    async with Spool(path, retry_s=0.02) as spool:
-        await asyncio.gather(*(spool.put(samples(n, 1, "y" * 30_000)) for n in range(60)))
-        database = spool._commits._connection  # its thread has nothing to do
-        (pages,) = database.execute("PRAGMA page_count").fetchone()
-        database.execute(f"PRAGMA max_page_count = {pages}")  # to SQLite, a full disk
-        put = asyncio.create_task(spool.put(samples(100, 1000, "y" * 900)))
-        async with asyncio.timeout(20):
-            while condition(spool._component) != Condition.FAILING:  # noqa: ASYNC110  # health is not signalled
-                await asyncio.sleep(0.01)
-            await spool.remove(spool.read(10**6, 10**8))
-            await put
-    assert len(on_disk(path)) == 1000
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 20 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root may make a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-async def test_a_disk_that_the_spool_has_filled_is_emptied_again(small_disk: Path) -> None:
-    """Not a byte is left while the store is down, not even for the log; started again, it drains to the last batch.
-
-    It could neither open nor remove: all that was acknowledged lay there until somebody made room.
-    """
-    path, kept = small_disk / "spool.sqlite", 0
-    component = Component("spool")
-    async with Spool(path, component=component, retry_s=0.02) as spool:
-        while condition(component) != Condition.FAILING:
-            put = asyncio.create_task(spool.put(samples(kept, 1, "y" * 40_000)))
-            while not put.done() and condition(component) != Condition.FAILING:  # noqa: ASYNC110  # health is not signalled
-                await asyncio.sleep(0.001)
-            kept += put.done()
-    await asyncio.wait([put])
-    assert kept > 100
-    assert shutil.disk_usage(small_disk).free < 100_000
-    drained: set[int] = set()
-    async with Spool(path, component=component, retry_s=0.02) as spool, asyncio.timeout(60):
-        more = asyncio.create_task(spool.put(samples(10_000, 10, "y" * 40_000)))
-        while not (drained.issuperset(range(kept)) and more.done()):
-            batches = spool.read(1000, 1_000_000)
-            drained |= {
-                one.time_ns for batch in batches for one in msgspec.msgpack.decode(batch.body, type=list[Sample])
-            }
-            await spool.remove(batches)
-    assert drained >= set(range(kept))
-
-
-async def test_room_is_kept_for_the_day_the_disk_is_full(tmp_path: Path) -> None:
-    """Eight megabytes, really taken, beside the file and also after the end, for the next start."""
-    async with Spool(tmp_path / "spool.sqlite") as spool:
-        await spool.put(samples(0, 1))
-    kept = os.stat(tmp_path / "spool.sqlite.reserve")
-    assert kept.st_size == 8_000_000
-    assert kept.st_blocks * 512 >= 8_000_000
-
-
-async def test_closing_on_a_full_disk_ends_and_acknowledges_nothing(tmp_path: Path) -> None:
-    """The shutdown does not wait for the disk; the put that was not stored fails."""
-    async with asyncio.timeout(10):
-        with disk_full_at(200_000):
-            async with Spool(tmp_path / "spool.sqlite", retry_s=60) as spool:
-                put = asyncio.create_task(spool.put(samples(1, 1000, "y" * 1000)))
-                await asyncio.sleep(0.1)
-            await asyncio.wait([put])
-    assert put.exception() is not None
-
-
-async def test_a_damaged_file_is_saved_from_again_when_the_first_time_had_no_room(tmp_path: Path) -> None:
-    """The disk is full in the middle of saving, or the process is killed: the next start begins where it began."""
-    path = tmp_path / "spool.sqlite"
-    async with Spool(path) as spool:
-        for n in range(400):
-            await spool.put(samples(n, 1, "z" * 3000))
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 8192] = b"\xff" * 8192
-    path.write_bytes(content)
-    with disk_full_at(400_000), pytest.raises(ConfigError, match="has room"):
-        open_spool(path)
-    async with Spool(path) as spool:
-        assert 350 < spool.batches < 400
-    async with Spool(path) as spool:
-        assert 350 < spool.batches < 400
-    assert not any(".new" in name for name in os.listdir(tmp_path))
-
-
-def test_saving_from_a_damaged_file_takes_no_more_memory_than_a_row(tmp_path: Path) -> None:
-    """A full spool has 2 GB, a plant PC less: read whole, it ended the process, and the next one began with nothing."""
-    path = tmp_path / "spool.sqlite"
-    connection, _ = open_spool(path)
-    connection.execute("BEGIN")
-    for n in range(300):
-        connection.execute("INSERT INTO batches (put_ns, samples, body) VALUES (?, 1, ?)", (n, bytes(100_000)))
-    connection.execute("COMMIT")
-    connection.close()
-    with path.open("r+b") as file:
-        file.seek(15_000_000)
-        file.write(b"\xff" * 8192)
-    tracemalloc.start()
-    try:
-        connection, note = open_spool(path)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    connection.close()
-    assert any(f"saved from it: {left} batches" in note for left in range(295, 300))
-    assert peak < 5_000_000
-
-
-@pytest.mark.parametrize("damage", ["head", "middle", "text"])
-async def test_a_damaged_file_is_moved_aside_once_and_what_is_readable_is_saved(tmp_path: Path, damage: str) -> None:
-    """A start, not a crash loop; the damaged file is kept; batches away from the damage are not lost."""
-    path = tmp_path / "spool.sqlite"
-    async with Spool(path) as spool:
-        for n in range(400):
-            await spool.put(samples(n, 1, "z" * 3000))
-        await spool.set_aside("mqtt", "not JSON", b"{")
-    content = bytearray(path.read_bytes())
-    if damage == "head":
-        content[:8192] = b"\xff" * 8192
-    elif damage == "middle":
-        content[len(content) // 2 : len(content) // 2 + 8192] = b"\xff" * 8192
-    else:
-        content = bytearray(b"this is no database " * 1000)
-    path.write_bytes(content)
-    component = Component("spool")
-    async with Spool(path, component=component) as spool:
-        assert condition(component) == Condition.OK
-        assert "damaged" in component.snapshot()["detail"]
-        saved = {sample.time_ns for sample in on_disk(path)}
-        assert len(saved) == spool.batches
-        if damage == "middle":
-            assert 350 < len(saved) < 400
-            assert saved >= {0, 399}
-            assert spool.dead_letters.count() == 1
-        await spool.put(samples(1000, 1))
-    assert any(".damaged-" in name for name in os.listdir(tmp_path))
-    async with Spool(path, component=component):
-        assert component.snapshot()["detail"] == ""
 
 
 async def test_a_newer_spool_is_left_alone(tmp_path: Path) -> None:

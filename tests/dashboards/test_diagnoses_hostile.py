@@ -1,0 +1,126 @@
+"""What may be brought to a diagnosis that must do no harm: no tables, floods, formulas, markup, another company."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from httpx2 import Client
+
+from dashboards.web.diagnoses import desk
+from tests.dashboards.accounts.companies import Companies, companies
+from tests.dashboards.diagnosing import EVIL, FRENCH, bring, computed, visited
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Client]:
+    with visited(tmp_path, max_upload_mb=1, keep_mb=2) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("../../etc/passwd", FRENCH, "chemin"),
+        ("a\\b.csv", FRENCH, "chemin"),
+        ("..", FRENCH, "chemin"),
+        ("<img src=x>.csv", FRENCH, "chemin"),
+        ("vide.csv", b"", "vide"),
+        ("photo.csv", b"\x89PNG\r\n\x1a\n0000", "image"),
+        ("classeur.xlsx", FRENCH, "extension"),
+        ("macros.xlsm", b"PK\x03\x04" + bytes(100), ""),
+    ],
+)
+def test_what_is_no_table_is_refused_in_a_sentence_and_nothing_is_kept(
+    app: Client, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    """Path tricks, empty files, pictures, wrong endings and macros, in the language of whoever brings them."""
+    answer = app.post("/api/v1/diagnoses", params={"name": name, "lang": "fr"}, content=content)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert says in answer.json()["detail"]
+    assert list((tmp_path / "diagnoses").iterdir()) == []
+
+
+def test_a_file_too_large_is_refused_as_soon_as_it_is(app: Client, tmp_path: Path) -> None:
+    """By its announced length before a byte is read; by its bytes when it announces none. Nothing stays on disk."""
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(30):
+            yield b"a;b\n" * 10_000
+
+    for content in (b"a;b\n" * 300_000, endless()):
+        answer = app.post("/api/v1/diagnoses", params={"name": "grand.csv"}, content=content)
+        assert answer.status_code == 413
+    assert list((tmp_path / "diagnoses").iterdir()) == []
+
+
+def test_what_an_organisation_keeps_is_bounded(app: Client) -> None:
+    """Three files of 0.9 MB into 2 MB: the third has no room until one is deleted."""
+    content = FRENCH + b";;;;\r\n" * 130_000
+    numbers = [bring(app, content) for _ in range(2)]
+    query = {"name": "c.csv"}
+    assert app.post("/api/v1/diagnoses", params=query, content=content).status_code == 507
+    assert app.delete(f"/api/v1/diagnoses/{numbers[0]}").status_code == 204
+    bring(app, content)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+33", "-2", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_downloaded_table_holds_a_formula(cell: str) -> None:
+    """What a machine or a visitor wrote is text to a spreadsheet, whatever it begins with; numbers stay numbers."""
+    rows = desk.table(("a", "b"), [(cell, -2.5)]).decode("utf-8-sig")
+    assert f"'{cell}" in rows
+    assert ",-2.5" in rows
+
+
+@pytest.mark.parametrize("cell", ["a;=1+1", "a; @SUM(A1)", 'a;"b";-1', "a\n=1+1", "a\t+1"])
+def test_no_downloaded_table_holds_a_formula_where_lines_are_cut_at_semicolons(cell: str) -> None:
+    """A French spreadsheet that opens it by a double click cuts it so, quotes or not."""
+    rows = desk.table(("a", "b"), [("x", cell), (cell, "x")]).decode("utf-8-sig")
+    cells = [part.strip(' "') for line in rows.splitlines() for part in re.split("[;\t]", line)]
+    assert len(cells) > 3
+    assert not [part for part in cells if part.startswith(("=", "+", "-", "@"))]
+
+
+def test_what_a_file_says_is_never_markup_nor_a_formula(app: Client) -> None:
+    """HTML in headings, states, machines and reasons, on the mapping, the result, the report; formulas in downloads."""
+    content = (
+        f"Date;Machine;Etat;Motif {EVIL}\n02/11/2026 08:00;{EVIL};Marche;\n02/11/2026 09:00;{EVIL};Arrêt;{EVIL}\n"
+        f"02/11/2026 10:00;=cmd|'/c calc'!A1;{EVIL};=1+1\n02/11/2026 11:00;=cmd|'/c calc'!A1;Arrêt;=1+1\n"
+        f"02/11/2026 12:00;{EVIL};Marche;\n02/11/2026 12:00;=cmd|'/c calc'!A1;Marche;\n"
+    )
+    number = bring(app, content.encode())
+    assert EVIL not in app.get(f"/diagnoses/{number}?lang=fr").text
+    computed(app, number)
+    for address in (
+        f"/diagnoses/{number}?lang=fr", f"/diagnoses/{number}?machine=1&lang=fr", "/diagnoses",
+        f"/api/v1/diagnoses/{number}/report.html?lang=fr",
+    ):  # fmt: skip
+        page = app.get(address).text
+        assert "<img src=x" not in page, address
+    losses = app.get(f"/api/v1/diagnoses/{number}/losses.csv?machine=1").content.decode("utf-8-sig")
+    assert "'=1+1" in losses
+    assert ",=1+1" not in losses
+
+
+def test_one_company_never_sees_anothers_diagnoses(tmp_path: Path) -> None:
+    """Neither page, file, result nor mapping, as if they were not there; a viewer of the own changes nothing."""
+    both: Companies = companies(tmp_path)
+    ours, theirs = both.client("engineer"), both.client("guest")
+    number = bring(ours)
+    computed(ours, number)
+    ours.put("/api/v1/mappings/ours", json={})
+    for path in ("", "/proposal", "/result", "/losses.csv", "/bad-rows.csv"):
+        assert theirs.get(f"/api/v1/diagnoses/{number}{path}").status_code == 404
+    assert theirs.get(f"/diagnoses/{number}").status_code == 404
+    assert theirs.get(f"/charts/diagnoses/{number}/pareto").status_code == 404
+    assert theirs.delete(f"/api/v1/diagnoses/{number}").status_code == 404
+    assert theirs.post(f"/api/v1/diagnoses/{number}/run", json={}).status_code == 404
+    assert theirs.get("/api/v1/diagnoses").json()["diagnoses"] == []
+    assert theirs.get("/api/v1/mappings").json() == {"mappings": [], "next": None}
+    assert theirs.delete("/api/v1/mappings/ours").status_code == 404
+    viewer = both.client("viewer")
+    assert viewer.get(f"/api/v1/diagnoses/{number}/result").status_code == 200
+    assert viewer.delete(f"/api/v1/diagnoses/{number}").status_code == 403
+    assert 'id="upload"' not in viewer.get("/diagnoses").text
+    both.app.state.close()
