@@ -75,13 +75,23 @@ def test_the_pages_lead_from_file_to_figures(app: Client) -> None:
     assert app.get(f"/api/v1/diagnoses/{number}").status_code == 404
 
 
-@pytest.mark.parametrize("name", ["waterfall", "pareto", "reasons"])
-def test_the_result_has_its_charts(app: Client, name: str) -> None:
-    """Specs for the page, with the figures of the result."""
+def test_the_result_has_its_charts(app: Client) -> None:
+    """With the figures of the file: 4 h required, 1 h stopped for a jam, 0.5 h of slow cycles, 10 parts of 60 s bad."""
     number = bring(app)
-    computed(app, number)
-    spec = app.get(f"/charts/diagnoses/{number}/{name}?lang=fr").json()["spec"]
-    assert "vega-lite" in spec["$schema"]
+    computed(app, number, cycle_s={"*": 60.0})
+    drawn = {}
+    for name in ("waterfall", "pareto", "reasons"):
+        spec = app.get(f"/charts/diagnoses/{number}/{name}?lang=fr").json()["spec"]
+        assert "vega-lite" in spec["$schema"]
+        [drawn[name]] = spec["datasets"].values()
+    hours = {row["name"]: row["to"] - row["from"] for row in drawn["waterfall"]}
+    assert hours["Temps requis (tR)"] == pytest.approx(4, abs=1e-3)
+    assert hours["Temps de fonctionnement (tF)"] == pytest.approx(3, abs=1e-3)
+    assert hours["Temps net (tN)"] == pytest.approx(2.5, abs=1e-3)
+    assert hours["Temps utile (tU)"] == pytest.approx(140 / 60, abs=1e-3)
+    assert [row["hours"] for row in drawn["pareto"]] == pytest.approx([1, 0.5, 1 / 6], abs=1e-3)
+    first = drawn["reasons"][0]
+    assert (first["name"], first["hours"]) == ("bourrage", 1)
 
 
 def test_the_report_is_handed_out_in_both_languages(app: Client) -> None:
