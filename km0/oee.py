@@ -18,7 +18,7 @@ from pipeline.files.eventlog import EventLog
 from pipeline.files.mapping import EventLogConfig
 from pipeline.kpis import iso22400, oee
 from pipeline.kpis.catalogue import CATALOGUE
-from pipeline.kpis.iso22400_table import ELEMENTS, Elements, table
+from pipeline.kpis.iso22400_table import ELEMENTS, table
 from pipeline.kpis.losses import losses, pareto, point_of_trs, six_big_losses
 from pipeline.kpis.oee import Convention, Oee
 from pipeline.kpis.reliability import Denominator
@@ -142,17 +142,28 @@ def _instant(text: str | None, default_ns: int) -> int:
 def of_totals(case: Case) -> dict[str, Any]:
     """The report of a form's totals."""
     found = case.compute()
-    found = replace(found, failures=round(case.elements.get("FE", 0)))
-    own = {code: value for code, value in iso22400.elements(found).items() if code != "SQ" or "RQ" not in case.elements}
+    own = {code: value for code, value in iso22400.elements(found).items() if not math.isnan(value)}
     own.pop("FE")  # a form does not tell how many stops were failures, unless as a further element
+    if case.elements.keys() & {"RQ", "SQ"}:
+        own.pop("SQ", None)  # as the form has it, parts to be reworked are scrap too
     if case.cycle is not None:
         own["PRI"] = case.cycle
+    if both := sorted(own.keys() & case.elements.keys()):
+        raise ConfigError(f"{both[0]} follows from the form ({own[both[0]]:g}): leave it out of its elements")
+    events = case.elements.get("FE", math.nan)
+    if not math.isnan(events) and (events < 0 or events % 1):
+        raise ConfigError(f"FE is {events:g}; write how many failure events there were, 0 or more")
+    found = replace(found, failures=events)
     point = found.required / 100
     per_hour = {"s": 3600, "min": 60, "h": 1}.get(case.unit, math.nan)
     return {
         "unit": case.unit,
         "convention": found.convention.name,
-        **_figures(found, case.denominator if "FE" in case.elements else "fe", own | case.elements),
+        **_figures(found, case.denominator, case.unit),
+        "iso_22400_2_table": {
+            row.name: {"value": ratio.value, "formula": row.formula}
+            for row, ratio in table(own | case.elements, case.denominator).items()
+        },
         "one_point_of_trs": {
             "time": point,
             "parts": point / case.cycle if case.cycle else math.nan,
@@ -174,7 +185,7 @@ def of_events(log: EventLog, window: Window, per: str | None = None, denominator
         "from": _iso(window.start_ns),
         "to": _iso(window.end_ns),
         "events": sum(len(one) for one in log.series.values()),
-        **_figures(found, denominator, iso22400.elements(found)),
+        **_figures(found, denominator, "s"),
         "losses": [asdict(loss) for loss in lost],
         "pareto": {by: [asdict(bar) for bar in pareto(lost, by)] for by in ("category", "reason", "product")},
         "one_point_of_trs": asdict(point_of_trs(found, log.config.machine)),
@@ -199,7 +210,7 @@ def of_events(log: EventLog, window: Window, per: str | None = None, denominator
     return report
 
 
-def _figures(found: Oee, denominator: Denominator, elements: Elements) -> dict[str, Any]:
+def _figures(found: Oee, denominator: Denominator, unit: str) -> dict[str, Any]:
     times = {
         "tT": found.total, "tO": found.opening, "tR": found.required, "known": found.known, "tF": found.running,
         "tN": found.net, "tU": found.useful, "planned": found.planned, "unknown": found.unknown,
@@ -220,23 +231,19 @@ def _figures(found: Oee, denominator: Denominator, elements: Elements) -> dict[s
             if kpi.of == "machine" and not kpi.name.endswith("_time") and kpi.name not in ("parts", "parts_good")
             for figure in (kpi.compute(found),)
         }
-        | _means(found, denominator),
+        | _means(found, denominator, unit),
         "iso_22400_2": iso22400.elements(found),
-        "iso_22400_2_table": {
-            row.name: {"value": ratio.value, "formula": row.formula}
-            for row, ratio in table(elements, denominator).items()
-        },
         "six_big_losses": asdict(six_big_losses(found)),
         "findings": list(found.findings),
     }  # fmt: skip
 
 
-def _means(found: Oee, denominator: Denominator) -> dict[str, Any]:
-    """MTBF and MTTR, with their denominator."""
+def _means(found: Oee, denominator: Denominator, unit: str) -> dict[str, Any]:
+    """MTBF and MTTR in the unit of the report, with their denominator."""
     n = "FE" if denominator == "fe" else "FE + 1"
     return {
         name: {
-            "value": figure.value, "unit": "s", "numerator": figure.numerator, "denominator": figure.denominator,
+            "value": figure.value, "unit": unit, "numerator": figure.numerator, "denominator": figure.denominator,
             "coverage": figure.coverage, "reference": f"ISO 22400-2 {name.upper()}, n = {n}",
         }
         for name, compute in (("mtbf", iso22400.mtbf), ("mttr", iso22400.mttr))
@@ -267,7 +274,8 @@ def _show(report: dict[str, Any]) -> None:
     figures = Table("figure", "value", "coverage", "reference", box=None)
     for name, figure in report["figures"].items():
         value = figure["value"]
-        shown = "not known" if math.isnan(value) else f"{value:,.1f} s" if figure["unit"] == "s" else f"{value:.2%}"
+        shown = f"{value:,.1f} {figure['unit']}" if figure["unit"] else f"{value:.2%}"
+        shown = "not known" if math.isnan(value) else shown
         figures.add_row(name, shown, f"{figure['coverage']:.1%}", figure["reference"])
     out.print(times)
     parts = (f"{name} {'not known' if math.isnan(one) else f'{one:g}'}" for name, one in report["parts"].items())

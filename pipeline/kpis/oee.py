@@ -45,7 +45,7 @@ class Oee:
     `counted` the part where the count of good parts is known too, with its net time `judged_net`, its useful time
     `useful`, and its parts `made` and `good`. Without gaps they are all the same. `made_all`, `good_all`: parts counted
     in the whole window, planned stops included, with the share of the window over which the counter is known.
-    `failures`: breakdowns that began in required time.
+    `failures`: breakdowns that began in required time, NaN where nobody told.
 
     Every number may be a column instead, an array with one element per window: the figures are then columns too, and
     `row` is the Oee of one window.
@@ -71,7 +71,7 @@ class Oee:
     good_all: float = nan
     made_coverage: float = 0.0
     good_coverage: float = 0.0
-    failures: int = 0
+    failures: float = 0
     samples: int = 0
     findings: tuple[str, ...] = ()
 

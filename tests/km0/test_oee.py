@@ -105,10 +105,12 @@ def test_what_a_point_is_worth_and_by_what_means_are_divided(tmp_path: Path) -> 
     assert found["one_point_of_trs"] == pytest.approx({"time": 4.8, "parts": 9.6, "cost": 7.2})
     shown = CliRunner().invoke(app, ["oee", str(case)]).stdout
     assert "one point of TRS is worth 4.8 min, 9.60 parts, 7.20 €" in shown
-    assert (found["figures"]["mttr"]["value"], found["figures"]["mttr"]["reference"]) == (
-        20,
-        "ISO 22400-2 MTTR, n = FE",
-    )
+    mttr = found["figures"]["mttr"]
+    assert (mttr["value"], mttr["unit"], mttr["reference"]) == (20, "min", "ISO 22400-2 MTTR, n = FE")
+    assert "20.0 min" in shown
+    case.write_text(FORM.replace('"FE": 2, ', ""))
+    assert run(case, "--plus-one")["figures"]["mttr"]["value"] is None, "without failure events nobody knows"
+    case.write_text(FORM)
     other = run(case, "--plus-one")
     assert other["figures"]["mttr"]["value"] == pytest.approx(40 / 3)
     assert other["figures"]["mttr"]["reference"] == "ISO 22400-2 MTTR, n = FE + 1"
@@ -120,6 +122,8 @@ def test_what_a_point_is_worth_and_by_what_means_are_divided(tmp_path: Path) -> 
     [
         ('{"required": -1}', "required is -1"),
         ('{"required": 1, "elements": {"QR": 1}}', "'QR' is no element of ISO 22400-2; there is AOET"),
+        ('{"required": 1, "elements": {"PBT": 2}}', r"PBT follows from the form \(1\): leave it out"),
+        ('{"required": 1, "elements": {"FE": 1.5}}', "FE is 1.5; write how many failure events"),
         ('{"cycle": 1}', "give the required time"),
         ('{"requierd": 1}', "requierd"),
         ('{"required": "1"}', "required"),

@@ -15,8 +15,9 @@ from telemetry.errors import SourceError
 from telemetry.health import Condition
 from telemetry.samples import Quality, Sample
 from tests.collectors.mqtt.bench import ASSET, MqttBench, Publisher, config, reading
+from tests.collectors.mqtt.sessions import build
 from tests.collectors.mqtt.test_json import FORMAT_A, one, topic
-from tests.collectors.mqtt.test_session import build, guarded
+from tests.collectors.mqtt.test_session_tls import guarded
 from tests.collectors.mqtt.test_sparkplug_host import Listener
 from tests.collectors.mqtt.troubles import FreezingProxy
 from tests.contracts.collector import SizedSink, running, until
