@@ -65,15 +65,14 @@ def of_logs(
     logs: Sequence[EventLog], path: Path, window: Window | None = None, links: Sequence[Link] = ()
 ) -> Diagnosis:
     """As `of_log`, of a file of several machines, each over the time that the file speaks of it."""
-    alone = [log.machine.name for log in logs if (window or log.span).seconds < 1]
-    logs = lasting(logs, window)
-    spans = [window or log.span for log in logs]
-    plants = [log.plant() for log in logs]
+    spoken = lasting(logs, window)
+    spans = [window or log.span for log in spoken]
+    plants = [log.plant() for log in spoken]
     plant = plants[0].model_copy(update={"assets": tuple(asset for one in plants for asset in one.assets)})
     machines = tuple(
-        Machine(log.machine, plant, span, log.history(span), log.read) for log, span in zip(logs, spans, strict=True)
+        Machine(log.machine, plant, span, log.history(span), log.read) for log, span in zip(spoken, spans, strict=True)
     )
-    faults = Faults()
+    faults = Faults()  # also of machines that are left out: their rows are rows of the file
     for log in logs:
         faults.merge(log.faults)
     source = Source(
@@ -82,13 +81,12 @@ def of_logs(
     )  # fmt: skip
     whole = Window(min(span.start_ns for span in spans), max(span.end_ns for span in spans))
     subject = Subject(whole, plant, machines, tuple(links), source, {})
-    notes = dict.fromkeys(note for log in logs for note in log.notes)
-    if alone:
-        names = ", ".join(alone)
-        notes[Said(f"of one instant only, and left out: {names}", f"d'un seul instant, laissées de côté : {names}")] = (
-            None
+    notes = [note for log in logs for note in log.notes]
+    if names := ", ".join(log.machine.name for log in logs if (window or log.span).seconds < 1):
+        notes.append(
+            Said(f"of one instant only, and left out: {names}", f"d'un seul instant, laissées de côté : {names}")
         )
-    return Diagnosis(subject, tuple(notes), tuple(faults.listed))
+    return Diagnosis(subject, tuple(dict.fromkeys(notes)), tuple(faults.listed))
 
 
 def of_store(store: Store, plant: Plant, assets: Sequence[str], window: Window, now_ns: int) -> Diagnosis:

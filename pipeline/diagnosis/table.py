@@ -1,6 +1,7 @@
 """The rules, as a table: name and function; their words are in words.toml. To add a rule, add a row and its words."""
 
 import tomllib
+from collections import defaultdict
 from importlib.resources import files
 from typing import Any, Final
 
@@ -45,9 +46,13 @@ RULES: Final[tuple[Rule, ...]] = tuple(
 def findings(subject: Subject) -> tuple[Finding, ...]:
     """What the rules find: first what makes the figures wrong, then the largest gain."""
     found = [Finding(rule.name, match, rule.words[match.variant]) for rule in RULES for match in rule.find(subject)]
-    told = {one.match.asset for one in found if one.rule == "starved_or_blocked" and one.match.words.get("other")}
-    # a loss whose cause another finding names is not told twice
+    told: dict[str, float] = defaultdict(float)
+    for one in found:
+        if one.rule == "starved_or_blocked" and one.match.words.get("other"):
+            told[one.match.asset] += one.match.figures["lost"]
+    # a loss whose cause another finding names is not told twice: where that is most of it
     found = [one for one in found if not (
-        one.rule == "largest_losses" and one.match.words["category"] == Category.INDUCED and one.match.asset in told
+        one.rule == "largest_losses" and one.match.words["category"] == Category.INDUCED
+        and told[one.match.asset] >= 0.5 * one.match.figures["lost"]
     )]  # fmt: skip
     return tuple(sorted(found, key=lambda one: one.order))

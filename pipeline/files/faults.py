@@ -1,4 +1,9 @@
-"""Rows that could not be used: every one counted, with its reason; the first of each kind listed with their lines."""
+"""Rows that could not be used: every one counted once, however many of its cells are bad; the first cells are listed
+with their lines and reasons.
+
+Invariants. A row is in one batch, and what is told of a batch is told before the next begins: flags of one batch are
+enough to count rows once.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kpis.signals import Flags
 from pipeline.said import Said
 from telemetry.intervals import Instants
 
@@ -28,8 +34,9 @@ class BadRow:
 
 @dataclass
 class Faults:
-    """The bad rows of one file. `rows` is how many were read in all, blank ones left out; `back` how many are earlier
-    than one before them, which is no fault of theirs; `skipped` how many times the clock never showed."""
+    """The bad rows of one file. `rows` is how many were read in all, blank ones left out; `count` how many of them have
+    a cell that could not be used, `by_column` such cells; `back` how many are earlier than one before them, which is no
+    fault of theirs; `skipped` how many times the clock never showed."""
 
     rows: int = 0
     count: int = 0
@@ -37,10 +44,18 @@ class Faults:
     skipped: int = 0
     listed: list[BadRow] = field(default_factory=list)
     by_column: dict[str, int] = field(default_factory=dict)
+    _bad: Flags = field(default_factory=lambda: np.zeros(0, np.bool_), repr=False, compare=False)
+
+    def begin(self, rows: int) -> None:
+        """Begin a batch of so many rows."""
+        self.rows += rows
+        self._bad = np.zeros(rows, np.bool_)
 
     def add(self, column: str, rows: npt.NDArray[np.intp], lines: Callable[[], Instants], why: Why) -> None:
         """Take down rows of a batch whose cell in `column` could not be used; `lines` are those of the whole batch."""
-        self.count += len(rows)
+        before = np.count_nonzero(self._bad)
+        self._bad[rows] = True
+        self.count += int(np.count_nonzero(self._bad) - before)
         self.by_column[column] = self.by_column.get(column, 0) + len(rows)
         some = rows[: LISTED - len(self.listed)]
         if len(some):

@@ -188,7 +188,7 @@ class Gatherer:
             at = np.flatnonzero(filled)
             frame = frame.filter(polars().Series(filled))
             batch = Batch(frame, lambda: lines()[at], batch.done)
-        self._faults.rows += frame.height
+        self._faults.begin(frame.height)
         if OVERFLOW in frame.columns:
             beyond = cells_of.filled(frame[OVERFLOW])
             if beyond.any():

@@ -72,11 +72,12 @@ class _Readers:
         names = frame[column].cast(pl.String).str.strip_chars().fill_null("")
         for name in names.unique(maintain_order=True).to_list():
             at = np.flatnonzero((names == name).to_numpy())
+            if not name:
+                at = at[cells_of.any_filled(frame.gather(at), wanted)]
             part = Batch(frame.gather(at), lambda at=at: lines()[at], batch.done)  # type: ignore[misc]
             if not name:
-                rows = np.flatnonzero(cells_of.any_filled(part.frame, wanted))
-                self._nameless.rows += len(rows)
-                if len(rows):
-                    self._nameless.add(column, rows, part.lines, lambda _: _NAMELESS)
+                self._nameless.begin(len(at))
+                if len(at):
+                    self._nameless.add(column, np.arange(len(at)), part.lines, lambda _: _NAMELESS)
             elif self._config.only in (None, name):
                 self._of(name).take(part, wanted)

@@ -20,7 +20,8 @@ _MOST: Final = 3
 _FEWEST_MICRO: Final = 20
 _WAIT: Final = 0.02
 _REACH_NS: Final = 5 * 60 * SECOND_NS
-_STOPPED: Final = tuple(one for one in Category if one not in (Category.RUNNING, Category.PLANNED))
+_OWN: Final = tuple(one for one in Category if one not in (Category.RUNNING, Category.PLANNED, Category.INDUCED))
+"""A machine that waits itself is nobody's cause: who is blamed does not depend on the order of the machines."""
 
 
 def largest_losses(subject: Subject) -> Iterator[Match]:
@@ -121,7 +122,7 @@ def _chain(root: Machine, waiting: list[tuple[Machine, Match]]) -> Match:
     """One machine that keeps several waiting. Parts are not added: those that one does not get, the next does not."""
     lost, costs = ([getattr(match.gain, name) for _, match in waiting] for name in ("seconds", "cost"))
     names = list(dict.fromkeys(machine.shown for machine, _ in waiting))
-    own = sum(root.oee.stops.get(one, 0.0) for one in _STOPPED if one is not Category.INDUCED)
+    own = sum(root.oee.stops.get(one, 0.0) for one in _OWN)
     figures = {"lost": sum(lost), "machines": float(len(names)), "own": own}
     return Match(
         root.asset.path, root.shown, figures, min(match.confidence for _, match in waiting),
@@ -130,13 +131,13 @@ def _chain(root: Machine, waiting: list[tuple[Machine, Match]]) -> Match:
 
 
 def _culprit(subject: Subject, machine: Machine, waits: Intervals) -> tuple[Machine, float, float] | None:
-    """Whose stops the waits coincide with, up to five minutes after: share of the waits, and of the time otherwise."""
+    """Whose own stops the waits coincide with, up to five minutes after: share of the waits, and of other time."""
     best: tuple[Machine, float, float] | None = None
     whole, waited = machine.window.seconds, total_s(waits)
     for other in subject.machines:
         if other is machine:
             continue
-        stops = other.of(*_STOPPED)
+        stops = other.of(*_OWN)
         # a buffer between the two empties, or fills, in a while
         after = union(stops + np.array([0, _REACH_NS]), machine.window) if len(stops) else none()
         together = total_s(intersect(waits, after)) / waited

@@ -26,7 +26,7 @@ def low_coverage(subject: Subject) -> Iterator[Match]:
     of the rows of a file that could not be used. From a fifth on the figures rest on little."""
     source = subject.source
     if source.rows and source.bad_rows >= _LITTLE * source.rows:
-        share = min(1.0, source.bad_rows / source.rows)
+        share = source.bad_rows / source.rows
         figures = {"rows": float(source.rows), "bad": float(source.bad_rows), "share": share}
         variant = "mostly_bad" if share >= 0.5 else "rows"
         yield Match("", source.name, figures, Confidence.SURE, variant=variant, misleads=share >= _MUCH)

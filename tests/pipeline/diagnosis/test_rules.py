@@ -167,6 +167,43 @@ def test_a_machine_that_waits_for_another() -> None:
     assert unrelated.match.variant == "starved"
 
 
+def test_waits_that_another_machine_explains_do_not_hide_the_others() -> None:
+    """The saw starves the lathe for 20 min; for 3 h nobody came. Both are told: the first explains little of the other.
+    When it explains all, it is told once."""
+    saw = [(0, S.EXECUTING), (HOUR, S.OUT_OF_SERVICE), (HOUR + 1200, S.EXECUTING)]
+    waits = [(0, S.EXECUTING), (HOUR, S.STARVED), (HOUR + 1200, S.EXECUTING)]
+    lathe = [*waits, (4 * HOUR, S.NOT_EXECUTING), (7 * HOUR, S.EXECUTING)]
+    reasons = [(4 * HOUR, "no operator"), (7 * HOUR, "")]
+    other = machine(saw, 10 * HOUR, name="saw")
+    everything = found(machine(lathe, 10 * HOUR, reasons=reasons), other)
+    [chain] = of("starved_or_blocked", everything)
+    assert (chain.match.variant, chain.match.figures["lost"]) == ("starved_by", pytest.approx(1200))
+    [induced] = [one for one in of("largest_losses", everything) if one.match.asset == "site/lathe"]
+    assert induced.match.words["category"] == "induced"
+    assert induced.match.figures["lost"] == pytest.approx(1200 + 3 * HOUR)
+    explained = found(machine(waits, 10 * HOUR), other)
+    assert len(of("starved_or_blocked", explained)) == 1
+    assert not [one for one in of("largest_losses", explained) if one.match.asset == "site/lathe"]
+
+
+@pytest.mark.parametrize("order", [("saw", "drill", "washer"), ("washer", "drill", "saw"), ("drill", "washer", "saw")])
+def test_who_waits_itself_is_nobodys_cause(order: tuple[str, ...]) -> None:
+    """The saw stands, drill and washer starve at the same moments: the saw is named, in whatever order they come."""
+    own, waits = [(0.0, int(S.EXECUTING))], [(0.0, int(S.EXECUTING))]
+    for n in range(6):
+        at = n * 4 * HOUR + HOUR
+        own += [(at, S.OUT_OF_SERVICE), (at + 1800, S.EXECUTING)]
+        waits += [(at + 120, S.STARVED), (at + 1920, S.EXECUTING)]
+    line = [machine(own if name == "saw" else waits, DAY, name=name) for name in order]
+    told = of("starved_or_blocked", found(*line))
+    assert {one.match.words["other"] for one in told if one.match.variant == "starved_by"} == {"saw"}
+    [chain] = [one for one in told if one.match.variant == "chain"]
+    assert chain.match.asset == "site/saw"
+    # the machines that wait, without the one that is to blame, blame nobody
+    rest = [one for one in line if one.shown != "saw"]
+    assert {one.match.variant for one in of("starved_or_blocked", found(*rest))} == {"starved"}
+
+
 def test_a_machine_that_hardly_waits() -> None:
     """1 % of the time is not worth a line."""
     assert not of(

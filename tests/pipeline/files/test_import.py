@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
+from pipeline.diagnosis.diagnosis import of_log, of_logs
 from pipeline.files import eventlog, text
 from pipeline.files.eventlog import EventLog
 from pipeline.files.mapping import EventLogConfig
@@ -296,6 +297,36 @@ def test_words_nobody_knows_make_the_state_unknown_and_are_listed(tmp_path: Path
     assert oee.running == pytest.approx(2 * 3600)
     assert oee.unknown == pytest.approx(3600)
     assert [bad.line for bad in log.faults.listed] == [3]
+
+
+@pytest.mark.parametrize("block", [64, text.BLOCK_BYTES])
+def test_a_row_with_several_bad_cells_is_one_bad_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """Half of twenty rows with both counters bad, one of them with its state, too: ten rows, 21 cells; a half."""
+    monkeypatch.setattr(text, "BLOCK_BYTES", block)
+    rows = [f"2026-03-13 06:{n:02d};run;{n};{n}" if n % 2 else f"2026-03-13 06:{n:02d};run;x;y" for n in range(20)]
+    rows[4] = "2026-03-13 06:04;flying;x;y"
+    path = wrote(tmp_path / "a.csv", "time;state;parts;parts_good\n" + "\n".join(rows) + "\n")
+    log = eventlog.load(path, EventLogConfig(timezone="UTC"))
+    assert (log.faults.rows, log.faults.count, sum(log.faults.by_column.values())) == (20, 10, 21)
+    assert len(log.faults.listed) == 21
+    [finding] = [one for one in of_log(log, path).findings if one.rule == "low_coverage" and not one.match.asset]
+    assert finding.match.figures == {"rows": 20, "bad": 10, "share": 0.5}
+
+
+def test_bad_rows_of_a_machine_that_is_left_out_are_rows_of_the_file(tmp_path: Path) -> None:
+    """T2 is known at one instant only, and one of its two rows is bad: it is in the diagnosis of the file, with the row
+    that names no machine, and the bad one of T1."""
+    rows = ("06:00;T1;run", "06:01;T2;stop", "nonsense;T2;stop", "06:02;;run", "06:03;T1;flying", "07:00;T1;run")
+    path = wrote(tmp_path / "a.csv", "time;machine;state\n" + "".join(f"2026-03-13 {row}\n" for row in rows))
+    config = EventLogConfig(timezone="UTC", machines="machine")
+    found = of_logs(eventlog.load_each(path, config), path)
+    assert [one.shown for one in found.subject.machines] == ["T1"]
+    assert [(bad.line, bad.column) for bad in found.bad_rows] == [(4, "time"), (5, "machine"), (6, "state")]
+    source = found.subject.source
+    assert (source.rows, source.bad_rows, source.bad_times) == (6, 3, 1)
+    assert any("left out: T2" in note.en for note in found.notes)
 
 
 def test_blocks_do_not_change_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
