@@ -18,10 +18,9 @@ from pipeline.files.eventlog import EventLog
 from pipeline.files.mapping import EventLogConfig
 from pipeline.kpis import iso22400, oee
 from pipeline.kpis.catalogue import CATALOGUE
-from pipeline.kpis.iso22400_table import ELEMENTS, table
-from pipeline.kpis.losses import losses, pareto, point_of_trs, six_big_losses
+from pipeline.kpis.iso22400_table import ELEMENTS, Denominator, completed, table
+from pipeline.kpis.losses import losses, pareto, point_of_trs, six_big_losses, worth
 from pipeline.kpis.oee import Convention, Oee
-from pipeline.kpis.reliability import Denominator
 from pipeline.kpis.states import Category
 from telemetry.config import Section, load
 from telemetry.errors import ConfigError, DecodeError
@@ -34,6 +33,7 @@ _CONVENTIONS: Final[dict[str, Convention]] = {
     "nakajima": oee.NAKAJIMA,
     "setup_planned": oee.SETUP_PLANNED,
 }
+_PER_HOUR: Final = {"s": 3600, "min": 60, "h": 1}
 Kind = Literal["hour", "shift", "day", "week", "month"]
 
 
@@ -56,6 +56,16 @@ class Case(Section):
     good: float | None = Field(None, description="good parts NPB")
     reject: float | None = Field(None, description="parts that are not good")
     speed_loss: float | None = Field(None, description="écarts de cadence tF − tN")
+
+    @property
+    def rate(self) -> float:
+        """Cost [€] of one `unit` of time; NaN without `hourly_cost`. Raises ConfigError where nobody knows how many of
+        them an hour has."""
+        if self.hourly_cost is None:
+            return math.nan
+        if self.unit not in _PER_HOUR:
+            raise ConfigError(f"hourly_cost needs times in s, min or h; the unit is {self.unit!r}: use one of them")
+        return self.hourly_cost / _PER_HOUR[self.unit]
 
     def compute(self) -> Oee:
         """Raises ConfigError when the totals are too few or contradict one another."""
@@ -154,21 +164,23 @@ def of_totals(case: Case) -> dict[str, Any]:
     if not math.isnan(events) and (events < 0 or events % 1):
         raise ConfigError(f"FE is {events:g}; write how many failure events there were, 0 or more")
     found = replace(found, failures=events)
-    point = found.required / 100
-    per_hour = {"s": 3600, "min": 60, "h": 1}.get(case.unit, math.nan)
+    elements = completed(own | case.elements)
+    rows = {row.name: (row, ratio) for row, ratio in table(elements, case.denominator).items()}
+    report = _figures(found, case.denominator, case.unit)
+    report["iso_22400_2"] = dict.fromkeys(report["iso_22400_2"], math.nan) | elements
+    if "scrap_ratio" in rows:  # the form may tell scrap from rework, which the counts of a machine do not
+        scrap = rows["scrap_ratio"][1]
+        report["figures"]["scrap_ratio"] |= {
+            "value": scrap.value, "numerator": scrap.numerator, "denominator": scrap.denominator,
+        }  # fmt: skip
     return {
         "unit": case.unit,
         "convention": found.convention.name,
-        **_figures(found, case.denominator, case.unit),
+        **report,
         "iso_22400_2_table": {
-            row.name: {"value": ratio.value, "formula": row.formula}
-            for row, ratio in table(own | case.elements, case.denominator).items()
+            name: {"value": ratio.value, "formula": row.formula} for name, (row, ratio) in rows.items()
         },
-        "one_point_of_trs": {
-            "time": point,
-            "parts": point / case.cycle if case.cycle else math.nan,
-            "cost": math.nan if case.hourly_cost is None else case.hourly_cost * point / per_hour,
-        },
+        "one_point_of_trs": asdict(worth(found, math.nan if case.cycle is None else case.cycle, case.rate)),
     }
 
 
@@ -285,10 +297,10 @@ def _show(report: dict[str, Any]) -> None:
         cost = "" if math.isnan(bar["cost"]) else f"  {bar['cost']:,.2f} €"
         out.print(f"  {bar['name']:12} {bar['seconds']:12,.1f} s  {bar['cumulative']:7.1%}{cost}", markup=False)
     point = report["one_point_of_trs"]
-    worth = [f"{point['seconds' if 'seconds' in point else 'time']:,.1f} {unit}"]
-    worth += [] if math.isnan(point["parts"]) else [f"{point['parts']:,.2f} parts"]
-    worth += [] if math.isnan(point["cost"]) else [f"{point['cost']:,.2f} €"]
-    out.print(f"one point of TRS is worth {', '.join(worth)}", markup=False)
+    told = [f"{point['time']:,.1f} {unit}"]
+    told += [] if math.isnan(point["parts"]) else [f"{point['parts']:,.2f} parts"]
+    told += [] if math.isnan(point["cost"]) else [f"{point['cost']:,.2f} €"]
+    out.print(f"one point of TRS is worth {', '.join(told)}", markup=False)
     for one in report.get("windows", []):
         value = "not known" if math.isnan(one["trs"]["value"]) else f"{one['trs']['value']:.2%}"
         out.print(

@@ -111,7 +111,7 @@ def _headline(machine: Machine, phrases: Phrases) -> str:
     worth = [phrases.fill(text("parts"), {"parts": point.parts}, {})] if math.isfinite(point.parts) else []
     worth += [_euros(point.cost, phrases)] if math.isfinite(point.cost) else []
     words["worth"] = f" ({', '.join(worth)})" if worth else ""
-    figures = {"required": oee.required, "useful": oee.useful, "trs": oee.trs.value, "point": point.seconds}
+    figures = {"required": oee.required, "useful": oee.useful, "trs": oee.trs.value, "point": point.time}
     return phrases.fill(text("headline"), figures, words)
 
 

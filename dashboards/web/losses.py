@@ -232,7 +232,7 @@ def _losses(context: WebContext, found: Account) -> LossesOut:
         truncated=any(len(one) > MOST_BARS for one in bars.values()),
         cost=known(sum(loss.cost for loss in found.losses)),
         point_of_trs=PointOfTrs(
-            seconds=found.point.seconds, parts=known(found.point.parts), cost=known(found.point.cost)
+            seconds=found.point.time, parts=known(found.point.parts), cost=known(found.point.cost)
         ),
         six_big_losses=SixLosses(
             failures=six.failures, setup_and_adjustment=six.setup_and_adjustment, minor_stops=six.minor_stops,

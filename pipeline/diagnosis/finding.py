@@ -29,7 +29,7 @@ class Gain:
     def of(machine: Machine, seconds: float) -> "Gain":
         """So much machine time, in parts at the mean reference cycle and in money at the machine's hourly cost."""
         point = machine.point
-        per_second = 1 / point.seconds if point.seconds else nan
+        per_second = 1 / point.time if point.time else nan
         return Gain(seconds, seconds * point.parts * per_second, seconds * point.cost * per_second)
 
 

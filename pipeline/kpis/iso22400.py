@@ -9,8 +9,8 @@ so that PBT = AUBT + ADOT = APT + AUST + ADET + ADOT over known time. The whole 
 cannot (personnel, materials, rework, order plans), is in iso22400_table.
 """
 
+from pipeline.kpis.iso22400_table import Denominator
 from pipeline.kpis.oee import Oee
-from pipeline.kpis.reliability import Denominator
 from pipeline.kpis.states import SETUP, Category
 from telemetry.samples import Ratio
 

@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isnan
-from typing import Final
+from typing import Final, Literal
 
-from pipeline.kpis.reliability import Denominator
 from telemetry.samples import Ratio
 
 Elements = Mapping[str, float]
+Denominator = Literal["fe", "fe_plus_one"]
+"""Failure events, plain reliability practice; or failure events + 1, as the text of 2014 is widely reported."""
 
 ELEMENTS: Final[dict[str, str]] = {
     "AOET": "actual order execution time", "ADET": "actual unit delay time", "ADOT": "actual unit down time",
@@ -107,11 +108,17 @@ TABLE: Final[tuple[Row, ...]] = (
 _PLUS_ONE: Final = {row.name: row for _, row in _MEANS}
 
 
-def table(elements: Elements, denominator: Denominator = "fe") -> dict[Row, Ratio]:
-    """Each KPI that these elements allow, with the row that says how it was made. `denominator`: of the means between
-    failures, to failure and to repair. Elements that are no number are not known."""
+def completed(elements: Elements) -> dict[str, float]:
+    """Those that are known (no NaN), with the scrap that follows from them: what is neither good nor reworked."""
     known = {code: value for code, value in elements.items() if not isnan(value)}
     if "SQ" not in known and {"PQ", "GQ", "RQ"} <= known.keys():
         known["SQ"] = known["PQ"] - known["GQ"] - known["RQ"]
+    return known
+
+
+def table(elements: Elements, denominator: Denominator = "fe") -> dict[Row, Ratio]:
+    """Each KPI that these elements allow, with the row that says how it was made. `denominator`: of the means between
+    failures, to failure and to repair. Elements that are no number are not known."""
+    known = completed(elements)
     rows = [_PLUS_ONE.get(row.name, row) if denominator == "fe_plus_one" else row for row in TABLE]
     return {row: Ratio(*row.compute(known), 1.0) for row in rows if row.needs <= known.keys()}

@@ -118,31 +118,35 @@ def pareto(found: Iterable[Loss], by: By) -> list[Bar]:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What one point of TRS (0.01) is worth over a window: useful time [s], good parts, money [€]; NaN: not known."""
+    """What one point of TRS (0.01) is worth over a window: useful time [unit of the Oee], good parts, money [€]; NaN:
+    not known."""
 
-    seconds: float
+    time: float
     parts: float
     cost: float
 
 
 def point_of_trs(oee: Oee, asset: Asset) -> Point:
-    """One hundredth of required time, in parts at the mean reference cycle of what was made, and in money."""
-    seconds = oee.required / 100
+    """As `worth`, of a machine, whose Oee is in seconds."""
+    cycles = list(asset.cycle_s.values())
+    rate = nan if asset.hourly_cost is None else asset.hourly_cost / 3600
+    return worth(oee, cycles[0] if len(cycles) == 1 else nan, rate)
+
+
+def worth(oee: Oee, cycle: float, rate: float) -> Point:
+    """One hundredth of required time, in parts at the mean reference cycle of what was made, or at `cycle` [unit of the
+    Oee] where nothing was, and in money at `rate` [€ per that unit]."""
+    time = oee.required / 100
     if oee.made > 0:
         cycle = oee.judged_net / oee.made
-    elif len(asset.cycle_s) == 1:
-        [cycle] = asset.cycle_s.values()
-    else:
-        cycle = nan
-    cost = nan if asset.hourly_cost is None else seconds * asset.hourly_cost / 3600
-    return Point(seconds, seconds / cycle if cycle else nan, cost)
+    return Point(time, time / cycle if cycle else nan, time * rate)
 
 
 def pooled_point(points: Iterable[Point]) -> Point:
     """A point on each of several machines; NaN where one of those that were required does not say."""
     every = list(points)
-    worth = [point for point in every if point.seconds] or every
-    return Point(*(fsum(getattr(point, name) for point in worth) for name in ("seconds", "parts", "cost")))
+    worth = [point for point in every if point.time] or every
+    return Point(*(fsum(getattr(point, name) for point in worth) for name in ("time", "parts", "cost")))
 
 
 @dataclass(frozen=True, slots=True)

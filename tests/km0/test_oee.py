@@ -54,7 +54,7 @@ def by_hand(found: dict[str, Any]) -> None:
     assert {bar["name"]: bar["seconds"] for bar in found["pareto"]["category"]} == pytest.approx(
         {"speed": 840, "breakdown": 300, "rejects": 240, "operation": 60}
     )
-    assert found["one_point_of_trs"]["cost"] == pytest.approx(1.2)
+    assert found["one_point_of_trs"] == pytest.approx({"time": 36, "parts": 0.6, "cost": 1.2})
 
 
 def test_a_paper_form(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_paper_form(tmp_path: Path) -> None:
 
 FORM = """{"opening": 540, "planned_stops": 60, "cycle": 0.5, "made": 700, "good": 679, "hourly_cost": 90,
  "stops": {"induced": 30, "breakdown": 40, "changeover": 30},
- "elements": {"RQ": 7, "AOET": 500, "CMT": 30, "PMT": 90, "FE": 2, "TTR": 40}}"""
+ "elements": {"RQ": 7, "AOET": 500, "CMT": 30, "PMT": 90, "FE": 2, "TTR": 36}}"""
 
 
 def test_a_form_with_what_a_machine_cannot_know_gets_the_table_of_iso_22400_2(tmp_path: Path) -> None:
@@ -85,16 +85,22 @@ def test_a_form_with_what_a_machine_cannot_know_gets_the_table_of_iso_22400_2(tm
     found = run(case)
     values = {name: one["value"] for name, one in found["iso_22400_2_table"].items()}
     assert {name: values[name] for name in ("rework_ratio", "scrap_ratio", "throughput_rate", "mttr")} == pytest.approx(
-        {"rework_ratio": 0.01, "scrap_ratio": 0.02, "throughput_rate": 1.4, "mttr": 20}
+        {"rework_ratio": 0.01, "scrap_ratio": 0.02, "throughput_rate": 1.4, "mttr": 18}
     )
     assert (values["corrective_maintenance_ratio"], values["allocation_ratio"]) == (0.25, 0.9)
     assert values["oee_index"] == pytest.approx(0.70729, abs=5e-6)
     assert found["iso_22400_2_table"]["scrap_ratio"]["formula"] == "SQ / PQ"
+    scrap = found["figures"]["scrap_ratio"]
+    assert (scrap["value"], scrap["numerator"], scrap["denominator"]) == (0.02, 14, 700), "as in the table"
+    assert {code: found["iso_22400_2"][code] for code in ("SQ", "RQ", "GQ", "FE", "AOET", "PRI")} == {
+        "SQ": 14, "RQ": 7, "GQ": 679, "FE": 2, "AOET": 500, "PRI": 0.5,
+    }  # fmt: skip
     assert found["figures"]["nee"]["value"] == pytest.approx(values["nee_index"])
     assert "first_pass_yield" not in values
     for page in ("kpis.md", "kpis.fr.md"):
         text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
         assert FORM in text
+        assert "TTR/FE = 18 min" in text
 
 
 def test_what_a_point_is_worth_and_by_what_means_are_divided(tmp_path: Path) -> None:
@@ -108,6 +114,8 @@ def test_what_a_point_is_worth_and_by_what_means_are_divided(tmp_path: Path) -> 
     mttr = found["figures"]["mttr"]
     assert (mttr["value"], mttr["unit"], mttr["reference"]) == (20, "min", "ISO 22400-2 MTTR, n = FE")
     assert "20.0 min" in shown
+    case.write_text(FORM.replace('"opening"', '"denominator": "fe_plus_one", "opening"'))
+    assert run(case)["figures"]["mttr"]["value"] == pytest.approx(40 / 3)
     case.write_text(FORM.replace('"FE": 2, ', ""))
     assert run(case, "--plus-one")["figures"]["mttr"]["value"] is None, "without failure events nobody knows"
     case.write_text(FORM)
@@ -124,6 +132,7 @@ def test_what_a_point_is_worth_and_by_what_means_are_divided(tmp_path: Path) -> 
         ('{"required": 1, "elements": {"QR": 1}}', "'QR' is no element of ISO 22400-2; there is AOET"),
         ('{"required": 1, "elements": {"PBT": 2}}', r"PBT follows from the form \(1\): leave it out"),
         ('{"required": 1, "elements": {"FE": 1.5}}', "FE is 1.5; write how many failure events"),
+        ('{"required": 8, "unit": "shift", "hourly_cost": 90}', "hourly_cost needs times in s, min or h; .*'shift'"),
         ('{"cycle": 1}', "give the required time"),
         ('{"requierd": 1}', "requierd"),
         ('{"required": "1"}', "required"),

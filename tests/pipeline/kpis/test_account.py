@@ -51,7 +51,7 @@ def test_the_account_of_a_cell() -> None:
     assert next((bar.name, bar.times) for bar in found.pareto("reason")) == ("belt", 1)
     assert found.oee.useful + sum(loss.seconds for loss in found.losses) == found.oee.required
     # a point: 36 s of each machine; 0.6 and 1.2 parts; 0.90 € and 0.60 €
-    assert (found.point.seconds, found.point.parts) == (72, pytest.approx(1.8))
+    assert (found.point.time, found.point.parts) == (72, pytest.approx(1.8))
     assert found.point.cost == pytest.approx(1.5)
 
 

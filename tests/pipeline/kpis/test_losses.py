@@ -83,7 +83,7 @@ def test_pareto_by_category_and_by_product() -> None:
 def test_what_a_point_of_trs_is_worth() -> None:
     """36 s of an hour; made 25 × 60 s + 8 × 120 s in 33 parts; 90 € an hour."""
     point = point_of_trs(history().over(Window(0, HOUR)), MILL)
-    assert point.seconds == 36
+    assert point.time == 36
     assert point.parts == pytest.approx(36 / ((25 * 60 + 8 * 120) / 33))
     assert point.cost == pytest.approx(0.9)
     nothing = point_of_trs(from_totals(required=3600), MILL)
@@ -144,5 +144,5 @@ def test_a_point_on_several_machines_is_the_sum_of_theirs() -> None:
     that was and does not tell its cost leaves the cost unknown."""
     one, other, idle = Point(288, 4, 4), Point(288, 1.6, 2.4), Point(0, math.nan, math.nan)
     found = pooled_point([one, other, idle])
-    assert (found.seconds, found.parts, found.cost) == pytest.approx((576, 5.6, 6.4))
+    assert (found.time, found.parts, found.cost) == pytest.approx((576, 5.6, 6.4))
     assert math.isnan(pooled_point([one, Point(288, 1, math.nan)]).cost)
