@@ -6,7 +6,6 @@ Invariants:
 """
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Callable, Coroutine
 from time import monotonic, time_ns
@@ -168,7 +167,13 @@ class OpcUaCollector:
                 wanted[handle] = node
         # Known before the first value can arrive, so that a hole found in it can be filled.
         resolved.update(wanted)
-        for handle, reason in (await subscription.follow(wanted, self._sources.events)).items():
+        try:
+            not_taken = await subscription.follow(wanted, self._sources.events)
+        except SourceError:
+            for handle in wanted:
+                del resolved[handle]
+            raise
+        for handle, reason in not_taken.items():
             refused[handle] = reason
             del resolved[handle]
         self._refused = refused
@@ -221,18 +226,22 @@ class OpcUaCollector:
     async def _look_again(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
         """Try nodes again that were refused, or that vanished, and browse machines again: a server adds jobs and tools
         while it runs."""
-        browse_s = self._config.browse_s if self._config.machines else math.inf
-        browsed = monotonic()
+        browse_s = (self._config.browse_s if self._config.machines else 0) or math.inf
+        browsed, vanished = monotonic(), self._delivery.vanished
         while True:
-            await asyncio.sleep(min(self._retry_s, browse_s or math.inf))
-            for handle in self._delivery.vanished:
+            await asyncio.sleep(min(self._retry_s, browse_s))
+            due = monotonic() - browsed >= browse_s
+            if not (due or vanished or self._refused or self._sources.missing):
+                continue
+            lost = set(vanished)
+            vanished.clear()  # before: what vanishes meanwhile is to be looked for once more
+            for handle in lost:
                 resolved.pop(handle, None)
-            due = monotonic() - browsed >= (browse_s or math.inf)
-            if due or self._delivery.vanished or self._refused or self._sources.missing:
+            try:
+                await self._follow(session, subscription, resolved)
                 browsed = monotonic()
-                self._delivery.vanished.clear()
-                with contextlib.suppress(SourceError):  # a server that is gone is noticed, and said, by its silence
-                    await self._follow(session, subscription, resolved)
+            except SourceError:  # a server that is gone is noticed, and said, by its silence
+                vanished |= lost
 
     async def _watch_silence(self, subscription: Subscription) -> None:
         """Say which nodes have been silent for longer than the plant file lets them."""

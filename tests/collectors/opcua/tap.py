@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary, struct_to_binary
+from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary, struct_from_binary, struct_to_binary
 
 from tests.collectors.opcua.peer import Wire
 
 HISTORY_READ, CREATE_ITEMS, PUBLISH, PUBLISHED, REPUBLISH, REPUBLISHED = 664, 751, 826, 829, 832, 835
 """Encodings of requests and answers in namespace 0 (OPC 10000-6, annex)."""
+
+_UNKNOWN = 1
+"""No encoding of any request."""
 
 _BEFORE_BODY = 24
 """Bytes of a message chunk before its content: type and size, channel, token, sequence number, request."""
@@ -36,6 +39,8 @@ class Tap(Wire):
     """How many messages with data are still to be lost."""
     forget: bool = False
     """The server does not have lost messages any more: it answers BadMessageNotAvailable."""
+    refuse: Counter[int] = field(default_factory=Counter)
+    """How many requests of an encoding still come to the server as one that it does not know, and refuses."""
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -53,6 +58,9 @@ class Tap(Wire):
         body = chunk[_BEFORE_BODY:]
         kind = nodeid_from_binary(Buffer(body)).Identifier
         self.said[kind] += 1
+        if self.refuse[kind] > 0:
+            self.refuse[kind] -= 1
+            return _with_body(chunk, bytes(nodeid_to_binary(ua.FourByteNodeId(ua.UInt16(_UNKNOWN)))) + body[4:])
         if kind == PUBLISH:
             request = struct_from_binary(ua.PublishRequest, Buffer(body))
             self.acknowledged += [one.SequenceNumber for one in request.Parameters.SubscriptionAcknowledgements]

@@ -14,7 +14,7 @@ from telemetry.plant import Asset, Plant
 from tests.collectors.opcua.authority import Authority
 from tests.collectors.opcua.peer import METRICS, PLANT, T0_MS, URI, Wire, config, peer
 from tests.collectors.opcua.running import MS, collecting, row, until
-from tests.collectors.opcua.tap import REPUBLISHED, tapped
+from tests.collectors.opcua.tap import CREATE_ITEMS, REPUBLISHED, tapped
 from tests.contracts.memory import MemorySink
 
 
@@ -166,6 +166,22 @@ async def test_one_refused_node_of_a_thousand_touches_no_other() -> None:
         await sink.until(samples=999)
         assert component.snapshot()["gauges"]["bad_nodes"] == 1
         assert f"nsu={URI};s=n500: BadNodeIdUnknown" in component.snapshot()["detail"]
+
+
+async def test_a_node_that_vanished_is_looked_for_until_it_is_followed() -> None:
+    """The server refuses the first request for the node that has come back: it is asked again, and the node told."""
+    sink = MemorySink()
+    async with peer("parts") as server, tapped(server.port) as path:
+        nodes = {"node": f"nsu={URI};s=parts", "metric": "parts"}
+        async with collecting(config(path.port, nodes), sink, retry_s=0.1) as component:
+            await sink.until(samples=1)
+            path.refuse[CREATE_ITEMS] = 2
+            await server.write(("parts", 0.0, 1, 0x8034_0000))  # BadNodeIdUnknown
+            await until(lambda: path.refuse[CREATE_ITEMS] == 0)
+            await server.write(("parts", 2.0, 2))
+            await until(lambda: path.said[CREATE_ITEMS] >= 4)
+            await until(lambda: (2, 2.0) in row(sink, "parts"))
+            assert component.counted("reconnects") == 0
 
 
 async def test_a_type_that_changes_does_not_stop_its_node() -> None:
