@@ -116,7 +116,7 @@ def link_lines(store: Store, truth: Truth, asset: str, span: Window, excuses: Ex
         line = Line(asset, kpi)
         values = {v.start_ns: v for v in store.read_kpis(asset, kpi, Window(span.start_ns, span.end_ns, "hour"))}
         for start in hours(span):
-            if _touches(excuses.hidden, start, start + HOUR_NS) or excuses.skewed_ns:
+            if _touches((*excuses.hidden, *excuses.skewed), start, start + HOUR_NS):
                 line.not_judged += 1
                 continue
             pieces = [truth.link(asset, *piece) for piece in _without(start, start + HOUR_NS, excuses.silent)]

@@ -5,11 +5,12 @@ nothing is compared by number alone.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.ingest.dead_letters import DeadLetters
 from simulators.faults import WIRE_FAULTS, Done
@@ -17,9 +18,6 @@ from simulators.journal import Published
 from simulators.scenario import Scenario
 from telemetry.protocols import Store
 from telemetry.samples import Window
-
-if TYPE_CHECKING:
-    from km0.app import Platform
 
 _ALL: Final = Window(0, 2**62)
 _PAGE: Final = 1000
@@ -34,7 +32,7 @@ class Samples:
     stored: int
     lost: int
     lost_on_the_way: int
-    """Of these, withheld by a fault: the platform cannot have them."""
+    """Of these, withheld by a fault, or alarms that nobody heard: the platform cannot have them."""
     duplicated: int
     """Written to the store again, and harmless."""
     duplicated_by_devices: int
@@ -98,16 +96,25 @@ def stored(store: Store, published: Latest) -> int:
     """How many of these the store has."""
     found = 0
     for (asset, metric), by_time in published.items():
-        times = np.fromiter(by_time, np.int64, len(by_time))
-        found += int(np.isin(times, store.read(asset, metric, _ALL).times_ns, assume_unique=True).sum())
+        found += int(np.isin(_times(by_time), store.read(asset, metric, _ALL).times_ns, assume_unique=True).sum())
     return found
 
 
+def _times(by_time: Mapping[int, object]) -> npt.NDArray[np.int64]:
+    return np.fromiter(by_time, np.int64, len(by_time))
+
+
 def account(
-    platform: "Platform", published: Sequence[Published], by_identity: Latest, done: Done, scenario: Scenario
+    store: Store,
+    letters: DeadLetters,
+    written: int,
+    published: Sequence[Published],
+    by_identity: Latest,
+    done: Done,
+    scenario: Scenario,
 ) -> Samples:
-    """The account of a run that is over. Reads the store and the spool: for a thread."""
-    store, wrong = platform.store, 0
+    """The account of a run that is over; `written`: samples that went to the store. Reads it all: for a thread."""
+    wrong = 0
     for (asset, metric), by_time in by_identity.items():
         kept = store.read(asset, metric, _ALL)
         for time_ns, value, text in zip(kept.times_ns.tolist(), kept.values.tolist(), kept.texts.tolist(), strict=True):
@@ -117,23 +124,24 @@ def account(
     told, there = sum(map(len, by_identity.values())), stored(store, by_identity)
     never = len({tuple(one) for one in done.withheld} - {(a, m, t) for (a, m), by in by_identity.items() for t in by})
     withheld = never
-    if _broken(scenario):  # nobody heard an alarm that was raised while nobody was connected, and it is not kept
-        withheld += sum(len(by) - stored(store, {key: by}) for key, by in by_identity.items() if key[1] == "alarm")
+    if _broken(scenario):  # a collector whose wire was whole has to have heard everything
+        unheard = _unheard(done, by_identity)
+        withheld += sum(map(len, unheard.values())) - stored(store, unheard)
     # A Sparkplug host says again, at the time of a birth, what the birth says is in force: no device said that.
     restated = {asset.path for asset in scenario.assets if asset.kind == "sparkplug"}
     invented = sum(
-        max(0, series.samples - len(by_identity.get((series.asset, series.metric), ())))
-        for series in store.inventory()
-        if series.asset not in restated
+        int((~np.isin(store.read(asset, metric, _ALL).times_ns, _times(by_identity.get((asset, metric), {})))).sum())
+        for asset, metric in {(series.asset, series.metric) for series in store.inventory()}
+        if asset not in restated
     )
     unusable = Counter((topic, bytes.fromhex(payload)) for topic, payload in done.unusable)
-    aside = _set_aside(platform.spool.dead_letters)
+    aside = _set_aside(letters)
     return Samples(
         sent=told + never,
         stored=there,
         lost=told + never - there,
         lost_on_the_way=withheld,
-        duplicated=max(0, platform.health.component("drain").counted("samples") - held(store)),
+        duplicated=max(0, written - held(store)),
         duplicated_by_devices=len(published) - told,
         invented=invented,
         wrong=wrong,
@@ -143,6 +151,15 @@ def account(
         set_aside_odd=(unusable - aside).total() + sum(aside[one] for one in aside if one not in unusable),
         whole_wires=not _broken(scenario) and not _blended(scenario),
     )
+
+
+def _unheard(done: Done, published: Latest) -> Latest:
+    """Alarms that no client has acknowledged: nobody listened, or who did was cut off before it had them for good."""
+    found: Latest = defaultdict(dict)
+    for asset, metric, time_ns in done.unheard:
+        if (one := published.get((asset, metric), {}).get(time_ns)) is not None:
+            found[asset, metric][time_ns] = one
+    return found
 
 
 def _set_aside(letters: DeadLetters) -> Counter[tuple[str, bytes]]:

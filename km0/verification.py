@@ -47,8 +47,6 @@ CONNECT_S: Final = 120.0
 
 FROZEN_S: Final = 5.0
 AWAY_S: Final = 1.0
-_ALL: Final = Window(0, 2**62)
-MS_NS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,11 @@ async def verified(
         by_identity = latest(published)
         await _settled(platform, by_identity, longest_ns=scenario.length_ns)
         reached("settle")
-        samples = await asyncio.to_thread(account, platform, published, by_identity, done, scenario)
+        written = platform.health.component("drain").counted("samples")
+        letters = platform.spool.dead_letters
+        samples = await asyncio.to_thread(
+            account, platform.store, letters, written, published, by_identity, done, scenario
+        )
         truth = Truth(scenario.models.values(), scenario.seed, starts_ns, scenario.link_models.values())
         span = Window(starts_ns, ends_ns)
         lines = await asyncio.to_thread(_lines, platform.store, truth, scenario, span, by_identity, done)

@@ -115,7 +115,8 @@ def _show(found: Any) -> None:
         judged = f"{line.windows}" + (f" (+{line.not_judged})" if line.not_judged else "")
         table.add_row(
             line.asset.rsplit("/", 1)[-1], line.kpi, _number(line.truth), _number(line.computed), f"{line.error:.2g}",
-            f"{line.tolerance:.2g}", f"{line.coverage:.3f}", judged, "[red]wrong[/]" if line.wrong else "ok",
+            f"{line.tolerance:.2g}", f"{line.coverage:.3f}", judged,
+            "[red]wrong[/]" if line.wrong else "ok" if line.windows else "not judged",
         )  # fmt: skip
     wide = out if out.is_terminal else Console(width=130, highlight=False)
     wide.print(table)
@@ -134,8 +135,19 @@ def _show(found: Any) -> None:
         markup=False,
     )
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in found.stages.items())
-    verdict = "all true" if found.ok else "NOT TRUE"
-    out.print(f"{verdict}: {found.hours:g} h of {found.scenario} in {found.seconds:.1f} s ({stages})", markup=False)
+    out.print(
+        f"{_verdict(found)}: {found.hours:g} h of {found.scenario} in {found.seconds:.1f} s ({stages})", markup=False
+    )
+
+
+def _verdict(found: Any) -> str:
+    """No line is called true that was compared in no window: too short a scenario, or faults that hide all of it."""
+    if not found.ok:
+        return "NOT TRUE"
+    unjudged = sum(not line.windows for line in found.lines)
+    if not unjudged:
+        return "all true"
+    return f"true, but {unjudged} of {len(found.lines)} lines were not judged in any window (--hours: more of it)"
 
 
 def _number(value: float | None) -> str:

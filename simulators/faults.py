@@ -144,3 +144,5 @@ class Done:
     """Identities (asset, metric, time_ns) that were lost on the way."""
     unusable: list[tuple[str, str]] = field(default_factory=list)
     """Topics and payloads (hexadecimal) of messages that nobody can use."""
+    unheard: list[tuple[str, str, int]] = field(default_factory=list)
+    """Identities of alarms that no OPC UA client has acknowledged: events are told to who listens and kept nowhere."""

@@ -11,19 +11,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.node import Node
-from asyncua.server.event_generator import EventGenerator
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
 from simulators.companion import TYPES, Speech, spell
 from simulators.companion_space import ALERT, CompanionSpace
+from simulators.opcua_alarms import Alarms
 from simulators.opcua_history import ProcessHistory, Told, data_value
 from simulators.opcua_manners import limit, secure
 from simulators.ports import free_port
@@ -34,7 +33,6 @@ from telemetry.glossary import METRICS
 
 NAMESPACE: Final = "urn:km0:simulators:machine"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SMALL_QUEUE: Final = 100
 """A client that asks for a shorter queue wants the newest value, and gives up the others by its own choice."""
 
@@ -87,7 +85,7 @@ class OpcUaPlant:
         self._retell = retell
         self._lived = lived
         self._nodes: dict[tuple[str, str], ua.NodeId] = {}
-        self._alarms: dict[str, EventGenerator] = {}
+        self.alarms: Final = Alarms()
         self._written: dict[tuple[str, str], tuple[int, Value | None]] = {}
         self._reached: dict[str, int] = {}
         self._history = ProcessHistory(retell, self._present_ns, self._spelled)
@@ -103,6 +101,7 @@ class OpcUaPlant:
         server = self._server
         server.iserver.history_manager.set_storage(self._history)
         await server.init()
+        self.alarms.begin(server)
         server.set_server_name("KM0 simulated machines")
         if self._manners.secure:
             self.certificate = await secure(server, self._certificates)
@@ -141,7 +140,7 @@ class OpcUaPlant:
         self._foreign_namespaces += renumbered
         await self.start()
         for (asset, metric), (time_ns, value) in self._written.items():
-            if metric != "alarm":  # it is raised once
+            if metric != "alarm" or asset not in self.alarms:  # these are raised once
                 await self._set(asset, metric, time_ns, value)
 
     async def write(self, asset: str, events: Iterable[Told]) -> None:
@@ -200,7 +199,7 @@ class OpcUaPlant:
         self._index = companions.index
         if (top := companions.tops.get(asset)) is not None:
             kind = self._server.get_node(ua.NodeId(ua.Int32(ALERT[1]), ua.Int16(self._index[ALERT[0]])))
-            self._alarms[asset] = await self._server.get_event_generator(kind, top)
+            self.alarms.add(asset, await self._server.get_event_generator(kind, top))
 
     def _spelled(self, asset: str, event: Told) -> Iterable[tuple[str, Any]]:
         """The nodes of an asset that an event writes, and the variants."""
@@ -238,21 +237,14 @@ class OpcUaPlant:
     async def _set(self, asset: str, metric: str, time_ns: int, value: Value | None) -> None:
         self._written[asset, metric] = time_ns, value
         self._reached[asset] = max(time_ns, self._reached.get(asset, 0))
-        if metric == "alarm":
-            await self._raise_alarm(asset, time_ns, value)
+        if metric == "alarm" and asset in self.alarms:
+            _, cause = self._written.get((asset, "reason"), (0, ""))
+            await self.alarms.say(asset, time_ns, value, str(cause))
         for key, variant in self._spelled(asset, (time_ns, metric, value)):
             written = await self._server.iserver.aspace.write_attribute_value(
                 self._nodes[asset, key], AttributeIds.Value, data_value(time_ns, variant)
             )
             written.check()  # asyncua refuses without a word what is of another type
-
-    async def _raise_alarm(self, asset: str, time_ns: int, severity: Value | None) -> None:
-        """An event of the machine, whose message is the cause of the stop."""
-        alarm = self._alarms[asset]
-        alarm.event.Severity = severity
-        _, cause = self._written.get((asset, "reason"), (0, ""))
-        alarm.event.Time = _EPOCH + timedelta(milliseconds=time_ns // 1_000_000)
-        await alarm.trigger(time_attr=alarm.event.Time, message=str(cause))
 
     # asyncua has no public view of the values waiting for its clients; these are its own tables, read only.
 

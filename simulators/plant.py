@@ -160,6 +160,8 @@ class Plant:
         await self._told_at_last()
         await breaking.mend()
         await self._reached()
+        if self._opcua:
+            self.done.unheard = sorted(self._opcua.alarms.unheard)
         if self._spec.disturbances:
             self._spec.disturbances.write_text(json.dumps(asdict(self.done)), encoding="utf-8")
         if self._link:

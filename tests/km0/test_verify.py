@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from km0 import verify as command
+from km0.comparison import Line
+from km0.samples_account import Samples
+from km0.verification import Verification
 from simulators.scenario import find
 from telemetry.errors import ConfigError
 
@@ -148,3 +152,22 @@ def test_what_is_wrong_is_said_in_a_sentence(options: dict[str, Any], words: str
     given = {"faults": "scenario", "store": "duckdb", "seed": None, "hours": None, "data": None, "as_json": True}
     with pytest.raises(ConfigError, match=words):
         command.verify(**(given | options))
+
+
+def test_what_was_judged_in_no_window_is_not_called_true(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of three lines one was compared with the truth, one was never, and one was compared and is wrong."""
+    told, hidden, false = Line("a/press-1", "trs", windows=2), Line("a/link-1", "loss", not_judged=3), Line("a/b", "tq")
+    false.wrong.append("hour 0: 1, in truth 0.5")
+    samples = Samples(*[0] * 12)
+    verified = Verification("mine", 1, 3.0, "duckdb", (), samples, (told, hidden), 1.0, {})
+    command._show(verified)
+    said = capsys.readouterr().out
+    row = {line.split("│")[2].strip(): line for line in said.splitlines() if "│" in line}
+    assert "ok" in row["trs"]
+    assert "not judged" in row["loss"]
+    assert "ok" not in row["loss"]
+    assert "true, but 1 of 2 lines were not judged" in said
+    command._show(replace(verified, lines=(told,)))
+    assert "all true: 3 h of mine" in capsys.readouterr().out
+    command._show(replace(verified, lines=(told, hidden, false)))
+    assert "NOT TRUE: 3 h of mine" in capsys.readouterr().out

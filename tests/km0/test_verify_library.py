@@ -23,16 +23,17 @@ QUICK: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "dying-spindle": ("renumbered", {"hours": 1.0}),
     "starved-line": ("renamed", {"hours": 1.0}),
-    "handover-storm": ("skew", {"hours": 1.0}),
-    "wrong-reference-cycle": ("garbage,counter-reset,silence,leftovers,lost,type-change,duplicated", {"hours": 2.0}),
+    "handover-storm": ("skew", {"hours": 3.0}),
+    "wrong-reference-cycle": ("garbage,counter-reset,silence,leftovers,lost,type-change,duplicated", {"hours": 3.0}),
     "two-products": ("none", {"hours": 2.0}),
-    "dst-night": ("drift", {"hours": 2.0, "start": datetime.fromisoformat("2026-10-25T01:30+02:00")}),
+    "dst-night": ("drift", {"hours": 3.0, "start": datetime.fromisoformat("2026-10-25T01:00+02:00")}),
     "machining-cell": ("none", {"hours": 1.0}),
     "autonomous-vehicle": ("reordered,broker-restart", {"hours": 1.0}),
     "packaging-line": ("uplink-lost", {"hours": 1.0}),
 }
-"""A short stretch of each, with faults that its wires can have. Those that take seconds to be found out, a frozen
-process and a connection that is half open, are in the whole matrix (`make soak`)."""
+"""A short stretch of each, with faults that its wires can have, and with an hour that they leave to every figure. Those
+that take seconds to be found out, a frozen process and a connection that is half open, and a server's restart, which
+others bring with them, are in the whole matrix (`make soak`)."""
 
 
 def played(name: str, faults: str, folder: Path, store: str = "duckdb", **changes: Any) -> Verification:
@@ -43,11 +44,13 @@ def played(name: str, faults: str, folder: Path, store: str = "duckdb", **change
 
 
 def true(found: Verification) -> None:
-    """Nothing is wrong, nothing is missing but what never left its device, and something was judged."""
+    """Nothing is wrong, nothing is missing but what never left its device, and no asset and no KPI went unjudged."""
     assert {f"{line.asset} {line.kpi}": line.wrong for line in found.lines if line.wrong} == {}
     assert found.samples.ok, found.samples
     assert found.samples.stored > 0
-    assert sum(line.windows for line in found.lines) > 0
+    judged = [line for line in found.lines if line.windows]
+    assert {line.asset for line in judged} == {line.asset for line in found.lines}
+    assert {line.kpi for line in judged} == {line.kpi for line in found.lines}
     assert found.ok
 
 
@@ -65,7 +68,7 @@ def test_each_scenario_is_true_in_short(name: str, tmp_path: Path) -> None:
     found = played(name, faults, tmp_path, **changes)
     true(found)
     if name == "machining-cell":  # states told by several nodes at once are written once
-        assert found.samples.duplicated < found.samples.sent
+        assert found.samples.duplicated <= found.samples.sent // 20
     if name == "wrong-reference-cycle":
         samples = found.samples
         assert samples.lost == samples.lost_on_the_way > 0
@@ -75,7 +78,7 @@ def test_each_scenario_is_true_in_short(name: str, tmp_path: Path) -> None:
 
 
 def test_influxdb_holds_the_same_truth_in_short(tmp_path: Path) -> None:
-    """The other store, a real influxd, with a device that stammers and loses its clock's and its counter's way."""
+    """The other store, a real influxd, with a device that is late, stammers and loses its counter's way."""
     require_program("influxd", "influxdb")
     found = played("wrong-reference-cycle", "late,duplicated,reordered,counter-reset", tmp_path, "influxdb", hours=1.0)
     true(found)

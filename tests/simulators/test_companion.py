@@ -190,6 +190,26 @@ async def test_lamps_tools_and_alarms_are_discovered_and_told(plant: OpcUaPlant)
     assert told["stacklight", breakdown[0]].text == "red"
 
 
+async def test_an_alarm_is_unheard_until_a_client_has_acknowledged_it(plant: OpcUaPlant) -> None:
+    """Nobody listens to the first, nor to the third, raised when the client has gone: the second is heard."""
+    after = START + 90 * HOUR_NS
+    first, second, third = ((CENTRE, "alarm", after + number * HOUR_NS) for number in range(3))
+    await plant.write(CENTRE, [(first[2], "alarm", 500)])
+    assert first in plant.alarms.unheard
+    sink = MemorySink()
+    config = OpcUaConfig.model_validate_json(
+        json.dumps({"kind": "opcua", "name": "x", "url": plant.url, "security": "None", "publishing_ms": 50.0,
+                    "machines": [{"asset": CENTRE, "machine": "centre-3"}]})
+    )  # fmt: skip
+    async with collecting(config, sink, Plant(assets=(Asset(path=CENTRE, name="centre"),))):
+        await until(lambda: "state" in {sample.metric for sample in sink.samples})
+        await plant.write(CENTRE, [(second[2], "alarm", 500)])
+        await until(lambda: second not in plant.alarms.unheard)
+        assert second[2] in {sample.time_ns for sample in sink.samples if sample.metric == "alarm"}
+    await plant.write(CENTRE, [(third[2], "alarm", 500)])
+    assert {first, third} == {one for one in plant.alarms.unheard if one[2] >= after}
+
+
 async def test_a_request_beyond_the_limit_is_refused(plant: OpcUaPlant) -> None:
     """The server says how much it takes, and takes no more: 25 nodes are read, 26 are too many operations."""
     async with Client(plant.url) as client:
