@@ -7,7 +7,8 @@ Invariants:
 - at the last sign of life before a break every state gets a sample of quality BAD, never earlier than the newest
   sample delivered of it;
 - that sample is replaced by the value in force once nothing was missed (the server kept the subscription, or its
-  history was read), and only then;
+  history was read), and only then; of a state that is never filled the last MOST_BREAKS breaks wait for it, and the
+  earlier ones stay unknown;
 - a state that did not change during a break bears an old source time; it is stated again at the time we received it,
   or the break would never end for it. (Not at the server's time: some stamp the writing, not the reading.)
 """
@@ -21,6 +22,9 @@ from telemetry.samples import SECOND_NS, Quality, Sample
 Series = tuple[str, str]
 """An asset and one of its metrics."""
 
+MOST_BREAKS: Final = 100
+"""Breaks of one state that are remembered while its history does not answer."""
+
 
 class Presence:
     """What one collector says of its connection: every `every_s` [s] that it stands; 0: nothing at all."""
@@ -32,8 +36,10 @@ class Presence:
         self._said_ns = 0
         self._in_force: Final[dict[Series, Sample]] = {}
         self._broken = False
-        self._unknown: Final[dict[Series, tuple[int, Sample | None]]] = {}
-        """From when on [ns] a state is unknown, and the value in force then."""
+        self._unknown: Final[dict[Series, list[tuple[int, Sample | None]]]] = {}
+        """Of each break not filled yet: from when on [ns] a state is unknown, and the value in force then."""
+        self._restated_ns: Final[dict[Series, int]] = {}
+        """When [ns] a state was last stated again."""
         self._unstated: Final[dict[Series, int]] = {}
         """States whose value after the break has not come yet, and from when on [ns] they are unknown."""
 
@@ -83,11 +89,12 @@ class Presence:
         for asset in assets:
             said += [_of(asset, "online", at + 1, 0.0), _of(asset, "break", at + 1, 0.0, why[:1000])]
         for series in states:
-            before = self._in_force.get(series)
-            since = max(at, before.time_ns if before is not None else 0) + 1
-            # A break that follows before the last one was filled does not shorten it.
-            since, before = self._unknown.setdefault(series, (since, before))
-            self._unstated.setdefault(series, since)
+            before, breaks = self._in_force.get(series), self._unknown.setdefault(series, [])
+            newest_ns = before.time_ns if before is not None else 0
+            since = max(at, newest_ns, self._restated_ns.get(series, 0)) + 1
+            breaks.append((since, before))
+            del breaks[:-MOST_BREAKS]
+            self._unstated[series] = since
             said.append(Sample(since, *series, 0.0, "", Quality.BAD, self._now_ns()))
         return said
 
@@ -103,26 +110,27 @@ class Presence:
             known = self._in_force.get(series)
             if known is None or sample.time_ns >= known.time_ns:
                 self._in_force[series] = sample
-            if series in self._unknown:
-                since, before = self._unknown[series]
+            breaks = self._unknown.get(series, [])
+            for number, (since, before) in enumerate(breaks):
                 if (before.time_ns if before is not None else 0) <= sample.time_ns < since:
                     # A clock behind ours: what the source stamped before the break may have come to be after it.
-                    self._unknown[series] = (since, sample)
+                    breaks[number] = (since, sample)
         again = []
         for series, sample in newest.items() if live else ():
             if (stated := self._unstated.pop(series, 0)) >= sample.time_ns:
-                again.append(_restated(sample, max(sample.received_ns, stated + 1)))
+                self._restated_ns[series] = max(sample.received_ns, stated + 1)
+                again.append(_restated(sample, self._restated_ns[series]))
         return again
 
     def filled(self, asset: str, metric: str) -> list[Sample]:
-        """Nothing of the series was missed in the last break: the value in force takes the place of "unknown"."""
-        since, before = self._unknown.pop((asset, metric), (0, None))
-        if before is not None:
+        """Nothing of the series was missed in any break: the value in force at each takes the place of "unknown"."""
+        known = [(since, before) for since, before in self._unknown.pop((asset, metric), ()) if before is not None]
+        if known:
             self._unstated.pop((asset, metric), None)
-        return [_restated(before, since)] if before is not None else []
+        return [_restated(before, since) for since, before in known]
 
     def left(self, asset: str, metric: str) -> None:
-        """What was missed of the series in the last break is gone: that it is unknown stays."""
+        """What was missed of the series is gone: that it is unknown stays."""
         self._unknown.pop((asset, metric), None)
 
 

@@ -126,32 +126,142 @@ async def test_a_break_without_history_leaves_exactly_the_hole_unknown(changed: 
     assert known_share(sink, start_ns, end_ns, stale_after_s=900) == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_break_is_told_once_and_a_second_one_does_not_shorten_the_first() -> None:
-    """With a clock given by hand: attempts that fail say nothing new; a break before the filling keeps its start."""
+def test_online_is_said_again_as_often_as_was_asked_for() -> None:
+    """The server speaks every second; what we say of it is a minute apart."""
     now = [100 * SECOND_NS]
     presence = Presence(60, lambda: now[0])
-    running = Sample(90 * SECOND_NS, MILL, "state", 3.0)
-    series = [(MILL, "state")]
-    assert [(one.metric, one.value) for one in presence.connected([MILL])] == [("online", 1.0)]
-    assert presence.delivered([running], live=True) == []
-    now[0] = 130 * SECOND_NS
-    assert presence.alive([MILL]) == []
-    now[0] = 200 * SECOND_NS
-    lost = presence.lost([MILL], series, "cut")
-    assert [(one.metric, one.time_ns - 130 * SECOND_NS, one.quality) for one in lost] == [
-        ("online", 1, 0),
-        ("break", 1, 0),
-        ("state", 1, 2),
+    presence.connected([MILL])
+    said: list[Sample] = []
+    for second in range(101, 401):
+        now[0] = second * SECOND_NS
+        said += presence.alive([MILL])
+    assert [(one.time_ns // SECOND_NS, one.value) for one in said] == [(at, 1.0) for at in (160, 220, 280, 340, 400)]
+
+
+SERIES = (MILL, "state")
+RUNNING = Sample(90 * SECOND_NS, *SERIES, 3.0)
+
+
+class Told:
+    """What a connection says of one state, with a clock given by hand [s]."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.presence = Presence(60, lambda: round(self.now * SECOND_NS))
+        self.sink = MemorySink()
+        self.sink.samples += [*self.presence.connected([MILL]), RUNNING]
+        self.presence.delivered([RUNNING], live=True)
+
+    def broken(self, seconds: float) -> list[Sample]:
+        """Nothing is heard for so long, and then the connection stands again; what that says of the state."""
+        said = self.presence.lost([MILL], [SERIES], "cut")
+        assert self.presence.lost([MILL], [SERIES], "still cut") == []
+        self.now += seconds
+        self.sink.samples += said + self.presence.connected([MILL])
+        return [one for one in said if one.metric == "state"]
+
+    def comes(self, value: Sample, *, live: bool = True) -> list[Sample]:
+        """The server tells a value, as the first of a subscription, or from its history; what is stated again."""
+        value = Sample(value.time_ns, *SERIES, value.value, received_ns=round(self.now * SECOND_NS))
+        again = self.presence.delivered([value], live=live)
+        self.sink.samples += [value, *again]
+        return again
+
+    def filled(self) -> list[Sample]:
+        found = self.presence.filled(*SERIES)
+        self.sink.samples += found
+        return found
+
+    def stands(self, seconds: float) -> None:
+        self.now += seconds
+        self.sink.samples += self.presence.alive([MILL])
+
+    def known(self, start: float, end: float) -> float:
+        return known_share(self.sink, round(start * SECOND_NS), round(end * SECOND_NS), stale_after_s=900)
+
+
+def test_a_break_is_told_once_and_its_repair_tells_its_length() -> None:
+    """Attempts that fail say nothing new; online, break and state bear the last sign of life."""
+    told = Told()
+    told.stands(30)
+    told.broken(80)
+    lost = [one for one in told.sink.samples if one.time_ns == 130 * SECOND_NS + 1]
+    assert [(one.metric, one.value, one.quality) for one in lost] == [
+        ("online", 0.0, 0),
+        ("break", 0.0, 0),
+        ("state", 0.0, 2),
     ]
-    assert presence.lost([MILL], series, "still cut") == []
-    now[0] = 210 * SECOND_NS
-    repair = presence.connected([MILL])[1]
-    assert (repair.metric, repair.time_ns, repair.value) == ("repair", 210 * SECOND_NS, 80.0)
-    now[0] = 220 * SECOND_NS
-    assert [one.time_ns for one in presence.lost([MILL], series, "cut") if one.metric == "state"] == [lost[2].time_ns]
-    # filled at last: the value in force stands where "unknown" stood
-    (filled,) = presence.filled(MILL, "state")
-    assert (filled.time_ns, filled.value, filled.quality) == (lost[2].time_ns, 3.0, Quality.GOOD)
+    (repair,) = (one for one in told.sink.samples if one.metric == "repair")
+    assert (repair.time_ns, repair.value) == (210 * SECOND_NS, 80.0)
+
+
+def test_a_second_break_before_the_first_was_filled_is_unknown_of_its_own() -> None:
+    """Cut from 130 to 210 and from 240 to 300, known in between: half of what was cut is not known, until history
+    tells that nothing was missed in either."""
+    told = Told()
+    told.stands(30)
+    (first,) = told.broken(80)
+    told.comes(RUNNING)
+    told.stands(30)
+    (second,) = told.broken(60)
+    assert (second.time_ns, second.quality) == (240 * SECOND_NS + 1, Quality.BAD)
+    told.comes(RUNNING)
+    told.stands(0)
+    assert told.known(100, 300) == pytest.approx(1 - (80 + 60) / 200, abs=1e-6)
+    filled = told.filled()
+    assert [(one.time_ns, one.value, one.quality) for one in filled] == [
+        (one.time_ns, 3.0, Quality.GOOD) for one in (first, second)
+    ]
+    assert told.known(100, 300) == 1.0
+
+
+def test_each_break_is_filled_with_the_value_that_was_in_force_at_it() -> None:
+    """The machine stopped in the first break, and the history that tells so is read after the second."""
+    told = Told()
+    told.stands(30)
+    told.broken(80)
+    told.comes(RUNNING)
+    told.stands(30)
+    told.broken(60)
+    told.comes(Sample(150 * SECOND_NS, *SERIES, 2.0), live=False)
+    assert [one.value for one in told.filled()] == [3.0, 2.0]
+
+
+def test_of_breaks_with_nothing_known_between_them_each_is_filled() -> None:
+    """Connected for ten seconds, and no value came: unknown from the first break on, and known once it is filled."""
+    told = Told()
+    told.stands(30)
+    told.broken(80)
+    told.stands(10)
+    told.broken(60)
+    told.comes(RUNNING)
+    assert told.known(100, 280) == pytest.approx(30 / 180, abs=1e-6)
+    told.filled()
+    assert told.known(100, 280) == 1.0
+
+
+def test_a_history_that_never_answers_does_not_let_the_breaks_pile_up() -> None:
+    """Of a thousand breaks the last hundred wait to be filled; the others stay unknown."""
+    told = Told()
+    said = []
+    for _ in range(1000):
+        said += told.broken(10)
+        told.stands(1)
+        told.comes(RUNNING)
+        told.stands(1)
+    assert len(said) == 1000
+    assert [one.time_ns for one in told.filled()] == [one.time_ns for one in said[-100:]]
+
+
+def test_a_break_right_after_the_last_one_begins_after_what_was_stated_again() -> None:
+    """Lost with the first message: the state was stated a moment after the last sign of life, and is unknown."""
+    told = Told()
+    told.stands(30)
+    told.broken(80)
+    told.now += 0.001
+    (again,) = told.comes(RUNNING)
+    (unknown,) = told.broken(60)
+    assert unknown.time_ns > again.time_ns > 210 * SECOND_NS
 
 
 def test_a_clock_behind_ours_does_not_bring_an_old_state_back() -> None:
