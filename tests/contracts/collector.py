@@ -75,7 +75,7 @@ class SizedSink(MemorySink):
         self.sizes.append(len(samples))
         await super().put(samples)
 
-    async def holds(self, expected: Known, seconds: float = 15.0) -> None:
+    async def holds(self, expected: Known, seconds: float = 45.0) -> None:
         """Return once every expected sample was put with its value; AssertionError with what is missing if not."""
         with suppress(TimeoutError):
             await until(lambda: expected.items() <= self.known.items(), seconds)
@@ -85,7 +85,7 @@ class SizedSink(MemorySink):
         )
 
 
-async def until(reached: Callable[[], bool], seconds: float = 15.0) -> None:
+async def until(reached: Callable[[], object], seconds: float = 45.0) -> None:
     """Return once `reached()`; TimeoutError after `seconds` [s]. For what real peers do in their own time."""
     deadline = monotonic() + seconds
     while not reached():

@@ -30,7 +30,7 @@ def window(start: float, end: float, kind: str = "interval") -> Window:
     return Window(T0 + round(start * SECOND_NS), T0 + round(end * SECOND_NS), kind)
 
 
-def kpi(start: float, value: float, name: str = "oee", kind: str = "hour", **more: object) -> KpiValue:
+def kpi(start: float, value: float, name: str = "oee", kind: str = "hour") -> KpiValue:
     begin = T0 + round(start * SECOND_NS)
     length = {"hour": HOUR, "day": 24 * HOUR, "minute": HOUR // 60}[kind]
     return KpiValue(MILL, name, kind, begin, begin + length, value, value * 10, 10.0, 0.5, 7, final=True)

@@ -26,7 +26,8 @@ from simulators.speeches import VENDOR, vendor_node
 from simulators.timeline import Event, told
 from telemetry.plant import Asset, Plant
 from tests.collectors.opcua.foreign import FOLDER, installed
-from tests.collectors.opcua.running import collecting, until
+from tests.collectors.opcua.running import collecting
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 SCENARIO = open_scenario("machining-cell")

@@ -51,13 +51,30 @@ def test_states_counters_and_words_hold_and_measurements_do_not() -> None:
     assert not holds("no such metric")
 
 
-def test_the_limits_of_a_metric_are_what_the_gate_lets_through() -> None:
-    """A number may go to its limits, inclusive; of an asset or a metric that is not known no number is good."""
-    least, most = GATE.limits(ASSET, "state")
-    assert (least, most) == (0.0, 7.0)
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_limits_of_a_metric_are_what_the_gate_lets_through(metric: str) -> None:
+    """A number may go to its limits, inclusive; the next one beyond may not."""
+
+    def passes(value: float) -> bool:
+        sample = Sample(NOW_NS, ASSET, metric, value)
+        sifted, refused = GATE.sift([sample])[0] == [sample], GATE.refusal(sample) is not None
+        assert sifted is not refused
+        return sifted
+
+    least, most = GATE.limits(ASSET, metric)
+    for limit, beyond in ((least, -math.inf), (most, math.inf)):
+        assert passes(limit)
+        assert not passes(math.nextafter(limit, beyond))
+
+
+def test_the_limits_of_a_state_are_the_states_there_are() -> None:
+    """And of an asset or a metric that is not known no number is good."""
+    assert GATE.limits(ASSET, "state") == (0.0, 7.0)
     for asset, metric in (("km0/x/y", "state"), (ASSET, "colour")):
         least, most = GATE.limits(asset, metric)
-        assert not any(least <= value <= most for value in (0.0, -math.inf, math.inf))
+        for value in (0.0, -math.inf, math.inf):
+            assert not least <= value <= most
+            assert GATE.refusal(Sample(NOW_NS, asset, metric, value)) is not None
 
 
 @pytest.mark.parametrize(

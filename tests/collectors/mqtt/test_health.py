@@ -8,12 +8,10 @@ from time import time_ns
 from collectors.retry import keep_running
 from dashboards.web.prometheus import exposition
 from telemetry.health import Condition, Health
-from tests.collectors.mqtt.bench import ASSET, PLANT, Publisher, config, reading
+from tests.collectors.mqtt.bench import PLANT, Publisher, config, reading
+from tests.collectors.mqtt.sessions import PARTS, T
 from tests.contracts.collector import SizedSink, until
 from tests.support import Mosquitto
-
-PARTS = f"{ASSET}/parts"
-T = 1_795_305_600_000_000_000
 
 
 async def test_a_session_that_the_broker_forgot_is_counted_and_said(mosquitto: Mosquitto) -> None:

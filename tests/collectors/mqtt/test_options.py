@@ -15,17 +15,12 @@ from telemetry.errors import SourceError
 from telemetry.health import Condition
 from telemetry.samples import Quality, Sample
 from tests.collectors.mqtt.bench import ASSET, MqttBench, Publisher, config, reading
-from tests.collectors.mqtt.sessions import build
+from tests.collectors.mqtt.sessions import PARTS, T, build, guarded
 from tests.collectors.mqtt.test_json import FORMAT_A, one, topic
-from tests.collectors.mqtt.test_session_tls import guarded
 from tests.collectors.mqtt.test_sparkplug_host import Listener
 from tests.collectors.mqtt.troubles import FreezingProxy
 from tests.contracts.collector import SizedSink, running, until
 from tests.support import Mosquitto, free_port, wait_for_port
-
-PARTS = f"{ASSET}/parts"
-T = 1_795_305_600_000_000_000
-
 
 # --- status ---
 

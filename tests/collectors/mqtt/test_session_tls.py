@@ -8,8 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,33 +18,14 @@ from cryptography.hazmat.primitives import serialization
 from telemetry.errors import ConfigError
 from telemetry.health import Condition
 from tests.collectors.mqtt.bench import config, publish_packet
-from tests.collectors.mqtt.sessions import PARTS, T, build, failure
+from tests.collectors.mqtt.sessions import PARTS, T, build, failure, guarded
 from tests.contracts.collector import SizedSink, until
-from tests.support import free_port, require_program, wait_for_port
+from tests.support import require_program
 
 
 @pytest.fixture
 def authority() -> trustme.CA:
     return trustme.CA()
-
-
-@asynccontextmanager
-async def guarded(folder: Path, *lines: str) -> AsyncIterator[int]:
-    """The port of a mosquitto with these lines in its configuration."""
-    port = free_port()
-    user = ["user root"] if os.geteuid() == 0 else []
-    (folder / "guarded.conf").write_text("\n".join([f"listener {port} 127.0.0.1", *lines, *user, ""]))
-    quiet = asyncio.subprocess.DEVNULL
-    program = require_program("mosquitto")
-    process = await asyncio.create_subprocess_exec(
-        program, "-c", str(folder / "guarded.conf"), stdout=quiet, stderr=quiet
-    )
-    try:
-        await asyncio.to_thread(wait_for_port, port)
-        yield port
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def test_tls_with_certificates_on_both_sides(tmp_path: Path, authority: trustme.CA) -> None:

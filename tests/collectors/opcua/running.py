@@ -1,13 +1,16 @@
-"""A collector that runs under the retry loop, and what its sink got."""
+"""A collector that runs under the retry loop, and what its sink got; the `km0` command."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from typer.testing import CliRunner
+
 from collectors.opcua.collector import OpcUaCollector
 from collectors.opcua.config import OpcUaConfig
 from collectors.retry import keep_running
+from km0.cli import app
 from telemetry.health import Component
 from telemetry.plant import Plant
 from tests.collectors.opcua.peer import MILL, PLANT, T0_MS
@@ -34,10 +37,13 @@ async def collecting(
             await task
 
 
-async def until(reached: Any, seconds: float = 45.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not reached():  # noqa: ASYNC110 - what is waited for is another process's doing
-            await asyncio.sleep(0.01)
+async def km0(*arguments: str) -> str:
+    """What a command prints; what it raises is raised."""
+    runner = CliRunner()
+    done = await asyncio.to_thread(runner.invoke, app, list(arguments), env={"COLUMNS": "220"})
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.output
 
 
 def row(sink: MemorySink, metric: str) -> list[tuple[int, float]]:

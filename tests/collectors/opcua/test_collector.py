@@ -10,7 +10,8 @@ from telemetry.errors import SourceError
 from telemetry.health import Component
 from telemetry.samples import Quality
 from tests.collectors.opcua.peer import METRICS, PLANT, T0_MS, URI, config, peer
-from tests.collectors.opcua.running import MS, collecting, row, until
+from tests.collectors.opcua.running import MS, collecting, row
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 WAITING_FOR_INITIAL_DATA = 0x8032_0000

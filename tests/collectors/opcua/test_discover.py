@@ -1,26 +1,15 @@
 """`km0 discover opcua`: machines found without configuration, plant files written that run, guesses shown as such."""
 
-import asyncio
 import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from collectors.opcua.survey import guess
-from km0.cli import app
 from km0.plantfile import PlantFile
 from telemetry.config import load
 from tests.collectors.opcua.peer import URI, peer
-
-
-async def km0(*arguments: str) -> str:
-    """What a command prints; what it raises is raised."""
-    runner = CliRunner()
-    done = await asyncio.to_thread(runner.invoke, app, list(arguments), env={"COLUMNS": "220"})
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.output
+from tests.collectors.opcua.running import km0
 
 
 async def test_a_server_without_companion_model_is_listed_with_guesses(tmp_path: Path) -> None:

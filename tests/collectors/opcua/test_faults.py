@@ -13,8 +13,9 @@ from telemetry.health import Component, Condition
 from telemetry.plant import Asset, Plant
 from tests.collectors.opcua.authority import Authority
 from tests.collectors.opcua.peer import METRICS, PLANT, T0_MS, URI, Wire, config, peer
-from tests.collectors.opcua.running import MS, collecting, row, until
+from tests.collectors.opcua.running import MS, collecting, row
 from tests.collectors.opcua.tap import CREATE_ITEMS, REPUBLISHED, tapped
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 

@@ -18,8 +18,8 @@ from telemetry.health import Condition
 from telemetry.plant import Asset, Plant
 from tests.collectors.opcua.foreign import Foreign, foreign
 from tests.collectors.opcua.peer import config
-from tests.collectors.opcua.running import collecting, until
-from tests.collectors.opcua.test_discover import km0
+from tests.collectors.opcua.running import collecting, km0
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -16,9 +16,10 @@ from telemetry.plant import Asset, Plant
 from telemetry.samples import SECOND_NS, Quality, Sample
 from tests.collectors.opcua.foreign import Foreign, foreign
 from tests.collectors.opcua.peer import Wire, config
-from tests.collectors.opcua.running import collecting, until
+from tests.collectors.opcua.running import collecting
 from tests.collectors.opcua.tap import HISTORY_READ, tapped
 from tests.collectors.opcua.test_foreign import last, told
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

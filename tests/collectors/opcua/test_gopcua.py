@@ -8,8 +8,8 @@ from telemetry.plant import Asset, Plant
 from telemetry.samples import Quality
 from tests.collectors.opcua.gopcua import URI, gopcua
 from tests.collectors.opcua.peer import config
-from tests.collectors.opcua.running import MS, collecting, until
-from tests.collectors.opcua.test_discover import km0
+from tests.collectors.opcua.running import MS, collecting, km0
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 MILL = "a/mill"

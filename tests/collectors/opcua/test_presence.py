@@ -13,7 +13,8 @@ from telemetry.health import Condition
 from telemetry.plant import Asset, Plant
 from telemetry.samples import SECOND_NS, Quality, Sample, Window
 from tests.collectors.opcua.peer import MILL, T0_MS, URI, Peer, Wire, config, peer
-from tests.collectors.opcua.running import collecting, until
+from tests.collectors.opcua.running import collecting
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink, MemoryStore
 
 MS = 1_000_000

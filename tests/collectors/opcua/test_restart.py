@@ -6,7 +6,8 @@ from pathlib import Path
 from collectors.opcua.progress import Progress
 from telemetry.samples import Quality
 from tests.collectors.opcua.peer import METRICS, T0_MS, URI, config, peer
-from tests.collectors.opcua.running import MS, collecting, row, until
+from tests.collectors.opcua.running import MS, collecting, row
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 

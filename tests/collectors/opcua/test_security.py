@@ -17,7 +17,8 @@ from telemetry.health import Component, Condition
 from tests.collectors.opcua.authority import Authority
 from tests.collectors.opcua.foreign import foreign
 from tests.collectors.opcua.peer import METRICS, PLANT, config, peer
-from tests.collectors.opcua.running import collecting, until
+from tests.collectors.opcua.running import collecting
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 POLICIES = [

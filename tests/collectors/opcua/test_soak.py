@@ -13,7 +13,8 @@ from telemetry.plant import Asset, Plant
 from telemetry.samples import Sample
 from tests.collectors.opcua.foreign import foreign
 from tests.collectors.opcua.peer import config
-from tests.collectors.opcua.running import collecting, until
+from tests.collectors.opcua.running import collecting
+from tests.contracts.collector import until
 
 ITEMS = 5000
 SECONDS = int(os.environ.get("SOAK_S", "600"))

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from collectors.probe.session import Session
 from collectors.probe.timekeeping import ClockState
 from simulators.echo_reflector import EchoReflector
 from telemetry.health import Component, Health
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 ASSET = "km0/network/5g/link-1"
@@ -176,9 +177,3 @@ async def test_a_reflector_that_stops_and_counts_from_zero_again() -> None:
     assert len(during) >= 10
     assert set(during) == {("rtt_lost", "")}
     assert component.counted("reflector_restarts") == 1
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 — a sender's process and its counters know of no events
-            await asyncio.sleep(0.05)

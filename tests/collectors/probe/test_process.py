@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from collectors.retry import keep_running
 from simulators.echo_reflector import EchoReflector
 from telemetry.errors import SourceError
 from telemetry.health import Component, Health
+from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
@@ -51,12 +52,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 — processes and the reflector's thread know of no events
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

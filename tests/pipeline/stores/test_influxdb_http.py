@@ -1,6 +1,7 @@
 """HTTP in two halves: what is sent twice, what is counted, what is refused."""
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -59,11 +60,12 @@ def test_a_connection_that_the_server_closed_is_opened_anew_and_counted_once(con
     """However many connections it closed: it ended once. Nothing is lost by it, and nothing sent twice."""
     under_way = [connections.send("POST", "/last", {}, b"%d" % n) for n in range(3)]
     closed = {one.answer().data.decode().partition(" from ")[2] for one in under_way}
-    for _ in range(100):  # until the closing has arrived here
-        words, port = said(connections, "/", b"after")
-        assert words == "after"
-        if connections.ends:
-            break
+    deadline = time.monotonic() + 30
+    while any(one.is_connected for one in connections._idle):  # until the closing of each has arrived here
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    words, port = said(connections, "/", b"after")
+    assert words == "after"
     assert port not in closed
     assert connections.ends == 1
     assert said(connections, "/", b"more") == ("more", port)
