@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from time import time_ns
 from typing import Final
@@ -36,6 +37,8 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
+_DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
+"""No such table, a sector that cannot be read, a file that is too short."""
 _TABLES: Final = {"batches": "put_ns, samples, body", "dead_letters": "at_ns, source, reason, raw"}
 
 
@@ -59,14 +62,10 @@ def open_spool(path: Path) -> tuple[sqlite3.Connection, str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if (aside := _unfinished(path)) is not None:
-                return _saved(path, aside, "found at an earlier start, which did not get to the end of saving")
-            return _opened(path), ""
+            return _had(path)
         except sqlite3.OperationalError:
             reserve_of(path).release()  # on a full disk opening needs some room too
-            return _opened(path), ""
-        except sqlite3.DatabaseError as error:
-            return _replaced(path, str(error))
+            return _had(path)
     except (OSError, sqlite3.OperationalError) as error:
         raise ConfigError(
             f"the spool {path} cannot be opened: {error}. Give [spool] a path in a folder that this user may write to, "
@@ -74,10 +73,23 @@ def open_spool(path: Path) -> tuple[sqlite3.Connection, str]:
         ) from error
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _had(path: Path) -> tuple[sqlite3.Connection, str]:
+    if (aside := _unfinished(path)) is not None:
+        return _saved(path, aside, "found at an earlier start, which did not get to the end of saving")
+    try:
+        return _opened(path), ""
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        reason = str(error)
+    _fresh(path).close()  # from now on whoever starts next knows that saving is not done
+    return _saved(path, path.with_name(f"{path.name}{_ASIDE}{time_ns()}"), reason)
+
+
+def _opened(path: Path, journal: str = "WAL") -> sqlite3.Connection:
     connection = connect(path)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_mode = {journal}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise ConfigError(
@@ -95,15 +107,6 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _replaced(path: Path, reason: str) -> tuple[sqlite3.Connection, str]:
-    aside = path.with_name(f"{path.name}{_ASIDE}{time_ns()}")
-    _fresh(path).close()  # from now on whoever starts next knows that saving is not done
-    for suffix in ("-wal", "-shm", ""):
-        with suppress(FileNotFoundError):
-            os.replace(f"{path}{suffix}", f"{aside}{suffix}")
-    return _saved(path, aside, reason)
-
-
 def _unfinished(path: Path) -> Path | None:
     """The damaged file that a process was saving from when it ended: it left a new one, and none in its place."""
     if path.exists() or not path.with_name(f"{path.name}{_NEW}").exists():
@@ -112,11 +115,13 @@ def _unfinished(path: Path) -> Path | None:
 
 
 def _saved(path: Path, aside: Path, reason: str) -> tuple[sqlite3.Connection, str]:
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.replace(f"{path}{suffix}", f"{aside}{suffix}")
     with closing(_fresh(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         saved = {table: _salvage(aside, connection, table, columns) for table, columns in _TABLES.items()}
         connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # raises without room; closing alone would leave a log
     os.replace(path.with_name(f"{path.name}{_NEW}"), path)
     return _opened(path), (
         f"the spool was damaged ({reason}) and is kept as {aside.name}; saved from it: {saved['batches']} batches, "
@@ -127,15 +132,18 @@ def _saved(path: Path, aside: Path, reason: str) -> tuple[sqlite3.Connection, st
 def _fresh(path: Path) -> sqlite3.Connection:
     """An empty spool that takes the place of the damaged one when all is in it."""
     new = path.with_name(f"{path.name}{_NEW}")
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", "-journal"):
         Path(f"{new}{suffix}").unlink(missing_ok=True)
-    return _opened(new)
+    return _opened(new, "DELETE")  # as a log of its own it would need the room of all that is saved once more
 
 
 def _salvage(aside: Path, connection: sqlite3.Connection, table: str, columns: str) -> int:
-    """Copy every row that can still be read, forwards up to the damage, then backwards down to it."""
+    """Copy every row that can still be read, forwards up to the damage, then backwards down to it.
+
+    Damage may show a row twice, or without a value that it must have: it is saved once, or left out.
+    """
     marks = ", ".join("?" for _ in range(columns.count(",") + 2))
-    insert = f"INSERT INTO {table} (id, {columns}) VALUES ({marks})"  # noqa: S608  # names of this module
+    insert = f"INSERT OR IGNORE INTO {table} (id, {columns}) VALUES ({marks})"  # noqa: S608  # names of this module
     before = connection.total_changes
     last = -1
     for row in _readable(aside, f"SELECT id, {columns} FROM {table} ORDER BY id"):  # noqa: S608  # names of this module
@@ -149,6 +157,17 @@ def _salvage(aside: Path, connection: sqlite3.Connection, table: str, columns: s
 
 
 def _readable(aside: Path, query: str) -> Iterator[tuple[int, *tuple[object, ...]]]:
-    """Rows, one at a time (a full spool is larger than memory), up to the first that cannot be read."""
-    with suppress(sqlite3.Error), closing(sqlite3.connect(aside)) as damaged:
-        yield from damaged.execute(query)
+    """Rows, one at a time (a full spool is larger than memory), up to the first that cannot be read.
+
+    Raises sqlite3.OperationalError when it is not for the damage that there are no more: no room for an index of the
+    log, another process that holds it.
+    """
+    with closing(sqlite3.connect(aside)) as damaged:
+        damaged.text_factory = partial(str, encoding="utf-8", errors="replace")
+        try:
+            yield from damaged.execute(query)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in _DAMAGE:
+                raise
+        except sqlite3.DatabaseError:
+            return

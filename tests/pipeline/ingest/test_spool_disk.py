@@ -1,36 +1,20 @@
-"""The spool on a disk that is full, and in a file that is damaged."""
+"""The spool on a disk that is full."""
 
 import asyncio
 import os
-import resource
 import shutil
-import subprocess
-import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from pipeline.ingest.spool import Spool
-from pipeline.ingest.spool_file import open_spool
-from telemetry.errors import ConfigError
 from telemetry.health import Component, Condition
 from telemetry.samples import Sample
 from tests.contracts.sink import samples
-from tests.pipeline.ingest.spooled import condition, on_disk
-
-
-@contextmanager
-def disk_full_at(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` [bytes]: to SQLite, what a full disk is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.pipeline.ingest.spooled import condition, disk_full_at, on_disk
+from tests.support import small_disk
 
 
 async def failing(component: Component) -> None:
@@ -76,25 +60,18 @@ async def test_what_frees_room_does_not_wait_for_what_there_is_no_room_for(tmp_p
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 20 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root may make a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", 20) as folder:
+        yield folder
 
 
-async def test_a_disk_that_the_spool_has_filled_is_emptied_again(small_disk: Path) -> None:
+async def test_a_disk_that_the_spool_has_filled_is_emptied_again(disk: Path) -> None:
     """Not a byte is left while the store is down, not even for the log; started again, it drains to the last batch.
 
     It could neither open nor remove: all that was acknowledged lay there until somebody made room.
     """
-    path, kept = small_disk / "spool.sqlite", 0
+    path, kept = disk / "spool.sqlite", 0
     component = Component("spool")
     async with Spool(path, component=component, retry_s=0.02) as spool:
         while condition(component) != Condition.FAILING:
@@ -104,7 +81,7 @@ async def test_a_disk_that_the_spool_has_filled_is_emptied_again(small_disk: Pat
             kept += put.done()
     await asyncio.wait([put])
     assert kept > 100
-    assert shutil.disk_usage(small_disk).free < 100_000
+    assert shutil.disk_usage(disk).free < 100_000
     drained: set[int] = set()
     async with Spool(path, component=component, retry_s=0.02) as spool, asyncio.timeout(60):
         more = asyncio.create_task(spool.put(samples(10_000, 10, "y" * 40_000)))
@@ -135,76 +112,3 @@ async def test_closing_on_a_full_disk_ends_and_acknowledges_nothing(tmp_path: Pa
             await failing(component)
         await asyncio.wait([put])
     assert put.exception() is not None
-
-
-async def test_a_damaged_file_is_saved_from_again_when_the_first_time_had_no_room(tmp_path: Path) -> None:
-    """The disk is full in the middle of saving, or the process is killed: the next start begins where it began."""
-    path = tmp_path / "spool.sqlite"
-    async with Spool(path) as spool:
-        for n in range(400):
-            await spool.put(samples(n, 1, "z" * 3000))
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 8192] = b"\xff" * 8192
-    path.write_bytes(content)
-    with disk_full_at(400_000), pytest.raises(ConfigError, match="has room"):
-        open_spool(path)
-    async with Spool(path) as spool:
-        assert 350 < spool.batches < 400
-    async with Spool(path) as spool:
-        assert 350 < spool.batches < 400
-    assert not any(".new" in name for name in os.listdir(tmp_path))
-
-
-def test_saving_from_a_damaged_file_takes_no_more_memory_than_a_row(tmp_path: Path) -> None:
-    """A full spool has 2 GB, a plant PC less: read whole, it ended the process, and the next one began with nothing."""
-    path = tmp_path / "spool.sqlite"
-    connection, _ = open_spool(path)
-    connection.execute("BEGIN")
-    for n in range(300):
-        connection.execute("INSERT INTO batches (put_ns, samples, body) VALUES (?, 1, ?)", (n, bytes(100_000)))
-    connection.execute("COMMIT")
-    connection.close()
-    with path.open("r+b") as file:
-        file.seek(15_000_000)
-        file.write(b"\xff" * 8192)
-    tracemalloc.start()
-    try:
-        connection, note = open_spool(path)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    connection.close()
-    assert any(f"saved from it: {left} batches" in note for left in range(295, 300))
-    assert peak < 5_000_000
-
-
-@pytest.mark.parametrize("damage", ["head", "middle", "text"])
-async def test_a_damaged_file_is_moved_aside_once_and_what_is_readable_is_saved(tmp_path: Path, damage: str) -> None:
-    """A start, not a crash loop; the damaged file is kept; batches away from the damage are not lost."""
-    path = tmp_path / "spool.sqlite"
-    async with Spool(path) as spool:
-        for n in range(400):
-            await spool.put(samples(n, 1, "z" * 3000))
-        await spool.set_aside("mqtt", "not JSON", b"{")
-    content = bytearray(path.read_bytes())
-    if damage == "head":
-        content[:8192] = b"\xff" * 8192
-    elif damage == "middle":
-        content[len(content) // 2 : len(content) // 2 + 8192] = b"\xff" * 8192
-    else:
-        content = bytearray(b"this is no database " * 1000)
-    path.write_bytes(content)
-    component = Component("spool")
-    async with Spool(path, component=component) as spool:
-        assert condition(component) == Condition.OK
-        assert "damaged" in component.snapshot()["detail"]
-        saved = {sample.time_ns for sample in on_disk(path)}
-        assert len(saved) == spool.batches
-        if damage == "middle":
-            assert 350 < len(saved) < 400
-            assert saved >= {0, 399}
-            assert spool.dead_letters.count() == 1
-        await spool.put(samples(1000, 1))
-    assert any(".damaged-" in name for name in os.listdir(tmp_path))
-    async with Spool(path, component=component):
-        assert component.snapshot()["detail"] == ""

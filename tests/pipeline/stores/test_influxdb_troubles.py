@@ -1,9 +1,7 @@
 """InfluxDB stopped, killed, made read-only and filled under load: afterwards it has every identity that was put."""
 
 import asyncio
-import os
 import random
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from telemetry.health import Component
 from telemetry.samples import SECOND_NS, Sample
 from tests.contracts.stored import EVER, T0
 from tests.pipeline.stores.influxd import Influxd
-from tests.support import missing
+from tests.support import small_disk
 
 pytestmark = pytest.mark.timeout(400)  # a busy machine starts a database slowly
 
@@ -166,48 +164,33 @@ async def test_nothing_is_missing_after_its_disk_could_not_be_written(own: Influ
         await _working(component)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 48 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("file systems are mounted by root")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=48m", "none", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        missing(f"no file system can be mounted here: {mounted.stderr.decode()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-async def test_nothing_is_missing_after_its_disk_was_full(small_disk: Path, tmp_path: Path) -> None:
+async def test_nothing_is_missing_after_its_disk_was_full(tmp_path: Path) -> None:
     """Somebody else's file takes what was left: all waits, with the words what to do. Room is made, and the server is
     started anew; nothing is sent to it, which it would lose, until it is started once more. Then it is killed."""
-    own = Influxd(small_disk / "influxd")
-    own.start()
-    try:
-        async with loaded(own.databases(), tmp_path) as (_, component):
-            await _working(component)
-            other = small_disk / "other"
-            with other.open("wb", buffering=0) as file, suppress(OSError):
-                while file.write(bytes(4096)):
-                    pass
-            await _failing(component)
-            assert "disk is full" in component.snapshot()["detail"]
-            other.unlink()
-            await asyncio.to_thread(own.stop)
-            await asyncio.to_thread(own.start)
-            await _telling(component, "start it once more")
-            await asyncio.to_thread(own.stop)
-            await asyncio.to_thread(own.start)
-            await _working(component)
-            await asyncio.to_thread(own.kill)
-            await asyncio.to_thread(own.start)
-            await _working(component)
-    finally:
-        own.kill()
+    with small_disk(tmp_path / "disk", 48) as disk:
+        own = Influxd(disk / "influxd")
+        own.start()
+        try:
+            async with loaded(own.databases(), tmp_path) as (_, component):
+                await _working(component)
+                other = disk / "other"
+                with other.open("wb", buffering=0) as file, suppress(OSError):
+                    while file.write(bytes(4096)):
+                        pass
+                await _failing(component)
+                assert "disk is full" in component.snapshot()["detail"]
+                other.unlink()
+                await asyncio.to_thread(own.stop)
+                await asyncio.to_thread(own.start)
+                await _telling(component, "start it once more")
+                await asyncio.to_thread(own.stop)
+                await asyncio.to_thread(own.start)
+                await _working(component)
+                await asyncio.to_thread(own.kill)
+                await asyncio.to_thread(own.start)
+                await _working(component)
+        finally:
+            own.kill()
 
 
 async def test_nothing_is_missing_after_a_limit_of_its_own_was_reached(own: Influxd, tmp_path: Path) -> None:
