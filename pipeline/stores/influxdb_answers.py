@@ -25,6 +25,7 @@ _ABOUT_LINES: Final = re.compile(
     r"|outside (the )?range|out of range|too (long|large)|max key length",
     re.IGNORECASE,
 )
+_NO_ROOM: Final = "no space left on device"
 _DROPPED: Final = re.compile(r"dropped=(\d+)")
 
 
@@ -53,7 +54,7 @@ def raise_for_write(status: int, headers: Mapping[str, str], body: bytes, bucket
     message = _message(body)
     if status == 413:
         raise TooLargeError(message)
-    if status in (400, 422) and not _LIMIT.search(message):
+    if status in (400, 422) and not _LIMIT.search(message) and _NO_ROOM not in message:
         lines = _lines(body)
         dropped = _DROPPED.search(message)
         if lines or _ABOUT_LINES.search(message):
@@ -72,7 +73,7 @@ def raise_for_query(status: int, headers: Mapping[str, str], body: bytes, bucket
         raise trouble(message, bucket)
     if status in (429, 502, 503, 504):
         raise StoreError(f"InfluxDB is busy ({status}: {message})", retry_after_s=_retry_after(headers))
-    if "no space left on device" in message:
+    if _NO_ROOM in message:
         raise DiskFullError(f"InfluxDB's disk is full ({message}): make room and start it anew, twice")
     if _LIMIT.search(message):
         raise StoreError(f"InfluxDB is full: {message}: raise that limit in its configuration")

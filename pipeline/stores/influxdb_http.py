@@ -7,7 +7,6 @@ Invariants:
 - A connection has one request at a time, and is used again only when the answer to it was read whole.
 - One that the server closed meanwhile is opened anew before anything is sent. What fails after that is an error:
   nobody knows what the server made of it.
-- `ends` counts how often the server closed what it had answered on: it was stopped, or started anew.
 """
 
 import errno
@@ -42,7 +41,7 @@ class Underway:
             answer = self._connection.getresponse()
         except _FAULTS as error:
             self._connection.close()
-            self._connections.ended()
+            self._connections.close()
             raise UnreachableError(_plain(error)) from error
         self._connections.put_back(self._connection)
         return answer
@@ -63,8 +62,6 @@ class Connections:
         self._answer_s: Final = answer_s
         self._idle: list[HTTPConnection] = []
         self._lock = threading.Lock()
-        self._answering = False
-        self.ends = 0
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Underway:
         """Raises UnreachableError."""
@@ -72,7 +69,7 @@ class Connections:
         try:
             if not connection.is_connected:
                 if not connection.is_closed:
-                    self.ended()
+                    self.close()  # the server closed it, and so will it the others
                 connection.close()
                 connection.timeout = self._connect_s
                 connection.connect()
@@ -89,15 +86,7 @@ class Connections:
 
     def put_back(self, connection: HTTPConnection) -> None:
         with self._lock:
-            self._answering = True
             self._idle.append(connection)
-
-    def ended(self) -> None:
-        """A connection was closed by the server, and so will be the others."""
-        self.close()
-        with self._lock:
-            self.ends += self._answering
-            self._answering = False
 
     def close(self) -> None:
         """Close those that nobody uses."""

@@ -45,12 +45,12 @@ _LENGTHS: Final = {0xDC: 2, 0xDD: 4}
 def columns(answer: bytes, kind: str) -> tuple[Times, Values, str]:
     """Times [ns] and values of the answer to one statement about one numeric field of one series; the error in it.
 
-    `kind` is the answer's content type. Raises msgspec.DecodeError for what is no such answer.
+    `kind` is the answer's content type. Raises ValueError for what is no such answer.
     """
     packed = kind.startswith(MESSAGE_PACK)
     if packed and (found := _at_once(answer)) is not None:
         return *found, ""
-    [result] = (_decode_packed if packed else _decode_json)(answer).results or [_Result()]
+    [result] = (_decode_packed if packed else _decode_json)(answer).results
     values = result.series[0].values if result.series else []
     rows = np.fromiter(values, _ROW, len(values))
     return np.ascontiguousarray(rows["time"]), np.ascontiguousarray(rows["value"]), result.error

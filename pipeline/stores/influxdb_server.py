@@ -3,8 +3,7 @@
 Invariants:
 - Nothing is asked before the first call: a server that is down at the start is a StoreError then, not a failed start.
 - An answer is whole or an error: the server's own limit of rows (1.x, `max-row-limit`) cuts none.
-- After its disk was full, 1.x and 2.x refuse writes until they are started anew; then they write on behind the torn end
-  of their log, and at the next start drop what lies there. So nothing is sent between the first start and the second.
+- After its disk was full, nothing is sent between its first start and its second (see influxdb_torn_log).
 """
 
 import gzip
@@ -14,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from time import time, time_ns
+from time import monotonic, time, time_ns
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -25,6 +24,7 @@ from pipeline.stores.influxdb_answers import DiskFullError, raise_for_query, rai
 from pipeline.stores.influxdb_config import InfluxDbConfig
 from pipeline.stores.influxdb_http import Answer, Connections, Underway, UnreachableError
 from pipeline.stores.influxdb_rows import MESSAGE_PACK, Times, Values, columns
+from pipeline.stores.influxdb_torn_log import NO_LOG, PATHS, Start, TornLog, told
 from telemetry.errors import StoreError
 from telemetry.samples import SECOND_NS
 
@@ -50,7 +50,7 @@ class InfluxServer:
         self._http: Final = Connections(config.url, min(5.0, config.timeout_s), config.timeout_s)
         self._lock = threading.Lock()
         self._version: Version | None = None
-        self._full_at: dict[str, int] = {}  # by bucket, how often it had ended when it said that its disk was full
+        self._torn: Final = TornLog(self._started)
         self._ahead_ns = 0  # how far the server's clock is ahead of ours
 
     @property
@@ -77,7 +77,7 @@ class InfluxServer:
 
     def send_lines(self, bucket: str, body: bytes) -> Underway:
         """For Write. Raises StoreError."""
-        self._spare_torn_log(bucket)
+        self._torn.spare(bucket)
         database, _, policy = bucket.partition("/")
         if self.version < Version(1, 8):
             path, fields = "/write", {"db": database, "precision": "ns"} | ({"rp": policy} if policy else {})
@@ -88,40 +88,26 @@ class InfluxServer:
             headers["Content-Encoding"] = "gzip"
         return self._send("POST", path, fields, headers, body)
 
-    def note_stored(self, bucket: str, error: DiskFullError | None = None) -> None:
-        """Lines were stored, or the disk was full."""
-        if error is not None:
-            self._full_at[bucket] = self._http.ends
-        elif self._full_at.get(bucket) == self._http.ends:
-            del self._full_at[bucket]  # not started anew since: it was not the log that the disk had no room for
+    def note_stored(self, bucket: str) -> None:
+        """For Write: lines were. Raises StoreError when they will be lost all the same."""
+        self._torn.stored(bucket)
 
-    def _spare_torn_log(self, bucket: str) -> None:
-        """Raises StoreError between the first and the second start after the disk was full."""
-        full_at = self._full_at.get(bucket)
-        if full_at is None:
-            return
-        self.answer(self._send("GET", "/ping", {}, {}, None))
-        starts = self._http.ends - full_at
-        if starts == 1:
-            raise StoreError(
-                "InfluxDB was started after its disk had been full: start it once more; what it is sent before that it "
-                "would write behind the torn end of its log, and lose"
-            )
-        if starts > 1:
-            self._full_at.pop(bucket, None)
+    def note_full(self, bucket: str) -> None:
+        """For Write: lines were not, for the disk is full. Raises StoreError when the server does not tell more."""
+        self._torn.full(bucket)
 
     def ask(self, bucket: str, statements: Sequence[str]) -> list[list[dict[str, Any]]]:
         """Of each InfluxQL statement its series, as InfluxDB gives them in JSON: tags, columns, values. StoreError."""
         answer = self._query(bucket, "; ".join(statements))
-        found: list[list[dict[str, Any]]] = [[] for _ in statements]
+        found: dict[int, list[dict[str, Any]]] = {}
         try:
             for result in _results(answer.data):
                 if "error" in result:
                     raise trouble(str(result["error"]), bucket)
-                found[result.get("statement_id", 0)] += result.get("series", [])
+                found.setdefault(result.get("statement_id", 0), []).extend(result.get("series", []))
+            return [found[number] for number in range(len(statements))]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreError(f"InfluxDB at {self._config.url} answers what is no InfluxQL result: {error}") from error
-        return found
 
     def ask_numbers(self, bucket: str, statement: str) -> tuple[Times, Values]:
         """Times [ns] and values of one numeric field of one series. Raises StoreError."""
@@ -137,9 +123,7 @@ class InfluxServer:
 
     def execute(self, statement: str, bucket: str = "") -> None:
         """An InfluxQL statement that changes something (1.x). Raises StoreError."""
-        for result in _results(self._query(bucket, statement).data):
-            if "error" in result:
-                raise StoreError(f"InfluxDB: {result['error']}")
+        self.ask(bucket, [statement])
 
     def close(self) -> None:
         self._http.close()
@@ -175,6 +159,13 @@ class InfluxServer:
             raise self._unreachable(error) from error
         self._note_time(answer.headers.get("Date"))
         return answer
+
+    def _started(self) -> Start:
+        major, asked_s = self.version.major, monotonic()
+        if major not in PATHS:
+            return NO_LOG
+        answer = self.answer(self._send("GET", PATHS[major], {}, {}, None))
+        return told(major, answer.status, answer.data, asked_s, monotonic())
 
     def _unreachable(self, error: UnreachableError) -> StoreError:
         with self._lock:
@@ -230,8 +221,8 @@ class Write:
         try:
             if answer.status != 204:
                 raise_for_write(answer.status, answer.headers, answer.data, self._bucket)
-        except DiskFullError as error:
-            self._server.note_stored(self._bucket, error)
+        except DiskFullError:
+            self._server.note_full(self._bucket)
             raise
         self._server.note_stored(self._bucket)
 

@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -25,6 +26,10 @@ class Answers:
     max_bytes: int = 10_000_000
     refused: set[str] = field(default_factory=set)
     scripted: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    asked: bytes | None = None
+    """What every question is answered, where it is not that nothing is there."""
+    metrics: Callable[[], bytes] | None = None
+    """What /metrics says; None: it is closed."""
     stored: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """By bucket, series and time, the fields."""
     writes: int = 0
@@ -60,13 +65,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def do_GET(self) -> None:
-        self._answer(204 if urlsplit(self.path).path == "/ping" else 404)
+        path = urlsplit(self.path).path
+        if path == "/metrics" and self.answers.metrics is not None:
+            self._answer(200, self.answers.metrics())
+        else:
+            self._answer(204 if path == "/ping" else 404)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         path, asked = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
         if self.headers["Authorization"] != f"Token {self.answers.token}":
             self._answer(401, {"code": "unauthorized", "message": "unauthorized access"})
+        elif path == "/query" and self.answers.asked is not None:
+            self._answer(200, self.answers.asked)
         elif path == "/query":
             statements = parse_qs(body.decode())["q"][0].split("; ")
             self._answer(200, {"results": [{"statement_id": number} for number in range(len(statements))]})

@@ -1,7 +1,8 @@
 """What InfluxDB answers when it does not take everything: on a real 1.6.7, and as 2.x and 3.x document it."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 
@@ -259,6 +260,35 @@ def test_a_date_to_come_back_at_is_understood(tmp_path: Path) -> None:
         opened(answers, server, tmp_path).write([at(0, 1)])
     assert failed.value.retry_after_s is not None
     assert 25 < failed.value.retry_after_s <= 30
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_a_full_disk_refuses_no_lines(tmp_path: Path, status: int) -> None:
+    """Whatever the number of the answer, and though it speaks of a partial write: they are kept, and told to wait."""
+    words = b"partial write: engine: error writing WAL entry: write 00042.wal: no space left on device dropped=0"
+    answers = Answers("2.9.1", scripted=[(status, {}, json.dumps({"code": "x", "message": words.decode()}).encode())])
+    answers.metrics = lambda: b"influxdb_uptime_seconds %f\n" % time.monotonic()
+    with AnsweringServer(answers) as server:
+        store = opened(answers, server, tmp_path)
+        with pytest.raises(StoreError, match="disk is full"):
+            store.write([at(0, 1)])
+        store.write([at(0, 1)])
+    assert times(answers, MACHINE) == [0]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[]", b'{"results":[]}', b'{"results":[{"statement_id":1}]}'])
+def test_an_answer_without_a_result_is_not_taken_for_nothing_there(tmp_path: Path, body: bytes) -> None:
+    """A proxy's empty page said that the cursor is 0: all history was due again."""
+    answers = Answers("2.9.1", asked=body)
+    with AnsweringServer(answers) as server:
+        store = opened(answers, server, tmp_path)
+        asked: list[Callable[[], object]] = [
+            store.cursor, store.inventory, lambda: store.changes(0), lambda: store.read(MILL, "power", EVER),
+            lambda: store._server.execute("CREATE DATABASE x"),
+        ]  # fmt: skip
+        for ask in asked:
+            with pytest.raises(StoreError, match="InfluxDB at"):
+                ask()
 
 
 @pytest.mark.parametrize("body", [b'{"code":"invalid","message":"organization id must be 16 bytes"}', b"", b"<html>"])
