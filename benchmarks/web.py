@@ -147,7 +147,7 @@ async def _measure(base: str, addresses: list[str], later: Callable[[], None]) -
 
 
 def measure(folder: Path) -> list[Row]:
-    """Raises ValueError when the server does not start."""
+    """Raises ChildProcessError when the server does not start; why is on its stderr."""
     file = load(sample_file(), PlantFile)
     machine = next(asset.path for asset in file.plant.assets if asset.kind == "machine")
     addresses = [page.replace("{machine}", machine) for page in PAGES]
@@ -164,6 +164,8 @@ def measure(folder: Path) -> list[Row]:
 
         try:
             base = stdout.readline().strip()
+            if not base:
+                raise ChildProcessError(f"the web app did not start: {' '.join(command)}")
             sleep(READY_S)
             return asyncio.run(_measure(base, addresses, later))
         finally:
