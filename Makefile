@@ -8,7 +8,7 @@ ARGS ?=
 # Some containers forbid cached bytecode: each of the hundred processes of a test run would compile everything anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo install test lint types imports pytest peers soak bench docs texts clean
+.PHONY: help demo install test lint types imports pytest peers programs packages soak bench docs texts clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -18,8 +18,8 @@ demo: .venv/.demo ## simulated plant, collected, stored, shown: prints the page'
 
 install: .venv/.dev ## .venv with the km0 command and everything the demo and the tests need
 
-test: .venv/.dev peers lint ## everything CI checks
-	@$(MAKE) --no-print-directory --jobs 3 types imports pytest # mypy takes one core for half a minute
+test: .venv/.dev programs lint ## everything CI checks
+	@$(MAKE) --no-print-directory --jobs 4 packages types imports pytest # mypy takes one core for half a minute
 
 lint: .venv/.dev ## format and lint
 	$(BIN)/ruff format --check .
@@ -34,8 +34,13 @@ imports: .venv/.dev ## who may import whom
 pytest: .venv/.dev ## the tests, without lint (ARGS="-k spool")
 	$(BIN)/pytest -m "not soak" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-peers: ## the system programs that tests talk to (installs them when root on Debian)
+peers: programs packages ## what tests talk to: system programs (installed when root on Debian), packages of npm
+
+programs:
 	@sh tests/install-peers
+
+packages: # beside the tests: those that need one wait for it
+	@$(PYTHON) -m tests.foreign.install
 
 soak: .venv/.dev peers ## the long tests
 	$(BIN)/pytest -m soak $(ARGS)

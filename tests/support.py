@@ -1,6 +1,5 @@
 """What tests of every room share: real peers on 127.0.0.1, on free ports; recorded data; what to do without them."""
 
-import fcntl
 import os
 import shutil
 import socket
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.foreign.install import installed
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 """Recorded data of third parties, beside the checkout on some machines; never part of the repository."""
@@ -34,18 +35,10 @@ def require_program(name: str, package: str | None = None) -> str:
 
 
 def npm_installed(folder: Path) -> Path:
-    """The `node_modules` of a peer whose package.json names exact versions, installed by npm when first asked for."""
-    modules = folder / "node_modules"
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not modules.is_dir():
-            npm = require_program("npm")
-            command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                shutil.rmtree(modules, ignore_errors=True)
-                missing(f"the packages of {folder.name} cannot be installed: {done.stderr[-500:]}")
-    return modules
+    """The `node_modules` of a peer whose package.json names exact versions, installed by npm unless they are there."""
+    if reason := installed(folder):
+        missing(reason)
+    return folder / "node_modules"
 
 
 def shared_data(name: str) -> Path:

@@ -1,6 +1,5 @@
 """Foreign judges of what a Sparkplug edge node says: mosquitto_sub hears it, Eclipse Tahu's decoder reads it."""
 
-import fcntl
 import json
 import subprocess
 import threading
@@ -12,7 +11,7 @@ from typing import Any, Self
 
 import paho.mqtt.publish as publish
 
-from tests.support import missing, require_program
+from tests.support import npm_installed, require_program
 
 _PROBE = "ear/probe"
 FOLDER = Path(__file__).parents[1] / "foreign" / "sparkplug"
@@ -79,15 +78,7 @@ class Ear:
 def decoded(messages: list[Heard]) -> list[dict[str, Any]]:
     """What the messages say, read by npm's sparkplug-payload."""
     node = require_program("node", "nodejs")
-    with (FOLDER / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (FOLDER / "node_modules" / "sparkplug-payload").is_dir():
-            command = [require_program("npm"), "install", "--no-package-lock", "--no-audit", "--no-fund"]
-            done = subprocess.run(
-                [*command, "--ignore-scripts"], cwd=FOLDER, capture_output=True, text=True, check=False
-            )
-            if done.returncode != 0:
-                missing(f"sparkplug-payload cannot be installed: {done.stderr[-500:]}")
+    npm_installed(FOLDER)
     lines = "".join(f"{one.payload}\n" for one in messages)
     answer = subprocess.run(
         [node, "decode.js"], cwd=FOLDER, input=lines, capture_output=True, text=True, timeout=60, check=True

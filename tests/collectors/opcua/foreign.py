@@ -2,31 +2,21 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
-import subprocess
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.collectors.opcua.program import Program
-from tests.support import free_port, missing, require_program
+from tests.support import free_port, npm_installed, require_program
 
 FOLDER = Path(__file__).parents[2] / "foreign" / "node-opcua"
 
 
 def installed() -> str:
     """The path of node, with the server's packages beside it; installed from the registry npm is set up for."""
-    node = require_program("node", "nodejs")
-    with (FOLDER / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (FOLDER / "node_modules" / "node-opcua-nodesets").is_dir():
-            npm = require_program("npm")
-            command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-            done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                missing(f"node-opcua cannot be installed: {done.stderr[-500:]}")
-    return node
+    npm_installed(FOLDER)
+    return require_program("node", "nodejs")
 
 
 class Foreign(Program):

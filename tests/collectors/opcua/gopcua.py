@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Sequence
@@ -11,18 +12,28 @@ from pathlib import Path
 import pytest
 
 from tests.collectors.opcua.program import Program
-from tests.support import free_port
+from tests.support import free_port, missing
 
 FOLDER = Path(__file__).parents[2] / "foreign" / "gopcua"
 URI = "urn:km0:gopcua"
 
 
+def version(said: str) -> tuple[int, int]:
+    """What `go version` says, or go.mod."""
+    found = re.search(r"\bgo ?(\d+)\.(\d+)", said)
+    assert found is not None, said
+    return int(found[1]), int(found[2])
+
+
+OLDEST = version((FOLDER / "go.mod").read_text())
+
+
 def built() -> Path:
-    """The program; its packages come from where go is set up to take them from. Without go (1.23 or newer) its test is
-    skipped, in CI too: it is a peer besides node-opcua, and no distribution's oldest go builds it."""
+    """The program; its packages come from where go is set up to take them from. Without a go that is new enough its
+    test is skipped, in CI too: it is a peer besides node-opcua, and no distribution's oldest go builds it."""
     go = shutil.which("go")
-    if go is None:
-        pytest.skip("go is not installed")
+    if go is None or version(subprocess.check_output([go, "version"], text=True)) < OLDEST:
+        pytest.skip("go is not installed, or older than {}.{}".format(*OLDEST))
     program = FOLDER / "build" / "gopcua"
     with (FOLDER / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -31,7 +42,7 @@ def built() -> Path:
             command = [go, "build", "-o", str(program), "."]
             done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
             if done.returncode != 0:
-                pytest.skip(f"the gopcua server cannot be built: {done.stderr[-500:]}")
+                missing(f"the gopcua server cannot be built: {done.stderr[-500:]}")
     return program
 
 

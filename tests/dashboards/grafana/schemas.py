@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support import missing, require_program
+from tests.support import npm_installed, require_program
 
 FOLDER: Final = Path(__file__).parents[2] / "foreign" / "grafana-schema"
 MAJORS: Final = (11, 12, 13)
@@ -19,9 +19,9 @@ MAJORS: Final = (11, 12, 13)
 
 def schema(major: int) -> dict[str, Any]:
     """The JSON Schema of `Dashboard` in that version."""
+    modules = npm_installed(FOLDER)
     with (FOLDER / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        modules = _installed()
         wanted = hashlib.sha256((FOLDER / "package.json").read_bytes()).hexdigest()[:12]
         made = modules / f".km0-dashboard-{major}-{wanted}.json"
         if not made.exists():
@@ -31,23 +31,6 @@ def schema(major: int) -> dict[str, Any]:
         # query target"); what a data source adds to it is not theirs to judge.
         found["definitions"]["AnnotationTarget"]["additionalProperties"] = True
         return found
-
-
-def _installed() -> Path:
-    modules = FOLDER / "node_modules"
-    if not (modules / "ts-json-schema-generator").is_dir():
-        command = [
-            require_program("npm"),
-            "install",
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-        ]
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            missing(f"@grafana/schema cannot be installed: {done.stderr[-500:]}")
-    return modules
 
 
 def _make(modules: Path, major: int, made: Path) -> None:
