@@ -192,6 +192,8 @@ def _fewest(hours: Sequence[KpiValue], days: Sequence[KpiValue]) -> list[KpiValu
 
     Only where its hours lie inside it: they do not in zones whose days begin at half past.
     """
+    if not hours:  # of a day, although it has none: its hours have been swept away, or are written later
+        return []
     chosen: list[KpiValue] = []
     at = 0
     for day in days:

@@ -132,3 +132,16 @@ def test_radio_joined_with_packets(fresh: Client, blank: Seeded) -> None:
     assert {group["name"]: group["packets"] for group in answer["by_handover"]} == {"handover": 5}
     slowest = answer["slowest"][0]
     assert (slowest["rtt_ms"], slowest["cell"], slowest["rsrp_dbm"], slowest["sinr_db"]) == (80.0, "B", -105.0, None)
+
+
+def test_a_day_without_its_hours_is_an_answer(fresh: Client, blank: Seeded) -> None:
+    """A day that has a histogram while none of its hours has one gives zero hours, not a fault of ours."""
+    day_ns = 24 * HOUR_NS
+    midnight = NOW_NS // day_ns * day_ns - day_ns
+    text = Histogram.of([8.0] * 30).encode()
+    blank.store.write_kpis(
+        [KpiValue(LINK, "rtt_histogram", "day", midnight, midnight + day_ns, 30.0, 30.0, 0.0, 1.0, 30, True, text)], 1
+    )
+    whole = {"from": str(midnight // SECOND_NS), "to": str((midnight + day_ns) // SECOND_NS)}
+    answer = get(fresh, "/api/v1/links/latency", asset=LINK, **whole)
+    assert (answer["hours"], answer["answered"], answer["percentiles_ms"]["p50"]) == (0, 0, None)
