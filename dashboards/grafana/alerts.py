@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, Literal
 
-from dashboards.grafana.boards.words import LOSS_WORDS
+from dashboards.grafana.boards.words import LOSS_WORDS, told_apart
 from dashboards.grafana.queries import IN_RANGE, Select, Source, at, call, kpis
 from dashboards.grafana.texts import Texts
 from pipeline.kpis.use_cases import USE_CASES
@@ -63,10 +63,11 @@ def _of_machines(plant: Plant, texts: Texts) -> Iterator[Rule]:
               "on the data path board: cable, collector, or machine switched off."),
         kpis(minutes, "unknown_time", "hour", group=_BY_ASSET, path=()), 15, "5m", "warning", 2 * _HOUR_S,
     )  # fmt: skip
+    called = told_apart(plant.assets)  # Grafana takes a title once in a group
     for asset in plant.assets:
         if asset.kind == "machine" and asset.target_trs is not None:
             yield Rule(
-                f"trs-{_key(asset)}", f"{texts('TRS below target over a shift')}: {asset.name}",
+                f"trs-{_key(asset)}", f"{texts('TRS below target over a shift')}: {called[asset.path]}",
                 texts("The last shift that ended stayed below the target of the plant file. Open the losses board on "
                       "that shift: its first bar is where to begin."),
                 kpis({"figure": call("last", "value")}, "trs", "shift", '"final" = true', group=_BY_ASSET,
@@ -76,27 +77,28 @@ def _of_machines(plant: Plant, texts: Texts) -> Iterator[Rule]:
 
 
 def _of_links(plant: Plant, texts: Texts) -> Iterator[Rule]:
+    called = told_apart(plant.assets)
     for asset in plant.assets:
         if asset.kind != "link":
             continue
         case = USE_CASES.get(asset.use_case or "")
         limit = case.latency_ms if case else _DEFAULT_LATENCY_MS
         yield Rule(
-            f"latency-{_key(asset)}", f"{texts('Latency over the limit')}: {asset.name}",
+            f"latency-{_key(asset)}", f"{texts('Latency over the limit')}: {called[asset.path]}",
             texts("99 % of the round trips of the hour took longer than the use case of the link allows. Compare with "
                   "the radio on the network board: a fall of RSRP or SINR at the same instant is the radio's doing."),
             kpis({"figure": call("last", "value")}, "rtt_p99", "hour", group=_BY_ASSET, path=at(asset.path)),
             limit, "10m", "warning", 2 * _HOUR_S,
         )  # fmt: skip
         yield Rule(
-            f"loss-{_key(asset)}", f"{texts('Loss over the limit')}: {asset.name}",
+            f"loss-{_key(asset)}", f"{texts('Loss over the limit')}: {called[asset.path]}",
             texts("More than 1 % of the probes of the hour got no answer. Look at the longest loss run and the serving "
                   "cell on the network board: handovers lose packets in a row."),
             kpis({"figure": call("last", "value")}, "loss", "hour", group=_BY_ASSET, path=at(asset.path)),
             0.01, "10m", "critical", 2 * _HOUR_S,
         )  # fmt: skip
         yield Rule(
-            f"clock-{_key(asset)}", f"{texts('Clocks too far apart')}: {asset.name}",
+            f"clock-{_key(asset)}", f"{texts('Clocks too far apart')}: {called[asset.path]}",
             texts("The clocks at both ends may differ by more than 1 ms: one-way delays mean nothing until they agree. "
                   "Check chrony or PTP at both ends; round trips stay right."),
             kpis({"figure": call("last", "value")}, "clock_error", "minute", group=_BY_ASSET, path=at(asset.path)),

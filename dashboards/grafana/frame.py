@@ -1,6 +1,7 @@
 """What every board has around its panels: variables down the ISA-95 path, links to the others, annotations, refresh."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard as builders
@@ -11,7 +12,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.grafana.looks import colour
 from dashboards.grafana.panels import Panel, source
-from dashboards.grafana.queries import CHOSEN, IN_RANGE, PATH_TAGS, Select, Source, equals, name
+from dashboards.grafana.queries import CHOSEN, IN_RANGE, PATH_TAGS, Select, Source, equals, name, one_of
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Plant
 
@@ -116,6 +117,9 @@ def _annotations(texts: Texts) -> Iterable[builders.AnnotationQuery]:
     yield one("Reconnections", "accent", events("repair", "source"), "text", shown=True)
     shift = kpi({"text": name("window"), "known": name("coverage"), "asset": name("asset")}, "required_time", "shift")
     yield one("Shift changes", "soft", shift, "text", shown=False)
+    begun = (equals("kpi", "required_time"), one_of("window", "hour", "shift", "day"), '"final" = false')
+    unfinished = replace(shift, where=(*begun, *CHOSEN, IN_RANGE))
+    yield one("Begun, not over yet", "accent", unfinished, "text", shown=True)
     steps = kpi({"step": 'difference("value")'}, "opening_time", "day", ("asset",))
     steps = steps.also('"final" = true')  # of a day that is not over, only a part is open yet
     hours = {"text": f"{name('step')} / 3600", "asset": name("asset")}

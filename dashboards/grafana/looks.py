@@ -70,6 +70,12 @@ def no_data(texts: Texts) -> list[Mapping]:
     return [SpecialValueMap(DashboardSpecialValueMapOptions(SpecialValueMatch.NULL_AND_NAN, result))]
 
 
+def no_word(texts: Texts) -> list[Mapping]:
+    """An empty word is a dash."""
+    none = ValueMappingResult(text="–")
+    return [SpecialValueMap(DashboardSpecialValueMapOptions(SpecialValueMatch.EMPTY, none)), *no_data(texts)]
+
+
 def freshness(texts: Texts) -> list[Mapping]:
     """How many samples came lately: none is stale, whatever the last value said."""
     stale = ValueMappingResult(text=texts("stale"), color=colour("alarm"))

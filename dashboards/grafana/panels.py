@@ -1,6 +1,7 @@
 """Panels of one look: every one has a title, what it is made of, its queries, its unit and its word for "no data"."""
 
 from collections.abc import Sequence
+from string import ascii_uppercase
 from typing import Any, Final, TypeVar
 
 from grafana_foundation_sdk.builders import (
@@ -54,6 +55,12 @@ class Query(Builder[Dataquery]):
         return runtime.UnknownDataquery(self._data)
 
 
+def ref_id(number: int) -> str:
+    """What Grafana calls the queries of a panel, counted from 0: A … Z, AA, AB …"""
+    before, place = divmod(number, len(ascii_uppercase))
+    return (ref_id(before - 1) if before else "") + ascii_uppercase[place]
+
+
 def source(of: Source | str) -> common_models.DataSourceRef:
     if of == MIXED:
         return common_models.DataSourceRef(type_val="datasource", uid=MIXED)
@@ -68,9 +75,8 @@ def filled(
     """A panel with all that every panel must have. `says` is its description; `queries` maps aliases to queries, in
     their order; `steps` are thresholds (from value, colour of the palette)."""
     asked = queries if isinstance(queries, dict) else {alias: queries}
-    letters = iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    for series_alias, select in asked.items():
-        panel.with_target(Query(select, next(letters), as_table=table_rows, alias="" if table_rows else series_alias))
+    for number, (series_alias, select) in enumerate(asked.items()):
+        panel.with_target(Query(select, ref_id(number), as_table=table_rows, alias="" if table_rows else series_alias))
     sources = {select.source for select in asked.values()}
     panel.datasource(source(sources.pop() if len(sources) == 1 else MIXED))
     panel.title(texts(title)).description(texts(says)).no_value(texts("no data")).span(size[0]).height(size[1])
@@ -94,6 +100,11 @@ def big() -> stat.Panel:
     panel.text_mode(common_models.BigValueTextMode.VALUE)
     last_value(panel)
     return panel
+
+
+def plain() -> stat.Panel:
+    """As large, and without a colour."""
+    return big().color_mode(common_models.BigValueColorMode.NONE)
 
 
 def lines(*, gaps: bool = True) -> timeseries.Panel:
@@ -174,6 +185,11 @@ def titled(panel: table.Panel, texts: Texts) -> table.Panel:
 
 
 COLOUR_BY_VALUE: Final = {"mode": "thresholds"}
+
+
+def only(panel: stat.Panel, column: str) -> stat.Panel:
+    """Show this column of the first row of a table."""
+    return panel.reduce_options(common.ReduceDataOptions().values(True).limit(1).fields(f"/^{column}$/"))
 
 
 def every_column(panel: stat.Panel) -> stat.Panel:

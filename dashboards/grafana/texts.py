@@ -36,5 +36,9 @@ class Texts:
             return text
         return FRENCH[text] if text in FRENCH else self._pages.gettext(text)
 
+    def percent(self, share: float) -> str:
+        """A share [0…1] in whole per cent, as the language writes it."""
+        return f"{share:.0%}" if self.language == "en" else f"{100 * share:.0f}\N{NARROW NO-BREAK SPACE}%"
+
 
 __all__ = ["LANGUAGES", "Language", "Texts"]

@@ -13,6 +13,8 @@ from telemetry.plant import Plant
 
 _BY_ASSET = ("asset",)
 _STEP_MIN = 5
+_MOST_STEPS = 720
+"""Without it Grafana takes the width of the panel in pixels: the same energy would differ from screen to screen."""
 
 
 def energy(plant: Plant, texts: Texts) -> Dashboard:
@@ -40,14 +42,15 @@ def _kwh() -> Select:
 def _panels(texts: Texts) -> Iterator[Panel | str]:
     yield filled(
         ranked(), texts, "Energy", "kWh in the time range: mean power of each step × its length, summed; a step is "
-        "five minutes, or an hour over a month. Steps without a sample add nothing.", _kwh(), (8, 8), unit="kwatth",
-    ).min(0).decimals(1).interval(f"{_STEP_MIN}m")  # fmt: skip
+        "five minutes, and in ranges of more than two days and a half a 720th of the range, rounded: an hour over a "
+        "month. Steps without a sample add nothing.", _kwh(), (8, 8), unit="kwatth",
+    ).min(0).decimals(1).interval(f"{_STEP_MIN}m").max_data_points(_MOST_STEPS)  # fmt: skip
     good = kpis({"good": call("sum", "value")}, "parts_good", "hour", group=_BY_ASSET)
     panel = filled(
         rows(), texts, "Energy per good part", "kWh of the time range ÷ good parts (NF E60-182 NPB) of its hours, by "
         "machine. Scrap and idling make a good part dearer.",
         {"kwh": _kwh(), "good": good}, (8, 8), table_rows=True, unit="kwatth",
-    ).decimals(3).interval(f"{_STEP_MIN}m")  # fmt: skip
+    ).decimals(3).interval(f"{_STEP_MIN}m").max_data_points(_MOST_STEPS)  # fmt: skip
     transformed(panel, "organize", {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": {}})
     transformed(panel, "joinByField", {"byField": "asset", "mode": "inner"})
     binary = {"left": "kwh", "operator": "/", "right": "good"}

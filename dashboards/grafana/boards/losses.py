@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders.common import StackingConfig
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.common import StackingMode
 
-from dashboards.grafana.boards.words import LOSS_WORDS
+from dashboards.grafana.boards.words import LOSS_WORDS, told_apart
 from dashboards.grafana.frame import board
 from dashboards.grafana.looks import colour
 from dashboards.grafana.panels import Panel, bars, field, filled, longest_first, ranked, transformed
@@ -53,8 +53,11 @@ def _panels(plant: Plant, texts: Texts) -> Iterator[Panel | str]:
         stacked, texts, "Losses over time", "Hours lost per bar and category (NF E60-182), hour by hour or coarser.",
         trend, (24, 9), unit="h",
     ), texts)  # fmt: skip
+    called = told_apart(plant.assets)
     costs = {
-        asset.name: kpis({"cost": f"{_SHORT_OF['hours']} * {asset.hourly_cost:g}"}, "trs", "hour", path=at(asset.path))
+        called[asset.path]: kpis(
+            {"cost": f"{_SHORT_OF['hours']} * {asset.hourly_cost:g}"}, "trs", "hour", path=at(asset.path)
+        )
         for asset in plant.assets
         if asset.kind == "machine" and asset.hourly_cost is not None
     }

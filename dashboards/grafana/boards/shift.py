@@ -9,6 +9,7 @@ from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType, Threshold, ThresholdsMode
 
 from dashboards.grafana import looks
+from dashboards.grafana.boards.words import told_apart
 from dashboards.grafana.frame import TITLES, board, uid
 from dashboards.grafana.panels import Panel, bars, big, field, filled, rows, steps, titled, transformed, without_time
 from dashboards.grafana.queries import CHOSEN, Select, Source, at, call, kpis, name, samples
@@ -75,10 +76,12 @@ def _against_target(plant: Plant, texts: Texts) -> Panel:
         plain = kpis({"trs": call("mean", "value")}, "trs", "shift", group=("time(1h)", "asset"), fill="none")
         says = "NF E60-182 TRS = tU/tR of each shift, at its start. No machine of the plant file has a target."
         return filled(bars(), texts, "TRS by shift", says, plain, (24, 9), unit="percentunit").min(0)
+    called = told_apart(_machines(plant))
+    by_hour = ("time(1h)",)
     panel = filled(
         bars(), texts, "TRS against target, by shift", "NF E60-182 TRS = tU/tR of each shift ÷ the target of its "
         "machine in the plant file, at the start of the shift: from 100 % on (the line) the target was met.",
-        {asset.name: _of(asset, {"trs": f"{call('mean', 'value')} / {target}"}, group=("time(1h)",), fill="none")
+        {called[asset.path]: _of(asset, {"trs": f"{call('mean', 'value')} / {target}"}, group=by_hour, fill="none")
          for asset, target in aimed},
         (24, 9), unit="percentunit",
     ).min(0).decimals(0)  # fmt: skip
@@ -103,19 +106,21 @@ def _met(asset: Asset) -> dict[str, str]:
 def _table(plant: Plant, texts: Texts) -> Panel:
     columns = {
         "trs": name("value"), "known": name("coverage"), "end": f"{name('end')} / 1000000", "machine": name("asset"),
+        "final": name("final"),
     }  # fmt: skip
+    called = told_apart(_machines(plant))
     panel = filled(
         rows(), texts, "Shifts", "Each shift with its TRS (NF E60-182), the same as a share of the target of its "
-        "machine in the plant file, and the share of its required time that is known. Click a TRS to open the machine "
-        "over exactly that shift.",
-        {asset.name: _of(asset, columns | _met(asset)) for asset in _machines(plant)},
+        "machine in the plant file, and the share of its required time that is known. A shift in progress is marked: "
+        "its figures still change. Click a TRS to open the machine over exactly that shift.",
+        {called[asset.path]: _of(asset, columns | _met(asset)) for asset in _machines(plant)},
         (24, 9), table_rows=True,
     )  # fmt: skip
     transformed(panel, "merge", {})
     transformed(panel, "sortBy", {"fields": {}, "sort": [{"field": "Time", "desc": True}]})
     transformed(panel, "organize", {
-        "excludeByName": {}, "indexByName": {"Time": 0, "end": 1, "machine": 2, "trs": 3, "met": 4, "known": 5},
-        "renameByName": {},
+        "excludeByName": {}, "renameByName": {},
+        "indexByName": {"Time": 0, "end": 1, "machine": 2, "trs": 3, "met": 4, "known": 5, "final": 6},
     })  # fmt: skip
     link = {
         "title": texts("Open board") + ": " + texts(TITLES["machine"]),
@@ -127,6 +132,10 @@ def _table(plant: Plant, texts: Texts) -> Panel:
     field(panel, "met", displayName=texts("of the target"), unit="percentunit", decimals=0, thresholds=levels,
           custom__cellOptions={"type": "color-background"})  # fmt: skip
     field(panel, "known", displayName=texts("known"), unit="percentunit", decimals=0)
+    over = {"true": {"text": texts("over"), "index": 0},
+            "false": {"text": texts("in progress"), "color": looks.colour("alarm"), "index": 1}}  # fmt: skip
+    field(panel, "final", displayName=texts("shift"), mappings=[{"type": "value", "options": over}],
+          custom__cellOptions={"type": "color-text"})  # fmt: skip
     field(panel, "Time", displayName=texts("from"))
     field(panel, "end", displayName=texts("until"), unit="dateTimeAsIso")
     return field(panel, "machine", displayName=texts("Machine"))

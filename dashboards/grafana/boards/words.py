@@ -1,10 +1,12 @@
 """Words and limits that several boards use."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
 
-from dashboards.grafana.looks import Mapping, colour, no_data
+from dashboards.grafana.looks import Mapping, no_data
 from dashboards.grafana.texts import Texts
 from telemetry.plant import Asset
 
@@ -22,9 +24,15 @@ LOSS_WORDS: Final = {
 """The stops of NF E60-182 as KPIs, with their word and colour."""
 
 
+def told_apart(assets: Sequence[Asset]) -> dict[str, str]:
+    """What people call each asset, by its path; the path itself where several have one name."""
+    times = Counter(asset.name for asset in assets)
+    return {asset.path: asset.name if times[asset.name] == 1 else asset.path for asset in assets}
+
+
 def loss_mappings(texts: Texts) -> list[Mapping]:
     """Names of KPIs to words."""
-    words = {kpi: ValueMappingResult(text=texts(word), color=colour(css)) for kpi, (word, css) in LOSS_WORDS.items()}
+    words = {kpi: ValueMappingResult(text=texts(word)) for kpi, (word, _) in LOSS_WORDS.items()}
     return [ValueMap(words), *no_data(texts)]
 
 

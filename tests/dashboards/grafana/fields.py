@@ -5,6 +5,7 @@ from math import isfinite, log10
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from dashboards.grafana.texts import Language
 from tests.dashboards.grafana.canvas import INK
 from tests.dashboards.grafana.frames import Cell
 
@@ -12,8 +13,8 @@ from tests.dashboards.grafana.frames import Cell
 class Fields:
     """The fields of a panel: its defaults, and what is overridden for each."""
 
-    def __init__(self, panel: dict[str, Any], zone: ZoneInfo) -> None:
-        self.zone = zone
+    def __init__(self, panel: dict[str, Any], zone: ZoneInfo, now_ns: int, language: Language) -> None:
+        self.zone, self._now_ns, self._language = zone, now_ns, language
         self.defaults: dict[str, Any] = panel["fieldConfig"]["defaults"]
         self._overrides = panel["fieldConfig"]["overrides"]
 
@@ -31,11 +32,13 @@ class Fields:
         for mapping in has.get("mappings", []):
             options = mapping["options"]
             match mapping["type"]:
-                case "value" if str(_short(value)) in options:
-                    hit = options[str(_short(value))]
+                case "value" if _key(value) in options:
+                    hit = options[_key(value)]
                 case "range" if isinstance(value, int | float) and options["from"] <= value <= options["to"]:
                     hit = options["result"]
-                case "special" if value is None:
+                case "special" if value is None and "null" in options["match"]:
+                    hit = options["result"]
+                case "special" if value == "" and options["match"] == "empty":
                     hit = options["result"]
                 case _:
                     continue
@@ -49,6 +52,10 @@ class Fields:
         return self.unit(has, column, float(value)), colour
 
     def unit(self, has: dict[str, Any], column: str, value: float) -> str:
+        if has.get("unit") == "dateTimeFromNow":
+            minutes = round((self._now_ns / 1e6 - value) / 60_000)
+            ago = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.0f} h"
+            return f"{ago} ago" if self._language == "en" else f"il y a {ago}"
         if column in ("Time", "from", "de") or has.get("unit") == "dateTimeAsIso":
             return f"{datetime.fromtimestamp(value / 1000, self.zone):%d/%m %H:%M}"
         decimals = has.get("decimals")
@@ -64,6 +71,10 @@ class Fields:
                 word = {"ms": " ms", "h": " h", "kwatth": " kWh", "currencyEUR": " €", "percent": " %", "watt": " W"}
                 digits = decimals if decimals is not None else (0 if value == int(value) else max(0, 2 - _size(value)))
                 return f"{value:.{digits}f}{word.get(unit or '', '')}"
+
+
+def _key(value: Cell) -> str:
+    return str(_short(value)).lower() if isinstance(value, bool) else str(_short(value))
 
 
 def _short(value: Cell) -> Cell:

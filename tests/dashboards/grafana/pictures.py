@@ -6,6 +6,7 @@ No Grafana runs here. The layout, colours, words and figures are those of the re
 every picture says so.
 """
 
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -48,12 +49,12 @@ MARK: Final = {
 class Drawing(Fields):
     """One panel's place on the canvas [px] and what its figures look like."""
 
-    def __init__(self, panel: dict[str, Any], day: Day, top: int) -> None:
+    def __init__(self, panel: dict[str, Any], day: Day, top: int, language: Language) -> None:
         grid = panel["gridPos"]
         self.x, self.y = grid["x"] * COLUMN + GAP, grid["y"] * ROW + GAP + top
         self.w, self.h = grid["w"] * COLUMN - GAP, grid["h"] * ROW - GAP
         self.panel, self.day = panel, day
-        super().__init__(panel, ZoneInfo(day.plant.timezone))
+        super().__init__(panel, ZoneInfo(day.plant.timezone), day.end_ns, language)
 
     def draw(self, found: list[Frame]) -> Iterator[str]:
         """The panel as SVG."""
@@ -72,16 +73,22 @@ class Drawing(Fields):
             yield from self._tile(word, "#7d8a95" if word != self.properties("")["noValue"] else _absent(self.defaults))
 
     def _tile(self, words: str, colour: str, label: str = "") -> Iterator[str]:
-        yield box(self.x, self.y, self.w, self.h, colour, 'rx="3"')
-        yield text(self.x + 10, self.y + 22, self.panel["title"], 15, "#fff", weight=600)
+        ink = "#fff"
+        if self.panel["options"].get("colorMode") == "none":
+            ink = INK
+        else:
+            yield box(self.x, self.y, self.w, self.h, colour, 'rx="3"')
+        yield text(self.x + 10, self.y + 22, self.panel["title"], 15, ink, weight=600)
         size = min(62, self.h * 0.42, 1.75 * (self.w - 24) / max(1, len(words)))
-        yield text(self.x + self.w / 2, self.y + self.h * 0.64, words, size, "#fff", "middle", 600)
+        yield text(self.x + self.w / 2, self.y + self.h * 0.64, words, size, ink, "middle", 600)
         if label:
-            yield text(self.x + self.w / 2, self.y + self.h * 0.88, label, 14, "#fff", "middle")
+            yield text(self.x + self.w / 2, self.y + self.h * 0.88, label, 14, ink, "middle")
 
     def _stat(self, found: list[Frame]) -> Iterator[str]:
-        if self.panel["options"]["reduceOptions"].get("values"):
-            row = found[0].rows[0]
+        reduced = self.panel["options"]["reduceOptions"]
+        if reduced.get("values"):
+            wanted = re.compile(reduced["fields"].strip("/"))
+            row = {name: cell for name, cell in found[0].rows[0].items() if wanted.search(name)}
             shown = [self.shown(name, cell) for name, cell in row.items()]
             colour = next((colour for _, colour in shown if colour not in (INK, "#0b7285")), "#0b7285")
             yield from self._tile("  ".join(words for words, _ in shown), colour)
@@ -284,7 +291,9 @@ def picture(
         if panel["type"] == "row":
             drawn.append(text(grid["x"] * COLUMN + 10, grid["y"] * ROW + top + 26, panel["title"], 18, weight=600))
         else:
-            drawn += Drawing(panel, day, top).draw(frames(day, panel, variables, panel.get("interval", interval)))
+            drawn += Drawing(panel, day, top, language).draw(
+                frames(day, panel, variables, panel.get("interval", interval))
+            )
     width, height = 24 * COLUMN + GAP, bottom + top + 2 * GAP
     return "\n".join(
         [

@@ -15,6 +15,7 @@ from km0.grafana import app
 from km0.plantfile import PlantFile, sample_file
 from pipeline.stores.influxdb_config import InfluxDbConfig
 from telemetry.config import load
+from telemetry.plant import Asset, Plant
 from tests.dashboards.grafana.asking import panels
 from tests.dashboards.grafana.simulated_day import demonstrator
 
@@ -151,3 +152,49 @@ def test_the_guide_explains_every_panel_and_alert() -> None:
         assert panel["description"] in guide, (board, panel["title"])
     for rule in alerts.rules(demonstrator(), Texts("en")):
         assert rule.todo in guide, rule.key
+
+
+def workshop(machines: int, *, one_name: bool = False) -> Plant:
+    """A plant with so many machines, each with a target and a cost."""
+    names = ["Mill" if one_name else f"Mill {n}" for n in range(machines)]
+    return Plant(
+        assets=tuple(
+            Asset(path=f"km0/hall/cell-{n}/mill", name=name, target_trs=0.7, hourly_cost=80)
+            for n, name in enumerate(names)
+        )
+    )
+
+
+def test_a_workshop_of_thirty_machines_has_its_boards() -> None:
+    """Panels with a query per machine ask all thirty, each under a name of its own that goes on after Z as AA."""
+    asked = [
+        [target["refId"] for target in panel["targets"]]
+        for board in boards(workshop(30), "en").values()
+        for panel in panels(board)
+    ]
+    many = [names for names in asked if len(names) >= 30]
+    assert len(many) == 4  # who needs help, target by shift, the table of shifts, cost of losses
+    for names in many:
+        assert names[:2] + names[25:28] == ["A", "B", "Z", "AA", "AB"]
+        assert len(set(names)) == 30
+
+
+def test_machines_of_one_name_are_told_apart_by_their_paths() -> None:
+    """Two machines that people call the same are two on every board and in every alert; unique names stay names."""
+    plant = workshop(2, one_name=True)
+    plant = plant.model_copy(update={"assets": (*plant.assets, Asset(path="km0/hall/cell-9/lathe", name="Lathe"))})
+    made = boards(plant, "en")
+    [ranking] = [panel for panel in panels(made["wall"]) if panel["title"].startswith("Who needs help")]
+    assert [one["alias"] for one in ranking["targets"]] == ["km0/hall/cell-0/mill", "km0/hall/cell-1/mill", "Lathe"]
+    [table] = [panel for panel in panels(made["shift"]) if panel["title"] == "Shifts"]
+    assert len(table["targets"]) == 3
+    titles = [rule.title for rule in alerts.rules(plant, Texts("en"))]
+    assert len(titles) == len(set(titles))
+
+
+def test_steps_of_energy_do_not_depend_on_the_width_of_a_screen() -> None:
+    """Panels that add up steps of `$__interval` fix how many there may be: the same kWh on a wall and a telephone."""
+    summed = [panel for panel in panels(boards(PLANT, "en")["energy"])
+              if any("$__interval_ms" in target["query"] for target in panel["targets"])]  # fmt: skip
+    assert len(summed) == 2
+    assert [panel["maxDataPoints"] for panel in summed] == [720, 720]

@@ -12,12 +12,14 @@ import pytest
 from dashboards.grafana import alerts
 from dashboards.grafana.render import boards
 from dashboards.grafana.texts import Texts
+from simulators.demo import MACHINES
 from telemetry.plant import Plant
 from telemetry.samples import SECOND_NS
 from tests.dashboards.grafana.asking import Asked, ask, asked, filled, panels
+from tests.dashboards.grafana.fields import Fields
 from tests.dashboards.grafana.frames import frames
 from tests.dashboards.grafana.pictures import picture
-from tests.dashboards.grafana.simulated_day import Day, loaded
+from tests.dashboards.grafana.simulated_day import HOUR_NS, Day, events, loaded
 from tests.pipeline.stores.influxd import Influxd
 
 MACHINE_WITH_POWER = {"site": "km0", "area": "fabrication", "line": "cell-2", "asset": "press-1"}
@@ -126,7 +128,7 @@ def test_a_board_can_be_drawn(day: Day, english: dict[str, dict[str, Any]], name
 
 
 def test_annotations_are_found(day: Day, english: dict[str, dict[str, Any]]) -> None:
-    """Alarms, breaks, repairs and shift changes of the day are there with their text."""
+    """Alarms, breaks, repairs and shift changes of the day are there with their text, and what is not over yet."""
     texts: dict[str, list[Any]] = {}
     for annotation in english["machine"]["annotations"]["list"]:
         target = annotation["target"]
@@ -136,6 +138,8 @@ def test_annotations_are_found(day: Day, english: dict[str, dict[str, Any]]) -> 
     assert "spindle temperature high" in texts["Alarms"]
     assert texts["Connections lost"] == ["connection reset"]
     assert texts["Reconnections"] == ["connected again after 9.0 s"]
+    assert texts["Begun, not over yet"]
+    assert set(texts["Begun, not over yet"]) <= {"hour", "shift", "day"}
     assert len(texts["Shift changes"]) >= 3 * 4  # three shifts of four machines in a day, and the ones cut by its ends
 
 
@@ -212,3 +216,28 @@ def test_every_alert_rule_has_a_figure_to_judge(day: Day) -> None:
             empty.append((rule.key, query))
         assert all(set(one["tags"]) == {"asset"} for one in series), rule.key
     assert empty == []
+
+
+def test_a_shift_in_progress_is_marked(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """In the table of shifts the newest of each machine, which ends after now, says so; those that ended do not."""
+    [panel] = [one for one in panels(english["shift"]) if one["title"] == "Shifts"]
+    [frame] = frames(day, panel, EVERYTHING, "1h")
+    look = Fields(panel, day.plant.zone, day.end_ns, "en")
+    marks = [(look.shown("final", row["final"])[0], float(row["end"] or 0)) for row in frame.rows]
+    assert {word for word, _ in marks} == {"over", "in progress"}
+    for word, end_ms in marks:
+        assert (word == "in progress") == (end_ms > day.end_ns / 1e6)
+
+
+def test_the_wall_says_since_when_and_why(day: Day, english: dict[str, dict[str, Any]]) -> None:
+    """Beside the state of the press stand the instant of its last change and the last reason, as simulated."""
+    press = next(path for path in MACHINES if path.endswith("press-1"))
+    said = [one for one in events(day.plant, day.start_ns - HOUR_NS, day.end_ns) if one.asset == press]
+    states = [one for one in said if one.metric == "state"]
+    changes = [after.time_ns for before, after in pairwise(states) if before.value != after.value]
+    reasons = [one.text for one in said if one.metric == "reason"]
+    shown = list(panels(english["wall"]))
+    place = next(n for n, one in enumerate(shown) if one["title"] == "Presse 1")
+    [since], [why] = (frames(day, shown[place + n], EVERYTHING, "1h") for n in (1, 2))
+    assert since.columns["Time"] == [changes[-1] // 1_000_000]
+    assert why.columns["reason"] == [reasons[-1]]
