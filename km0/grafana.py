@@ -71,6 +71,10 @@ def publish(
     ] = None,
     english_alerts: Annotated[bool, typer.Option("--english-alerts", help="Alerts in English, not in French.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")] = False,
+    in_clear: Annotated[
+        bool,
+        typer.Option("--in-clear", help="Send the token over http:// to another machine: in your own network only."),
+    ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take everything that this command made away.")] = False,
 ) -> None:
     """Put boards, alert rules and data sources into a Grafana that is there. Twice is as good as once."""
@@ -79,7 +83,7 @@ def publish(
     if token_file is None:
         raise ConfigError("name the file that holds Grafana's token: --token-file PATH")
     plant_file = load(file, PlantFile)
-    grafana = Grafana(url, Secret(env=None, file=token_file).read(), dry_run=dry_run)
+    grafana = Grafana(url, Secret(env=None, file=token_file).read(), dry_run=dry_run, in_clear=in_clear)
     if remove:
         done = grafana.remove()
     else:

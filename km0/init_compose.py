@@ -66,6 +66,7 @@ _CHANGES: Final = {
     'path = "spool.sqlite"': 'path = "/var/lib/km0/spool.sqlite"',
     'kind = "duckdb"\npath = "km0.duckdb"\n': (
         'kind = "influxdb"\nurl = "http://influxdb:8086"\n'
+        "token_in_clear = true # in a network that only these containers are in\n"
         'token = { file = "/run/secrets/influxdb-token" } # each part has one of its own there\n\n'
         '[health]\nfolder = "/run/km0" # each part says there how it is\n'
     ),

@@ -17,6 +17,7 @@ import typer
 from km0.console import out
 from km0.plantfile import PlantFile
 from pipeline.stores import InfluxDbConfig
+from pipeline.stores.influxdb_config import IN_CLEAR
 from telemetry.config import Secret, load
 from telemetry.errors import ConfigError, StoreError
 
@@ -74,6 +75,8 @@ def init_influxdb(
     known = Secret(env=operator) if os.environ.get(operator) else None
     if operator_file is not None:
         known = Secret(file=operator_file)
+    if known is not None and config.bare:
+        raise ConfigError(f"{file}: [store] url = {config.url!r}: {IN_CLEAR}")
     done = 0
     for step in steps(config, known, tokens, days, role or list(Role)):
         out.print(("would " if dry_run else "") + step.words, markup=False)

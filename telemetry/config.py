@@ -5,6 +5,7 @@ Sections are validated as JSON in pydantic's strict mode: TOML's lists fill tupl
 """
 
 import difflib
+import ipaddress
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -57,6 +59,17 @@ class Secret(Section):
             raise ConfigError(f"the secret file {self.file} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"the secret file {self.file} is not UTF-8 text: save it as UTF-8") from error
+
+
+def safe(address: str) -> bool:
+    """Whether nobody on the way can read or change what is exchanged with an address: HTTPS, or this machine."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    return parts.scheme == "https" or (parts.scheme == "http" and here)
 
 
 def _minutes(value: object) -> object:

@@ -18,6 +18,7 @@ from dashboards.grafana import alerts, provisioning
 from dashboards.grafana.render import boards
 from dashboards.grafana.texts import LANGUAGES, Language, Texts
 from pipeline.stores.influxdb_config import InfluxDbConfig
+from telemetry.config import safe
 from telemetry.errors import ConfigError, SourceError
 from telemetry.plant import Plant
 
@@ -46,10 +47,18 @@ class Wanted:
 class Grafana:
     """One Grafana, by address and token. Every method may raise ConfigError (token, version) or SourceError."""
 
-    def __init__(self, url: str, token: str, *, dry_run: bool = False, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str, token: str, *, dry_run: bool = False, timeout_s: float = 10.0, in_clear: bool = False
+    ) -> None:
+        """`in_clear`: the token may pass over http:// beyond this machine."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f'{url!r}: write the address with its scheme, as in "http://127.0.0.1:3000"')
+        if not in_clear and not safe(url):
+            raise ConfigError(
+                f"{url!r}: the token, which may do everything there, would pass in clear: make the address https://, "
+                "or say --in-clear in a network that is all your own"
+            )
         prefix = f"{parts.path.strip('/')}/" if parts.path.strip("/") else ""
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self._url = url

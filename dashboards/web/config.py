@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from telemetry.config import Secret, Section
+from telemetry.config import Secret, Section, safe
 
 
 def _network(value: str) -> str:
@@ -19,12 +19,6 @@ def _network(value: str) -> str:
 
 Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\-]+$", max_length=255)]
-
-
-def safe(address: str) -> bool:
-    """Whether nobody on the way can read or change what is exchanged with an address."""
-    parts = urlsplit(address)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"))
 
 
 class OidcConfig(Section):
@@ -85,7 +79,7 @@ class WebConfig(Section):
     folder: Path = Field(Path(".km0/web"), description="where accounts and diagnoses are kept")
     accounts: AccountsConfig | None = Field(None, description="people, their passwords and roles; without: no login")
     max_upload_mb: int = Field(500, ge=1, le=2000, description="largest file for a diagnosis [MB]")
-    keep_mb: int = Field(10_000, ge=1, description="most that the files of one organisation may take [MB]")
+    keep_mb: int = Field(10_000, ge=1, description="most that the files of one organisation may take, reports too [MB]")
     refresh_s: float = Field(1.0, ge=0.1, le=60, description="how often live pages get what changed [s]")
     max_streams: int = Field(200, ge=1, description="live pages and event streams served at once; more are refused")
 

@@ -1,13 +1,18 @@
 """The section of the plant file that asks for InfluxDB."""
 
 import socket
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from telemetry.config import Secret, Section
+from telemetry.config import Secret, Section, safe
 from telemetry.protocols import Store
+
+IN_CLEAR: Final = (
+    "the token would pass in clear, and whoever is on the way could write here: make the address https://, or say "
+    "token_in_clear = true in a network that is all your own"
+)
 
 
 class InfluxDbConfig(Section):
@@ -29,6 +34,11 @@ class InfluxDbConfig(Section):
     token: Secret | None = Field(
         None, description='the token (on 1.x "user:password"); none when the server asks for none'
     )
+    token_in_clear: bool = Field(
+        False,
+        description="send the token over http:// beyond this machine, where whoever is on the way reads it: only in a "
+        "network of your own, as that of the compose file",
+    )
     writer: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]*$",
@@ -48,6 +58,17 @@ class InfluxDbConfig(Section):
         if parts.username is not None or parts.password is not None:
             raise ValueError("a password does not belong into an address: name it with `token`")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _covered(self) -> "InfluxDbConfig":
+        if self.token is not None and self.bare:
+            raise ValueError(IN_CLEAR)
+        return self
+
+    @property
+    def bare(self) -> bool:
+        """Whether a token would pass where others read it, and nobody has said that it may."""
+        return not safe(self.url) and not self.token_in_clear
 
     @property
     def gzip(self) -> bool:

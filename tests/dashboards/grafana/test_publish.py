@@ -128,6 +128,14 @@ def test_an_address_without_a_scheme_is_put_right() -> None:
         Grafana("127.0.0.1:3000", "admin")
 
 
+def test_a_token_does_not_pass_in_clear() -> None:
+    """Over http:// to another machine it is refused before anything is sent, unless somebody says that it may."""
+    with pytest.raises(ConfigError, match=r"in clear.*https://"):
+        Grafana("http://grafana.example:3000", "admin")
+    Grafana("http://grafana.example:3000", "admin", in_clear=True)
+    Grafana("https://grafana.example", "admin")
+
+
 def test_the_command_publishes_with_the_token_of_a_file(server: StrictGrafana, tmp_path: Path) -> None:
     """`km0 grafana publish --url … --token-file …`, with the demonstrator's plant file."""
     token = tmp_path / "token"
