@@ -1,18 +1,18 @@
 """The plant now: one snapshot for the page, the API and every event stream, computed once.
 
-Invariants: `now()` and `day()` are computed at most once per their period, whoever asks and however often; one thread
-computes at a time, and nobody waits for it who can be given what was known a moment ago; nothing here writes.
+Invariants: `now()` and `day()` are computed at most once per their period, by one thread, whoever asks and however
+often; nobody waits for it who can be given what was known a moment ago (see memo); nothing here writes.
 """
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
 from dashboards.web import figures, history, states
 from dashboards.web.context import WebContext
+from dashboards.web.memo import Memo
 from dashboards.web.models import (
     FactorsNow,
     Figure,
@@ -37,30 +37,6 @@ RADIO: Final = ("rsrp", "rsrq", "sinr", "cqi", "mcs", "cell", "throughput_down",
 KPI_PERIOD_S: Final = 3.0
 DAY_PERIOD_S: Final = 10.0
 RECENT_MINUTES: Final = 5
-MOST_PERIODS: Final = 5
-"""Nobody waits for a newer value while one is computed that is not older than so many periods."""
-
-T = TypeVar("T")
-
-
-class _Now(Generic[T]):
-    """A value computed again when it is older than its period."""
-
-    def __init__(self, period_s: float, compute: Callable[[int], T]) -> None:
-        self._period_ns = round(period_s * SECOND_NS)
-        self._compute = compute
-        self._value: tuple[int, T] | None = None
-
-    def kept(self, now_ns: int) -> T | None:
-        """What is kept, unless it is older than MOST_PERIODS of its periods."""
-        if self._value is None or not 0 <= now_ns - self._value[0] < MOST_PERIODS * self._period_ns:
-            return None
-        return self._value[1]
-
-    def at(self, now_ns: int) -> T:
-        if self._value is None or not 0 <= now_ns - self._value[0] < self._period_ns:
-            self._value = now_ns, self._compute(now_ns)
-        return self._value[1]
 
 
 @dataclass(frozen=True)
@@ -82,43 +58,35 @@ class PlantReader:
     def __init__(self, context: WebContext) -> None:
         self._context = context
         self._catalogue = figures.Catalogue(context.catalogue)
-        self._lock = threading.Lock()
         self._machines = [asset for asset in context.plant.assets if asset.kind == "machine"]
         self._links = [asset for asset in context.plant.assets if asset.kind == "link"]
-        self._plant_now = _Now(context.config.refresh_s * 0.9, self._read_now)
-        self._plant_day = _Now(DAY_PERIOD_S, self._read_day)
-        self._values = _Now(KPI_PERIOD_S, self._read_values)
-        self._hours = _Now(DAY_PERIOD_S, self._read_hours)
-        self._inventory = _Now(DAY_PERIOD_S, lambda _: context.store.inventory())
+        self._plant_now: Memo[PlantNow] = Memo(context.config.refresh_s * 0.9, context.now_ns)
+        self._plant_day: Memo[PlantDay] = Memo(DAY_PERIOD_S, context.now_ns)
+        self._values: Memo[Values] = Memo(KPI_PERIOD_S, context.now_ns)
+        self._hours: Memo[dict[str, LinkWindow]] = Memo(DAY_PERIOD_S, context.now_ns)
+        self._inventory: Memo[list[SeriesInfo]] = Memo(DAY_PERIOD_S, context.now_ns)
 
     def now(self) -> PlantNow:
-        return self._read(self._plant_now)
+        return self._plant_now.get("", self._read_now)
 
     def day(self) -> PlantDay:
-        return self._read(self._plant_day)
+        return self._plant_day.get("", self._read_day)
 
-    def _read(self, what: _Now[T]) -> T:
-        """While one thread computes, the others are given what was known a moment ago, where it was."""
+    def held(self) -> list[SeriesInfo]:
+        """What the store holds."""
+        return self._inventory.get("", self._context.store.inventory)
+
+    def _read_values(self) -> Values:
         now_ns = self._context.now_ns()
-        if not self._lock.acquire(blocking=False):
-            kept = what.kept(now_ns)
-            if kept is not None:
-                return kept
-            self._lock.acquire()
-        try:
-            return what.at(self._context.now_ns())
-        finally:
-            self._lock.release()
-
-    def _read_values(self, now_ns: int) -> Values:
         paths = [asset.path for asset in self._machines]
         return self._context.store.read_many_kpis(paths, (*figures.FACTORS, *figures.PARTS), Window(now_ns, now_ns + 1))
 
-    def _read_hours(self, now_ns: int) -> dict[str, LinkWindow]:
+    def _read_hours(self) -> dict[str, LinkWindow]:
+        now_ns = self._context.now_ns()
         return {asset.path: self._link_window(asset, 60, now_ns) for asset in self._links}
 
-    def _read_day(self, now_ns: int) -> PlantDay:
-        store, held = self._context.store, self._inventory.at(now_ns)
+    def _read_day(self) -> PlantDay:
+        now_ns, store, held = self._context.now_ns(), self._context.store, self.held()
         # cut at whole minutes, less than a pixel of a day: what did not change is then drawn, and sent, only once
         end_ns = -(-now_ns // history.MINUTE_NS) * history.MINUTE_NS
         window = Window(end_ns - history.DAY_NS, end_ns)
@@ -129,11 +97,12 @@ class PlantReader:
             {asset.path: history.link_day(store, asset, window) for asset in self._links},
         )
 
-    def _read_now(self, now_ns: int) -> PlantNow:
+    def _read_now(self) -> PlantNow:
+        now_ns = self._context.now_ns()
         latest: dict[str, dict[str, Sample]] = {}
         for sample in self._context.store.latest():
             latest.setdefault(sample.asset, {})[sample.metric] = sample
-        day, values = self._plant_day.at(now_ns), self._values.at(now_ns)
+        day, values = self.day(), self._values.get("", self._read_values)
         plant = self._context.plant
         return PlantNow(
             time=now_ns,
@@ -144,7 +113,7 @@ class PlantReader:
                 for asset in self._machines
             ],
             links=[self._link(asset, latest.get(asset.path, {}), now_ns) for asset in self._links],
-            path=path_now(self._context, self._inventory.at(now_ns)),
+            path=path_now(self._context, self.held()),
         )
 
     def _machine(
@@ -205,7 +174,7 @@ class PlantReader:
             last_sample=last_ns,
             rtt_ms=rtt.value if rtt is not None and not stale else None,
             recent=self._link_window(asset, RECENT_MINUTES, now_ns),
-            hour=self._hours.at(now_ns)[asset.path],
+            hour=self._hours.get("", self._read_hours)[asset.path],
             radio=[_radio(latest[metric]) for metric in RADIO if metric in latest],
         )
 

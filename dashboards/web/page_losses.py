@@ -110,7 +110,8 @@ def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter
         page: Page, name: ChartName, asset: Machine = "", period: Asked = "week", dark: charts.Dark = False
     ) -> dict[str, Any]:
         charts.require()
-        key = (name, asset, period, page.language, dark)
+        begin_ns = reader.period(period).whole.start_ns  # at midnight another day
+        key = (name, asset, period, begin_ns, page.language, dark)
         make = partial(_spec, context, reader, name, asset, period, page.language, dark)
         return await asyncio.to_thread(drawn.get, key, make)
 

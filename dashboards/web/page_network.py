@@ -10,7 +10,7 @@ from dashboards.web import charts, links, problems
 from dashboards.web.context import WebContext
 from dashboards.web.links import LinkLatency, LinkRadio, LinkService
 from dashboards.web.memo import Memo
-from dashboards.web.periods import PERIODS, Asked, Period, period
+from dashboards.web.periods import PERIODS, Asked, Name, Period, period
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.texts import Language
 from pipeline.kpis.use_cases import USE_CASES
@@ -30,6 +30,9 @@ class Reader:
         self._latency: Memo[LinkLatency] = Memo(KEPT_S, context.now_ns)
         self._service: Memo[LinkService] = Memo(KEPT_S, context.now_ns)
         self._radio: Memo[LinkRadio] = Memo(KEPT_S, context.now_ns)
+
+    def period(self, name: Name) -> Period:
+        return period(name, self._context.plant.zone, self._context.now_ns())
 
     def chosen(self, path: str) -> Asset | None:
         """The link of that path, or the first; None in a plant without links. Raises ProblemError when unknown."""
@@ -62,7 +65,7 @@ class Reader:
 
     def warm(self) -> None:
         """Read what the page shows when first opened."""
-        asked = period("week", self._context.plant.zone, self._context.now_ns())
+        asked = self.period("week")
         for link in self.links[:1]:
             self.latency(link.path, asked)
             self.service(link, asked)
@@ -75,7 +78,7 @@ def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter
     drawn: Memo[dict[str, Any]] = Memo(KEPT_S, context.now_ns)
 
     def rendered(page: Page, path: str, name: Asked) -> Response:
-        asked, link = period(name, context.plant.zone, context.now_ns()), reader.chosen(path)
+        asked, link = reader.period(name), reader.chosen(path)
         values: dict[str, Any] = {"asked": asked, "periods": PERIODS, "links": reader.links, "link": link}
         if link is not None:
             values |= {
@@ -92,7 +95,8 @@ def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter
     @routes.get("/charts/network/delays")
     async def chart(page: Page, asset: Link = "", period: Asked = "week", dark: charts.Dark = False) -> dict[str, Any]:
         charts.require()
-        key = (asset, period, page.language, dark)
+        begin_ns = reader.period(period).whole.start_ns  # at midnight another day
+        key = (asset, period, begin_ns, page.language, dark)
         return await asyncio.to_thread(drawn.get, key, partial(spec, asset, period, page.language, dark))
 
     def spec(path: str, name: Asked, language: Language, dark: bool) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def router(context: WebContext, reader: Reader, renderer: Renderer) -> APIRouter
         link = reader.chosen(path)
         if link is None:
             raise problems.unknown("link", path, "/api/v1/assets")
-        asked = period(name, context.plant.zone, context.now_ns())
+        asked = reader.period(name)
         found, service = reader.latency(link.path, asked), reader.service(link, asked)
         points = [(links.QUANTILES[name], ms) for name, ms in found.percentiles_ms.items() if ms is not None]
         drawn = delays(
