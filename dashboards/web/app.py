@@ -27,6 +27,8 @@ from dashboards.web import (
 from dashboards.web.accounts import oidc, walls
 from dashboards.web.accounts import pages as accounts
 from dashboards.web.accounts.book import Book
+from dashboards.web.accounts.identity import Told
+from dashboards.web.accounts.passwords import Passwords
 from dashboards.web.accounts.provider import Provider
 from dashboards.web.context import WebContext
 from dashboards.web.diagnoses import api as diagnoses_api
@@ -65,7 +67,8 @@ def create_app(context: WebContext) -> FastAPI:
     rendered = pages.Pages(context, reader, renderer)
     live = Live(rendered.view, context.config.refresh_s, context.config.max_streams)
     book = _book(context)
-    desk = _desk(context)
+    told: Told = book.ledger.log if book is not None else lambda *_: None
+    desk = _desk(context, told)
     app = FastAPI(
         title="KM0 Telemetry",
         description=DESCRIPTION,
@@ -84,7 +87,7 @@ def create_app(context: WebContext) -> FastAPI:
     lost, network = page_losses.Reader(context), page_network.Reader(context)
     routers = [
         streams.router(live),
-        api.router(context, reader),
+        api.router(context, reader, told),
         pages.router(rendered),
         page_losses.router(context, lost, renderer),
         page_network.router(context, network, renderer),
@@ -94,8 +97,11 @@ def create_app(context: WebContext) -> FastAPI:
         diagnoses_pages.router(desk, context, renderer),
         _programs(context),
     ]
+    first = [renderer.compile, charts.load, *_first(rendered, lost, network)]
     if book is not None and context.config.accounts is not None:
-        routers.append(accounts.router(book, context.config.accounts, renderer))
+        hashes = Passwords(context.config.accounts.password_mb)
+        first.append(hashes.warm)
+        routers.append(accounts.router(book, context.config.accounts, hashes, renderer))
         if context.config.accounts.oidc is not None:
             provider = Provider(context.config.accounts.oidc, context.now_ns)
             routers.append(oidc.router(book, context.config.accounts, provider, renderer))
@@ -105,7 +111,7 @@ def create_app(context: WebContext) -> FastAPI:
     app.mount("/static", _Static(directory=HERE / "static"))
     _describe(app)
 
-    warmth = Warmth([renderer.compile, charts.load, *_first(rendered, lost, network)])
+    warmth = Warmth(first)
 
     def close() -> None:
         warmth.close()
@@ -142,10 +148,10 @@ def _book(context: WebContext) -> Book | None:
     return Book(path, settings.organisation, session_s=settings.session_hours * 3600, now_ns=context.now_ns)
 
 
-def _desk(context: WebContext) -> Desk:
+def _desk(context: WebContext, told: Told) -> Desk:
     config = context.config
     shelf = Shelf(config.folder, context.now_ns)
-    return Desk(shelf, Work(shelf, largest=config.max_upload_mb * 1_000_000), config)
+    return Desk(shelf, Work(shelf, largest=config.max_upload_mb * 1_000_000), config, told)
 
 
 def _programs(context: WebContext) -> APIRouter:

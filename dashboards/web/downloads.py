@@ -18,6 +18,8 @@ from pydantic import Field
 from starlette.background import BackgroundTask
 
 from dashboards.web import bounded, problems, tables
+from dashboards.web.accounts.identity import Told
+from dashboards.web.accounts.walls import Who
 from dashboards.web.context import WebContext
 from dashboards.web.figures import Catalogue, known
 from dashboards.web.models import PATH
@@ -29,6 +31,7 @@ from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, KpiValue, Sample, Window
 
 LONGEST_NS: Final = 400 * 24 * 3600 * SECOND_NS
+WEEK_NS: Final = 7 * 24 * 3600 * SECOND_NS
 AT_ONCE: Final = 2
 """So many Parquet files are made at a time; others wait."""
 PIECE: Final = 10_000
@@ -59,18 +62,19 @@ class FiguresFileQuery(Interval):
     kind: Name | None = Field(None, description='only windows of this kind: "hour", "shift", "day" …')
 
 
-def add(api: APIRouter, context: WebContext, catalogue: Catalogue) -> None:
+def add(api: APIRouter, context: WebContext, catalogue: Catalogue, told: Told) -> None:
     """The routes of files."""
     store, making = context.store, asyncio.Semaphore(AT_ONCE)
 
     @api.get("/samples.{form}", tags=["values"], response_class=Response, responses=FILES)
-    async def samples_file(form: Form, query: Annotated[SamplesFileQuery, Query()]) -> Response:
+    async def samples_file(who: Who, form: Form, query: Annotated[SamplesFileQuery, Query()]) -> Response:
         """Every sample of some metrics of some assets over at most 400 days; in CSV, words that begin like a formula
         have a quote before them."""
         window = _window(context, query, query.asset, "interval")
         for metric in query.metric:
             if metric not in METRICS:
                 raise problems.unknown("metric", metric, "/api/v1/metrics")
+        await asyncio.to_thread(told, who, "downloaded", _asked(f"samples.{form}", query.asset, query.metric, window))
         pairs = [(asset, metric) for asset in dict.fromkeys(query.asset) for metric in dict.fromkeys(query.metric)]
 
         def chunks() -> Iterator[list[Sample]]:
@@ -83,25 +87,35 @@ def add(api: APIRouter, context: WebContext, catalogue: Catalogue) -> None:
             return await asyncio.to_thread(_parquet, context, "samples.parquet", chunks)
 
     @api.get("/kpi-values.{form}", tags=["values"], response_class=Response, responses=FILES)
-    async def figures_file(form: Form, query: Annotated[FiguresFileQuery, Query()]) -> Response:
-        """Every value of some KPIs of some assets over at most 400 days, each with what it rests on."""
+    async def figures_file(who: Who, form: Form, query: Annotated[FiguresFileQuery, Query()]) -> Response:
+        """Every value of some KPIs of some assets over at most 400 days, each with what it rests on: asset by asset,
+        week by week."""
         for kpi in query.kpi:
             if kpi not in catalogue:
                 raise problems.unknown("kpi", kpi, "/api/v1/kpis")
         window = _window(context, query, query.asset, query.kind or "interval")
+        await asyncio.to_thread(told, who, "downloaded", _asked(f"kpi-values.{form}", query.asset, query.kpi, window))
         chunks = _figures(store, list(dict.fromkeys(query.asset)), list(dict.fromkeys(query.kpi)), window)
         if form == "csv":
             rows = ([_figure(one, catalogue) for one in found] for found in chunks)
             return _csv("kpi-values.csv", KPI_HEAD, rows)
         async with making:
-            return await asyncio.to_thread(_parquet, context, "kpis.parquet", lambda: chunks)
+            return await asyncio.to_thread(_parquet, context, "kpi-values.parquet", lambda: chunks)
+
+
+def _asked(file: str, assets: Sequence[str], what: Sequence[str], window: Window) -> str:
+    return f"{file}: {iso(window.start_ns)[:19]} – {iso(window.end_ns)[:19]}, {' '.join(what)} of {' '.join(assets)}"
 
 
 def _figures(store: Store, assets: Sequence[str], kpis: Sequence[str], window: Window) -> Iterator[list[KpiValue]]:
+    """Asset by asset, week by week; a value belongs to the week in which its window begins."""
     for asset in assets:
-        for values in store.read_many_kpis([asset], kpis, window).values():
-            for first in range(0, len(values), PIECE):
-                yield values[first : first + PIECE]
+        for start in range(window.start_ns, window.end_ns, WEEK_NS):
+            week = Window(start, min(start + WEEK_NS, window.end_ns), window.kind)
+            for values in store.read_many_kpis([asset], kpis, week).values():
+                own = [one for one in values if one.start_ns >= start or start == window.start_ns]
+                for first in range(0, len(own), PIECE):
+                    yield own[first : first + PIECE]
 
 
 def _window(context: WebContext, query: Interval, assets: Sequence[str], kind: str) -> Window:
@@ -151,13 +165,17 @@ def _parquet(context: WebContext, name: str, chunks: Callable[[], Iterator[list[
 
     folder = tempfile.TemporaryDirectory(prefix="download-", dir=context.config.folder)
     try:
-        write = parquet.write_samples if name == parquet.SAMPLES else parquet.write_kpis
+        file, write = (
+            (parquet.SAMPLES, parquet.write_samples)
+            if name == "samples.parquet"
+            else (parquet.KPIS, parquet.write_kpis)
+        )
         write(Path(folder.name), chunks())
     except BaseException:
         folder.cleanup()
         raise
     return FileResponse(
-        Path(folder.name) / name,
+        Path(folder.name) / file,
         media_type="application/vnd.apache.parquet",
         filename=name,
         background=BackgroundTask(folder.cleanup),

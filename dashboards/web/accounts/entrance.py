@@ -4,12 +4,16 @@ Invariant: a session ends after the hours of the settings, or when its owner, a 
 ends it.
 """
 
+import logging
 from typing import Final
 
 from dashboards.web.accounts.identity import Identity, identity
 from dashboards.web.accounts.ledger import Ledger, RefusedError, digest, home
 from dashboards.web.accounts.ledger import secret as fresh
 from telemetry.samples import SECOND_NS
+
+DAY_NS: Final = 24 * 3600 * SECOND_NS
+log = logging.getLogger(__name__)
 
 
 class Entrance:
@@ -50,11 +54,26 @@ class Entrance:
             return secret
 
     def failed(self, name: str, source: str) -> None:
-        """Log that somebody could not come in."""
+        """Log that somebody could not come in: where there is such a person in the log of their organisation, else only
+        in the server's, without the name, which may be a password in the wrong field."""
         with self._ledger.change() as db:
             found = db.execute("SELECT id FROM users WHERE name = ?", (name,)).fetchone()
             organisation = home(db, found[0]) if found else None
-            self._ledger.write(db, organisation, name[:100], "could not come in", source)
+            if organisation is not None:
+                self._ledger.write(db, organisation, name, "could not come in", source)
+        if organisation is None:
+            log.warning("a login from %s with a name that nobody has here", source)
+
+    def stranger(self, email: str, source: str) -> None:
+        """Tell the owner of the plant whom a login service knows and nobody invited: once a day each."""
+        with self._ledger.change() as db:
+            [owner] = db.execute("SELECT id FROM organisations WHERE owns_plant").fetchone()
+            if not db.execute(
+                "SELECT 1 FROM (SELECT * FROM log WHERE organisation = ? ORDER BY id DESC LIMIT 1000) "
+                "WHERE who = ? AND what = 'not invited' AND at_ns > ?",
+                (owner, email[:100], self._ledger.now_ns() - DAY_NS),
+            ).fetchone():
+                self._ledger.write(db, owner, email, "not invited", source)
 
     def leave(self, secret: str) -> None:
         with self._ledger.change() as db:

@@ -1,5 +1,6 @@
 """Who asks: a person of an organisation with a role, or a program with a token's scopes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal
@@ -42,3 +43,6 @@ def identity(row: tuple[object, ...], *, csrf: str = "", scopes: frozenset[str] 
 
 OPEN: Final = Identity(0, "", 0, "", Role.ADMINISTRATOR, owns_plant=True)
 """Everybody, where there are no accounts: on this machine only (see WebConfig)."""
+
+Told = Callable[[Identity, str, str], None]
+"""Takes down who did what, with what: in the log of the accounts, or nowhere without accounts. Call it from threads."""

@@ -1,6 +1,7 @@
 """Logging in by a login service: out to it, and back. Also joining such a login to the account one is in."""
 
 import asyncio
+import logging
 import secrets
 from http import HTTPStatus
 from typing import Final
@@ -21,6 +22,10 @@ from dashboards.web.rendering import Page, Renderer
 from dashboards.web.security import from_elsewhere
 from dashboards.web.texts import mark, translations
 
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 4
+"""So many wait for the login service at a time: a slow one must not take the threads that all pages share."""
 ATTEMPT_S: Final = 600
 """How long the way to the login service and back may take [s]."""
 FAILED: Final = mark("%(service)s did not let you in: %(why)s.")
@@ -64,10 +69,11 @@ class Way:
             answer = self._entered(request)
         except NotInvitedError as error:
             email = str(error)
-            self._book.entrance.failed(email or self._service, source)
+            if email:
+                self._book.entrance.stranger(email, source)
             return self._refused(page, STRANGER if email else NAMELESS, HTTPStatus.FORBIDDEN, email=email)
         except RefusedError as error:
-            self._book.entrance.failed(self._service, source)
+            log.warning("no login by %s from %s: %r", self._service, source, str(error))
             return self._refused(page, FAILED, HTTPStatus.BAD_REQUEST, why=str(error))
         self._forget(answer)
         return answer
@@ -100,22 +106,25 @@ class Way:
 
 def router(book: Book, config: AccountsConfig, provider: Provider, renderer: Renderer) -> APIRouter:
     """The routes, where a login service is set."""
-    way = Way(book, config, provider, renderer)
+    way, asking = Way(book, config, provider, renderer), asyncio.Semaphore(AT_ONCE)
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/login/oidc")
     async def login(page: Page, next: str = "/") -> Response:  # noqa: A002  # the word in the address
-        return await asyncio.to_thread(way.out, page, Attempt.new(own_address(next)))
+        async with asking:
+            return await asyncio.to_thread(way.out, page, Attempt.new(own_address(next)))
 
     @routes.get("/account/oidc")
     async def join(request: Request, page: Page, who: Who) -> Response:
         if from_elsewhere(request.headers, None):
             raise ProblemError(HTTPStatus.FORBIDDEN, "other-site", "Begin this on your account's own page.")
-        return await asyncio.to_thread(way.out, page, Attempt.new("/account", who.csrf))
+        async with asking:
+            return await asyncio.to_thread(way.out, page, Attempt.new("/account", who.csrf))
 
     @routes.get("/login/oidc/done")
     async def done(request: Request, page: Page) -> Response:
-        return await asyncio.to_thread(way.back, request, page)
+        async with asking:
+            return await asyncio.to_thread(way.back, request, page)
 
     @routes.post("/account/oidc/end")
     async def part(who: Who) -> Response:

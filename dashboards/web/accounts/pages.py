@@ -45,7 +45,8 @@ DONE: Final = (
     mark("first link"), mark("invited"), mark("organisation made"), mark("removed"), mark("made viewer"),
     mark("made engineer"), mark("made administrator"), mark("link made"), mark("password set"), mark("came in"),
     mark("could not come in"), mark("token made"), mark("token ended"),
-    mark("login joined"), mark("login parted"),
+    mark("login joined"), mark("login parted"), mark("not invited"), mark("file brought"), mark("diagnosis deleted"),
+    mark("downloaded"),
 )  # fmt: skip
 """What the log says of what people did."""
 USED: Final = mark("This link was used already, or is too old: ask an administrator for another.")
@@ -59,10 +60,9 @@ def _go(address: str) -> Response:
     return RedirectResponse(address, HTTPStatus.SEE_OTHER)
 
 
-def router(book: Book, config: AccountsConfig, renderer: Renderer) -> APIRouter:
+def router(book: Book, config: AccountsConfig, hashes: passwords.Passwords, renderer: Renderer) -> APIRouter:
     """The routes of accounts."""
     routes = APIRouter(include_in_schema=False)
-    hashes = passwords.Passwords(config.password_mb)
     _entering(routes, book, hashes, config, renderer)
     _linked(routes, book, hashes, config, renderer)
     _own(routes, book, config, renderer)
@@ -98,7 +98,7 @@ def _entering(
             patience.failed(name, source)
             book.entrance.failed(name, source)
             return shown(page, 403, fault=WRONG, name=name, next=following)
-        patience.succeeded(name)
+        patience.succeeded(name, source)
         if renewed is not None:
             book.entrance.rehash(found[0], renewed)
         try:

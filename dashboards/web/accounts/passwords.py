@@ -1,7 +1,12 @@
 """Passwords: Argon2id (RFC 9106), a least length, and patience with those who guess.
 
-Invariants: an unknown name costs as long as a wrong password; after MOST failures of one name or one address within
-WITHIN_S nothing more is tried until the oldest is over. Failures are counted in memory: a restart forgets them.
+Invariants
+- An unknown name costs as long as a wrong password.
+- After MOST failures of one name from one address, or MOST_OF_ADDRESS from one address whatever the name, within
+  WITHIN_S nothing more is tried from there until the oldest is over.
+- After MOST_OF_NAME failures of one name, from however many addresses, only those are heard from which its owner has
+  come in: strangers together do not guess for ever, and do not lock the owner out.
+- All of it is counted in memory that is bounded: a restart forgets it.
 """
 
 import ipaddress
@@ -20,6 +25,7 @@ LANES: Final = 4
 MOST_LENGTH: Final = 200
 MOST: Final = 5
 MOST_OF_ADDRESS: Final = 30
+MOST_OF_NAME: Final = 100
 WITHIN_S: Final = 15 * 60.0
 REMEMBERED: Final = 10_000
 
@@ -36,6 +42,10 @@ class Passwords:
         from pwdlib.hashers.argon2 import Argon2Hasher
 
         return PasswordHash((Argon2Hasher(memory_cost=self._memory_kib, time_cost=PASSES, parallelism=LANES),))
+
+    def warm(self) -> None:
+        """Make beforehand what an unknown name is held against, else the first of them would take longer."""
+        self._nobodys  # noqa: B018  # for its effect: it is kept
 
     @cached_property
     def _nobodys(self) -> str:
@@ -57,35 +67,44 @@ class Patience:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+        self._failures: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def wait_s(self, name: str, address: str) -> float:
         """How long [s] to wait before trying again; 0 when it may be tried now."""
+        both = (name.casefold(), _network(address))
         with self._lock:
-            return max(
-                self._wait("name", name.casefold(), MOST), self._wait("address", _network(address), MOST_OF_ADDRESS)
-            )
+            waits = [self._wait(("both", *both), MOST), self._wait(("address", both[1]), MOST_OF_ADDRESS)]
+            if both not in self._known:
+                waits.append(self._wait(("name", both[0]), MOST_OF_NAME))
+            return max(waits)
 
-    def _wait(self, kind: str, key: str, most: int) -> float:
-        times = self._failures.get((kind, key))
+    def _wait(self, key: tuple[str, ...], most: int) -> float:
+        times = self._failures.get(key)
         if times is None:
             return 0.0
         while times and self._clock() - times[0] >= WITHIN_S:
             times.popleft()
-        return WITHIN_S - (self._clock() - times[0]) if len(times) >= most else 0.0
+        return WITHIN_S - (self._clock() - times[-most]) if len(times) >= most else 0.0
 
     def failed(self, name: str, address: str) -> None:
+        both = (name.casefold(), _network(address))
         with self._lock:
-            for key in (("name", name.casefold()), ("address", _network(address))):
-                self._failures.setdefault(key, deque(maxlen=MOST_OF_ADDRESS)).append(self._clock())
+            for key in (("both", *both), ("address", both[1]), ("name", both[0])):
+                self._failures.setdefault(key, deque(maxlen=MOST_OF_NAME)).append(self._clock())
                 self._failures.move_to_end(key)
             while len(self._failures) > REMEMBERED:
                 self._failures.popitem(last=False)
 
-    def succeeded(self, name: str) -> None:
-        """A right password forgives the name its failures, not the address."""
+    def succeeded(self, name: str, address: str) -> None:
+        """A right password forgives the name its failures from there, not the address, nor other addresses."""
+        both = (name.casefold(), _network(address))
         with self._lock:
-            self._failures.pop(("name", name.casefold()), None)
+            self._failures.pop(("both", *both), None)
+            self._known[both] = None
+            self._known.move_to_end(both)
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
 
 
 def _network(address: str) -> str:

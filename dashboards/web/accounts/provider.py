@@ -6,13 +6,12 @@ OpenID Connect Core 1.0, code flow, with PKCE (RFC 7636), `nonce`, `state`, and 
 Invariants
 - Nothing of an identity token is believed before its signature, issuer, audience, times and nonce are checked.
 - Keys and addresses come from the issuer's own discovery document, over HTTPS (or from this machine).
-- Answers are bounded in length and time; no redirect is followed.
+- Its addresses and keys are asked for by one thread at a time; how it is asked is in `service`.
 """
 
 import base64
 import hashlib
 import json
-import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -22,20 +21,17 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from dashboards.web.accounts.ledger import RefusedError
-from dashboards.web.config import OidcConfig, safe
+from dashboards.web.accounts.service import Service
+from dashboards.web.config import OidcConfig
 from dashboards.web.texts import mark
+from telemetry.config import safe
 from telemetry.samples import SECOND_NS
-
-log = logging.getLogger(__name__)
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA", "RS512", "PS512", "ES512")
 """Signatures by a key of the issuer's; never one by a shared secret, never none."""
 LEEWAY_S: Final = 60
-WAIT_S: Final = 10.0
-MOST_BYTES: Final = 1_000_000
 KEPT_S: Final = 3600.0
 """How long addresses and keys are believed [s]."""
-SILENT: Final = mark("the login service does not answer")
 LATE: Final = mark("this login was begun in another window, or too long ago: begin again")
 AGAIN_S: Final = 30.0
 """Keys are asked for again because of an unknown one no more often than this [s]."""
@@ -66,7 +62,7 @@ class Attempt:
         """None for what is no attempt."""
         try:
             fields = json.loads(base64.urlsafe_b64decode(text.encode("ascii", "replace")))
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         whole = isinstance(fields, list) and len(fields) == 5 and all(isinstance(one, str) for one in fields)
         return cls(*fields) if whole else None
@@ -89,6 +85,7 @@ class Provider:
         self._config: Final = config
         self._secret: Final = config.secret.read() if config.secret is not None else None
         self._now_ns: Final = now_ns
+        self._service: Final = Service()
         self._lock = threading.Lock()
         self._found: tuple[float, dict[str, Any]] | None = None
         self._keys: tuple[float, Any] | None = None
@@ -123,7 +120,9 @@ class Provider:
         claims = self._claims(str(tokens.get("id_token", "")), attempt.nonce)
         subject = str(claims["sub"])
         if "email" not in claims and "userinfo_endpoint" in self._metadata():
-            told_more = self._ask("GET", self._endpoint("userinfo_endpoint"), token=str(tokens.get("access_token", "")))
+            told_more = self._service.ask(
+                "GET", self._endpoint("userinfo_endpoint"), token=str(tokens.get("access_token", ""))
+            )
             if told_more.get("sub") != subject:
                 raise RefusedError("the login service speaks of two people at once")
             claims = {**claims, **{key: told_more[key] for key in ("email", "email_verified") if key in told_more}}
@@ -143,7 +142,7 @@ class Provider:
             basic = (quote(self._config.client, safe=""), quote(self._secret, safe=""))  # RFC 6749, 2.3.1
         else:
             form |= {"client_id": self._config.client, "client_secret": self._secret}
-        return self._ask("POST", self._endpoint("token_endpoint"), form=form, basic=basic)
+        return self._service.ask("POST", self._endpoint("token_endpoint"), form=form, basic=basic)
 
     def _claims(self, token: str, nonce: str) -> dict[str, Any]:
         from joserfc import jwt
@@ -175,7 +174,7 @@ class Provider:
     def _metadata(self) -> dict[str, Any]:
         with self._lock:
             if self._found is None or monotonic() - self._found[0] > KEPT_S:
-                found = self._ask("GET", f"{self._config.issuer.rstrip('/')}/.well-known/openid-configuration")
+                found = self._service.ask("GET", f"{self._config.issuer.rstrip('/')}/.well-known/openid-configuration")
                 if found.get("issuer") != self._config.issuer:
                     raise RefusedError(f"the login service calls itself {str(found.get('issuer'))[:200]!r}: write that")
                 self._found = monotonic(), found
@@ -196,39 +195,8 @@ class Provider:
             age = None if self._keys is None else monotonic() - self._keys[0]
             if age is None or age > (AGAIN_S if again else KEPT_S):
                 try:
-                    self._keys = monotonic(), KeySet.import_key_set(self._ask("GET", address))  # type: ignore[arg-type]  # what the service gave
+                    self._keys = monotonic(), KeySet.import_key_set(self._service.ask("GET", address))  # type: ignore[arg-type]  # what the service gave
                 except (JoseError, ValueError, TypeError, KeyError) as error:
                     raise RefusedError(f"the login service's keys cannot be read: {error}") from error
             assert self._keys is not None
             return self._keys[1]
-
-    def _ask(
-        self, method: str, address: str, *, form: Mapping[str, str] | None = None,
-        basic: tuple[str, str] | None = None, token: str = "",
-    ) -> dict[str, Any]:  # fmt: skip
-        """The JSON object at an address."""
-        import httpx2
-
-        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        content = b""
-        try:
-            with (
-                httpx2.Client(timeout=WAIT_S, follow_redirects=False) as client,
-                client.stream(method, address, data=form, headers=headers, auth=basic) as answer,
-            ):
-                for piece in answer.iter_bytes():
-                    content += piece
-                    if len(content) > MOST_BYTES:
-                        raise RefusedError("the login service answers more than it should")
-                status = answer.status_code
-        except httpx2.HTTPError as error:
-            log.warning("the login service at %s does not answer: %s", address, error)
-            raise RefusedError(SILENT) from error
-        try:
-            found = json.loads(content)
-        except ValueError:
-            found = None
-        if status != 200 or not isinstance(found, dict):
-            said = found.get("error_description") or found.get("error") if isinstance(found, dict) else None
-            raise RefusedError(f"the login service answers {status}{f': {said}' if said else ''}"[:300])
-        return found

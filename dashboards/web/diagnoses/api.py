@@ -1,6 +1,7 @@
 """/api/v1/diagnoses and /api/v1/mappings: bring a file, say what it means, run, fetch what came out."""
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ConfigDict, Field
 
 from dashboards.web import problems
+from dashboards.web.accounts.identity import Identity
 from dashboards.web.accounts.walls import Who
 from dashboards.web.context import WebContext
 from dashboards.web.diagnoses import desk as making
@@ -16,7 +18,6 @@ from dashboards.web.diagnoses import plant, report
 from dashboards.web.diagnoses.desk import Desk
 from dashboards.web.diagnoses.result import ResultOut, SaidOut
 from dashboards.web.diagnoses.shelf import ID, MAPPING_NAME, Diagnosis, State
-from dashboards.web.diagnoses.upload import bring
 from dashboards.web.models import Model
 from dashboards.web.times import Instant
 from pipeline.files.mapping import EventLogConfig
@@ -179,7 +180,7 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
         """Bring a file: the body is the file itself (CSV, XLSX, Parquet, MTConnect SHDR), `name` its name."""
         said = request.headers.get("content-length", "")
         size = int(said) if said.isdecimal() else None
-        return shown(desk, await bring(desk.shelf, desk.config, who, name, request.stream(), size, lang))
+        return shown(desk, await desk.bring(who, name, request.stream(), size, lang))
 
     @api.post("/diagnoses/plant", status_code=HTTPStatus.ACCEPTED)
     async def of_plant(who: Who, asked: PlantIn) -> DiagnosisOut:
@@ -196,7 +197,7 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
     @api.delete("/diagnoses/{number}", status_code=HTTPStatus.NO_CONTENT)
     async def remove(who: Who, number: Number) -> None:
         """Take it away, with its file and result."""
-        await asyncio.to_thread(lambda: desk.remove(desk.find(who, number)))
+        await asyncio.to_thread(lambda: desk.remove(who, desk.find(who, number)))
 
     @api.get("/diagnoses/{number}/proposal", response_model_exclude_unset=True)
     async def proposal(
@@ -244,24 +245,34 @@ def _results(api: APIRouter, desk: Desk) -> None:
     @api.get("/diagnoses/{number}/report.{form}", response_class=Response, responses=REPORT)
     async def the_report(who: Who, number: Number, form: Form, lang: Lang = "en") -> Response:
         """The report to print and to hand on, as PDF, HTML or JSON, with every finding and its evidence."""
-        path = await asyncio.to_thread(lambda: desk.report(desk.find(who, number), lang, form))
-        content = await asyncio.to_thread(path.read_bytes)
+
+        def handed() -> bytes:
+            found = desk.find(who, number)
+            content = desk.report(found, lang, form).read_bytes()
+            desk.handed(who, found, f"report.{form}")
+            return content
+
+        content = await asyncio.to_thread(handed)
         headers = {"Content-Disposition": f'attachment; filename="diagnosis-{lang}.{form}"'}
         return Response(content, media_type=report.MEDIA[form], headers=headers)
 
     @api.get("/diagnoses/{number}/losses.csv", response_class=Response, responses=CSV)
     async def losses(who: Who, number: Number, machine: MachineNumber = 0) -> Response:
         """Lost time by category, reason and product."""
-        found = await asyncio.to_thread(lambda: making.losses_table(desk.result(desk.find(who, number), machine)))
-        return _file(found, "losses.csv")
+
+        def made(found: Diagnosis) -> bytes:
+            return making.losses_table(desk.result(found, machine))
+
+        return await asyncio.to_thread(_table, desk, who, number, "losses.csv", made)
 
     @api.get("/diagnoses/{number}/bad-rows.csv", response_class=Response, responses=CSV)
     async def bad_rows(who: Who, number: Number, lang: Lang = "en", machine: MachineNumber = 0) -> Response:
         """The rows of the file that were not used, with line numbers and reasons."""
-        found = await asyncio.to_thread(
-            lambda: making.bad_rows_table(desk.result(desk.find(who, number), machine), lang)
-        )
-        return _file(found, "bad-rows.csv")
+
+        def made(found: Diagnosis) -> bytes:
+            return making.bad_rows_table(desk.result(found, machine), lang)
+
+        return await asyncio.to_thread(_table, desk, who, number, "bad-rows.csv", made)
 
 
 def _mappings(api: APIRouter, desk: Desk) -> None:
@@ -297,6 +308,9 @@ def _mappings(api: APIRouter, desk: Desk) -> None:
             raise problems.ProblemError(HTTPStatus.NOT_FOUND, "unknown-mapping", "There is no such mapping here.")
 
 
-def _file(content: bytes, name: str) -> Response:
+def _table(desk: Desk, who: Identity, number: str, name: str, made: Callable[[Diagnosis], bytes]) -> Response:
+    found = desk.find(who, number)
+    content = made(found)
+    desk.handed(who, found, name)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type="text/csv; charset=utf-8", headers=headers)

@@ -1,11 +1,13 @@
 """What pages and API of diagnoses do alike: find, propose, run, hand out. Synchronous; raises ProblemError."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from dashboards.web.accounts.identity import Identity
+from dashboards.web.accounts.identity import Identity, Told
 from dashboards.web.config import WebConfig
 from dashboards.web.diagnoses import preview, report, upload
 from dashboards.web.diagnoses.preview import Preview
@@ -23,10 +25,11 @@ from telemetry.errors import DecodeError
 class Desk:
     """Over a shelf and the work on it."""
 
-    def __init__(self, shelf: Shelf, work: Work, config: WebConfig) -> None:
+    def __init__(self, shelf: Shelf, work: Work, config: WebConfig, told: Told) -> None:
         self.shelf = shelf
         self.work = work
         self.config = config
+        self._told = told
 
     def find(self, who: Identity, number: str) -> Diagnosis:
         """A diagnosis of the asker's organisation; another's is as if it were not there."""
@@ -96,6 +99,18 @@ class Desk:
             )
         return ResultOut.model_validate_json(path.read_bytes(), strict=False)
 
+    async def bring(
+        self, who: Identity, name: str, body: AsyncIterator[bytes], said_bytes: int | None, language: Language
+    ) -> Diagnosis:
+        """The diagnosis of a file that came whole; see `upload.bring`."""
+        found = await upload.bring(self.shelf, self.config, who, name, body, said_bytes, language)
+        await asyncio.to_thread(self._told, who, "file brought", name)
+        return found
+
+    def handed(self, who: Identity, found: Diagnosis, file: str) -> None:
+        """Log that somebody was given a file of a diagnosis."""
+        self._told(who, "downloaded", f"{file}: {found.name}")
+
     def report(self, found: Diagnosis, language: Language, form: str) -> Path:
         """The file of the report."""
         self._ended(found)
@@ -105,9 +120,10 @@ class Desk:
             raise ProblemError(HTTPStatus.NOT_FOUND, "no-report", detail)
         return path
 
-    def remove(self, found: Diagnosis) -> None:
+    def remove(self, who: Identity, found: Diagnosis) -> None:
         if not self.shelf.remove(found):
             raise ProblemError(HTTPStatus.CONFLICT, "running", "This diagnosis is running: wait for its end.")
+        self._told(who, "diagnosis deleted", found.name)
 
 
 def losses_table(found: ResultOut) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 from http import HTTPStatus
@@ -28,7 +28,7 @@ from dashboards.web.rendering import Page, Renderer
 from dashboards.web.texts import Language, mark, translations
 from pipeline.files.guard import RefusedFileError
 from pipeline.files.mapping import EventLogConfig
-from pipeline.files.propose import Proposal
+from pipeline.files.propose import Proposal, Word
 from pipeline.kpis.losses import REJECTS, SPEED, Bar
 from pipeline.said import Said
 from telemetry import calendar
@@ -155,17 +155,18 @@ def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
 def mapping_page(
     desk: Desk, renderer: Renderer, page: Page, who: Who, found: Diagnosis, before: EventLogConfig | None,
     fault: Said | None, code: int = 200, preview: Preview | Said | None = None, save_as: str = "",
-    proposal: Proposal | None = None,
+    proposal: Proposal | None = None, words: Sequence[Word] | None = None,
 ) -> Response:  # fmt: skip
-    """The proposal as a form: what was recognised, how sure that is, the first rows of the file."""
+    """The proposal as a form: what was recognised, how sure that is, the first rows of the file. `words`: those of the
+    column of states, where they were read already."""
     if proposal is None:
         zone = before.timezone if before is not None and before.timezone else ZONES[0]
         proposal = desk.propose(found, zone, page.language)
     mapping = before or desk.mapping(found, proposal)
     column = mapping.columns.get("state")
-    words = proposal.words
-    if column and column != proposal.mapping.columns.get("state"):
-        words = desk.words(found, mapping, page.language)
+    if words is None:
+        other = column and column != proposal.mapping.columns.get("state")
+        words = desk.words(found, mapping, page.language) if other else proposal.words
     states = {word.word: mapping.states.get(word.word, word.state) for word in words}
     calendar = mapping.calendar
     return renderer.page(
@@ -211,10 +212,14 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
         said = {key: value for key, value in fields.multi_items() if isinstance(value, str)}
         days = [value for value in fields.getlist("day") if isinstance(value, str)]
         proposal = desk.propose(found, said.get("timezone") or ZONES[0], page.language)
-        mapping, fault = _filled_in(desk, found, said, days, proposal, page.language)
-        shown = partial(mapping_page, desk, renderer, page, who, found, mapping, proposal=proposal, save_as=_name(said))
+        mapping, fault, words = _filled_in(desk, found, said, days, proposal, page.language)
+        shown = partial(
+            mapping_page, desk, renderer, page, who, found, mapping, proposal=proposal, save_as=_name(said), words=words
+        )
         if said.get("preview"):
-            return shown(None, preview=fault or _previewed(desk, found, mapping or proposal.mapping, page.language))
+            if mapping is None or fault is not None:
+                return shown(None, preview=fault)
+            return shown(None, preview=_previewed(desk, found, mapping, page.language))
         if fault is None and _name(said) and not _is_name(_name(said)):
             fault = Said("a mapping's name has no / \\ < > in it", "le nom ne contient ni / \\ < >")
         if mapping is None or fault is not None:
@@ -231,22 +236,25 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
 
     @routes.post("/diagnoses/{number}/remove")
     async def remove(who: Who, number: Number) -> Response:
-        await asyncio.to_thread(lambda: desk.remove(desk.find(who, number)))
+        await asyncio.to_thread(lambda: desk.remove(who, desk.find(who, number)))
         return RedirectResponse("/diagnoses", HTTPStatus.SEE_OTHER)
 
 
 def _filled_in(
     desk: Desk, found: Diagnosis, said: Mapping[str, str], days: list[str], proposal: Proposal, language: Language
-) -> tuple[EventLogConfig | None, Said | None]:
-    """The mapping that a form says, as far as it is one, and what is wrong with it."""
+) -> tuple[EventLogConfig | None, Said | None, Sequence[Word] | None]:
+    """The mapping that a form says, as far as it is one, what is wrong with it, and the words of another column of
+    states, which had to be read."""
     try:
         mapping = form.read(said, days, proposal.mapping)
     except form.FormError as error:
-        return None, error.said
+        return None, error.said, None
     column = mapping.columns.get("state")
-    if column and column != said.get("words_of", column) and desk.words(found, mapping, language):
-        return mapping, Said("say what the words of its states mean", "dites ce que signifient les mots de ses états")
-    return mapping, None
+    if not column or column == said.get("words_of", column):
+        return mapping, None, None
+    words = desk.words(found, mapping, language)
+    ask = Said("say what the words of its states mean", "dites ce que signifient les mots de ses états")
+    return mapping, ask if words else None, words
 
 
 def _previewed(desk: Desk, found: Diagnosis, mapping: EventLogConfig, language: Language) -> Preview | Said:

@@ -29,7 +29,7 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS diagnoses (
     id TEXT PRIMARY KEY, organisation INTEGER NOT NULL, who TEXT NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL,
     made_ns INTEGER NOT NULL, state TEXT NOT NULL, mapping TEXT, fault TEXT NOT NULL DEFAULT '',
-    kind TEXT NOT NULL DEFAULT 'file');
+    kind TEXT NOT NULL DEFAULT 'file', made_bytes INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS newest ON diagnoses (organisation, made_ns DESC);
 CREATE TABLE IF NOT EXISTS mappings (
     organisation INTEGER NOT NULL, name TEXT NOT NULL, mapping TEXT NOT NULL, PRIMARY KEY (organisation, name));
@@ -67,6 +67,8 @@ class Shelf:
             self._db = sqlite3.connect(folder / "diagnoses.sqlite", check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.executescript(_SCHEMA)
+            if "made_bytes" not in {row[1] for row in self._db.execute("PRAGMA table_info(diagnoses)")}:
+                self._db.execute("ALTER TABLE diagnoses ADD COLUMN made_bytes INTEGER NOT NULL DEFAULT 0")
             self._sweep()
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"diagnoses cannot be kept in {folder}: {error}; see `folder` of [web]") from error
@@ -149,9 +151,10 @@ class Shelf:
         return [Diagnosis(*row) for row in rows]
 
     def kept_bytes(self, organisation: int) -> int:
+        """What an organisation's files take: those brought, and the results and reports made of them."""
         with self._used() as db:
             [size] = db.execute(
-                "SELECT coalesce(sum(bytes), 0) FROM diagnoses WHERE organisation = ?", (organisation,)
+                "SELECT coalesce(sum(bytes + made_bytes), 0) FROM diagnoses WHERE organisation = ?", (organisation,)
             ).fetchone()
         return int(size)
 
@@ -161,7 +164,9 @@ class Shelf:
 
     def end(self, diagnosis: Diagnosis, fault: str = "") -> None:
         """It ran to its end, or failed for a reason."""
-        self._set(diagnosis, "state = ?, fault = ?", ("failed" if fault else "done", fault))
+        made = sum(one.stat().st_size for one in self._folder.joinpath(diagnosis.id).glob("*") if one.is_file())
+        state = "failed" if fault else "done"
+        self._set(diagnosis, "state = ?, fault = ?, made_bytes = ?", (state, fault, made))
 
     def remove(self, diagnosis: Diagnosis) -> bool:
         """Take it away with its files; False while it runs."""

@@ -30,12 +30,14 @@ def too_large(config: WebConfig) -> ProblemError:
     )
 
 
-def _no_room(config: WebConfig) -> ProblemError:
-    return ProblemError(
-        HTTPStatus.INSUFFICIENT_STORAGE,
-        "no-room",
-        f"Your diagnoses fill their {config.keep_mb} MB: delete old ones, or raise `keep_mb` of [web].",
-    )
+def require_room(shelf: Shelf, config: WebConfig, who: Identity, size: int = 0) -> None:
+    """Raises ProblemError where an organisation has no room for so many bytes more."""
+    if shelf.kept_bytes(who.organisation) + size > config.keep_mb * 1_000_000:
+        raise ProblemError(
+            HTTPStatus.INSUFFICIENT_STORAGE,
+            "no-room",
+            f"Your diagnoses fill their {config.keep_mb} MB: delete old ones, or raise `keep_mb` of [web].",
+        )
 
 
 async def bring(
@@ -50,13 +52,11 @@ async def bring(
     most = config.max_upload_mb * 1_000_000
     if said_bytes is not None and said_bytes > most:
         raise too_large(config)
-    if await _kept(shelf, who) + (said_bytes or 0) > config.keep_mb * 1_000_000:
-        raise _no_room(config)
+    await asyncio.to_thread(require_room, shelf, config, who, said_bytes or 0)
     number = await asyncio.to_thread(shelf.room)
     try:
         size = await _write(shelf, config, number, name, body, most)
-        if await _kept(shelf, who) + size > config.keep_mb * 1_000_000:  # no length was said, or others came meanwhile
-            raise _no_room(config)
+        await asyncio.to_thread(require_room, shelf, config, who, size)  # no length was said, or others came meanwhile
         path = shelf.folder(number) / "brought" / name
         try:
             await asyncio.to_thread(guard.checked, path, largest=most)
@@ -66,10 +66,6 @@ async def bring(
     except BaseException:  # also when whoever sends it goes away in the middle
         await asyncio.shield(asyncio.to_thread(shelf.clear, number))
         raise
-
-
-async def _kept(shelf: Shelf, who: Identity) -> int:
-    return await asyncio.to_thread(shelf.kept_bytes, who.organisation)
 
 
 async def _write(shelf: Shelf, config: WebConfig, number: str, name: str, body: AsyncIterator[bytes], most: int) -> int:

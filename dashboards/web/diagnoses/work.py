@@ -80,6 +80,8 @@ class Work:
         self._run(diagnosis, make)
 
     def _of_file(self, diagnosis: Diagnosis, mapping: EventLogConfig) -> None:
+        for earlier in self._shelf.folder(diagnosis.id).glob("result*.json"):  # of another mapping: more machines, say
+            earlier.unlink()
         found = eventlog.load_each(
             self._shelf.file(diagnosis), mapping, largest=self._largest,
             progress=lambda share: self._told(diagnosis.id, share),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socketserver
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -113,5 +114,32 @@ def hostile() -> Iterator[Hostile]:
         try:
             yield service
         finally:
+            server.shutdown()
+            serving.join()
+
+
+@contextmanager
+def dripping(head: bytes, asked: list[str]) -> Iterator[int]:
+    """The port of a service that begins each answer so, and then sends a byte now and then as long as it is listened
+    to; who asks is added to `asked`."""
+    over = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked.append(str(self.client_address))
+            try:
+                self.request.sendall(head)
+                while not over.wait(0.05):
+                    self.request.sendall(b" ")
+            except OSError:
+                return
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        serving.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            over.set()
             server.shutdown()
             serving.join()

@@ -7,7 +7,7 @@ import pytest
 
 from dashboards.web.accounts.identity import Role
 from dashboards.web.accounts.ledger import RefusedError
-from dashboards.web.accounts.passwords import MOST, WITHIN_S, Passwords, Patience
+from dashboards.web.accounts.passwords import MOST, MOST_OF_NAME, WITHIN_S, Passwords, Patience
 from dashboards.web.accounts.people import LINK_S
 from dashboards.web.accounts.walls import COOKIE, own_address
 from dashboards.web.app import create_app
@@ -16,7 +16,7 @@ from telemetry.config import parse
 from telemetry.errors import ConfigError
 from telemetry.samples import SECOND_NS
 from tests.dashboards.accounts.companies import LEAST_MB, PASSWORD, Companies
-from tests.dashboards.seeded import empty
+from tests.dashboards.seeded import MILL, empty
 
 
 def test_the_first_start_makes_an_administrator_with_a_link_that_works_once(tmp_path: Path) -> None:
@@ -86,18 +86,54 @@ def test_guessing_is_stopped_even_with_the_right_password(own: Companies) -> Non
 
 
 def test_patience_comes_back_with_time() -> None:
-    """Fifteen minutes after the first of five failures one more may be tried; a success forgives the name."""
+    """Fifteen minutes after the first of five failures one more may be tried; a success forgives the name there."""
     now = [0.0]
     patience = Patience(lambda: now[0])
     for _ in range(MOST):
         patience.failed("ada", "192.0.2.1")
-    assert patience.wait_s("Ada", "192.0.2.2") == WITHIN_S
+    assert patience.wait_s("Ada", "192.0.2.1") == WITHIN_S
     now[0] = WITHIN_S
     assert patience.wait_s("ada", "192.0.2.1") == 0
     for _ in range(MOST):
         patience.failed("ada", "192.0.2.1")
-    patience.succeeded("ada")
+    patience.succeeded("ada", "192.0.2.1")
     assert patience.wait_s("ada", "192.0.2.1") == 0
+
+
+def test_a_stranger_does_not_lock_the_owner_out() -> None:
+    """Five failures elsewhere stop nobody here; a hundred from many addresses stop new addresses, which bounds the
+    guesses of strangers together, and not the one from which the owner has come in."""
+    patience = Patience(lambda: 0.0)
+    for _ in range(MOST):
+        patience.failed("ada", "192.0.2.66")
+    assert patience.wait_s("ada", "192.0.2.66") > 0
+    assert patience.wait_s("ada", "192.0.2.1") == 0
+    patience.succeeded("ada", "192.0.2.1")
+    for number in range(MOST_OF_NAME):
+        patience.failed("ada", f"198.51.100.{number % 50}")
+    assert patience.wait_s("ada", "203.0.113.9") > 0
+    assert patience.wait_s("ada", "192.0.2.1") == 0
+    for _ in range(MOST):
+        patience.failed("ada", "192.0.2.1")
+    assert patience.wait_s("ada", "192.0.2.1") > 0, "but where the owner is, nobody guesses for ever either"
+
+
+def test_a_name_that_nobody_has_writes_no_line(own: Companies, caplog: pytest.LogCaptureFixture) -> None:
+    """Strangers do not grow the book; the server's log has the address, and not the name, which may be a password."""
+    before = own.book.ledger.one("SELECT count(*) FROM log")
+    own.client().post("/login", data={"name": "my secret pass phrase", "password": "x"})
+    assert own.book.ledger.one("SELECT count(*) FROM log") == before
+    assert "a name that nobody has here" in caplog.text
+    assert "pass phrase" not in caplog.text
+
+
+def test_figures_that_are_downloaded_are_in_the_log(own: Companies) -> None:
+    """Which, of what, of when, by whom: a person or the token of one."""
+    figures = {"asset": MILL, "kpi": "trs", "from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}
+    assert own.client("token read").get("/api/v1/kpi-values.csv", params=figures).status_code == 200
+    [newest, *_] = own.book.ledger.entries(own.who("engineer").organisation)
+    asked = f"kpi-values.csv: 2026-11-01T00:00:00 – 2026-11-02T00:00:00, trs of {MILL}"
+    assert (newest.who, newest.what, newest.detail) == ("engineer", "downloaded", asked)
 
 
 def test_a_session_ends_after_its_hours(own: Companies) -> None:

@@ -5,6 +5,7 @@ import json
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ from httpx2 import Client
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from dashboards.web.accounts import service as asking_it
 from dashboards.web.accounts.identity import Identity, Role
 from dashboards.web.accounts.ledger import RefusedError
 from dashboards.web.accounts.logins import NotInvitedError
@@ -23,7 +25,7 @@ from dashboards.web.config import OidcConfig
 from telemetry.config import Secret, parse
 from telemetry.errors import ConfigError
 from tests.dashboards.accounts.companies import ORIGIN, PASSWORD, Companies, companies, login_service
-from tests.dashboards.accounts.loginservice import SECRET, Hostile, at_the_service, certified, hostile, walk
+from tests.dashboards.accounts.loginservice import SECRET, Hostile, at_the_service, certified, dripping, hostile, walk
 
 ADA = "ada@example.org"
 WAY = "__Host-km0_oidc"
@@ -272,6 +274,7 @@ def test_a_forged_or_misdirected_word_is_not_believed(liar: Hostile, changed: di
 @pytest.mark.parametrize(
     ("path", "found", "status", "says"),
     [
+        ("/.well-known/openid-configuration", b"[" * 100_000, 200, "answers 200"),
         ("/.well-known/openid-configuration", {"issuer": "https://evil.example"}, 200, "calls itself"),
         ("/token_endpoint", {"id_token": "e30.e30."}, 200, "cannot be checked"),
         ("/token_endpoint", {"error": "invalid_grant"}, 400, "invalid_grant"),
@@ -294,6 +297,39 @@ def test_a_service_that_answers_nonsense_is_refused_in_a_sentence(
         asked(liar)
 
 
+def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then for ever, in the head or in the body: it is over when its time is, and whoever comes next is
+    told at once, without asking."""
+    monkeypatch.setattr(asking_it, "WAIT_S", 0.5)
+    asked_for: list[str] = []
+    for head in (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"):
+        with dripping(head, asked_for) as port, ThreadPoolExecutor(1) as pool:
+            config = OidcConfig(issuer=f"http://127.0.0.1:{port}", client="km0", address=ORIGIN)
+            provider = Provider(config, lambda: 0)
+            with pytest.raises(RefusedError, match="does not answer"):
+                pool.submit(provider.address, ATTEMPT).result(60)
+            before = len(asked_for)
+            with pytest.raises(RefusedError, match="does not answer"):
+                provider.address(ATTEMPT)
+            assert len(asked_for) == before
+
+
+def test_strangers_do_not_grow_the_log(house: Companies, caplog: pytest.LogCaptureFixture) -> None:
+    """A way back without an attempt is a line of the server's log; one whom the service knows and nobody invited is one
+    line a day in the log of the plant's owner, who may want to invite them."""
+    before = house.book.ledger.one("SELECT count(*) FROM log")
+    for _ in range(3):
+        assert house.client().get("/login/oidc/done?state=x&code=y").status_code == 400
+    assert house.book.ledger.one("SELECT count(*) FROM log") == before
+    assert caplog.text.count("no login by") == 3
+    for _ in range(2):
+        assert walk(house.client(), "stranger@example.org").status_code == 403
+    told = house.book.ledger.entries(house.who("administrator").organisation)
+    assert [(one.who, one.what) for one in told if one.what == "not invited"].count(
+        ("stranger@example.org", "not invited")
+    ) == 1
+
+
 def test_addresses_beyond_this_machine_take_https(liar: Hostile) -> None:
     """A discovery document cannot lead passwords over an open line."""
     named = dict.fromkeys(("authorization_endpoint", "token_endpoint", "jwks_uri"), "http://evil.example/x")
@@ -302,7 +338,7 @@ def test_addresses_beyond_this_machine_take_https(liar: Hostile) -> None:
         asked(liar)
 
 
-@pytest.mark.parametrize("text", ["", "e30=", "W10=", "é", "WyJhIl0=", "W251bGwsMSwyLDMsNF0="])
+@pytest.mark.parametrize("text", ["", "e30=", "W10=", "é", "WyJhIl0=", "W251bGwsMSwyLDMsNF0=", "W1tb" * 2000])
 def test_a_cookie_that_is_no_attempt_is_none(text: str) -> None:
     """Whatever a browser sends."""
     assert Attempt.decode(text) is None
