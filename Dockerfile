@@ -13,7 +13,7 @@ FROM python:3.11.14-slim-bookworm
 # Any user may run it (docker-compose.yml names one), so the working directory is everybody's to enter.
 RUN install -d -m 0755 -o 10001 -g 10001 /var/lib/km0
 COPY --from=build /opt/km0 /opt/km0
-ENV PATH=/opt/km0/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/km0/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 XDG_CACHE_HOME=/var/lib/km0/.cache
 USER 10001:10001
 WORKDIR /var/lib/km0
 EXPOSE 8080

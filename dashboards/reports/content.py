@@ -137,6 +137,11 @@ def _table(phrases: Phrases, columns: tuple[str, ...], rows: list[list[str]], *n
     }  # fmt: skip
 
 
+def _capital(words: str) -> str:
+    """With a capital to begin with, and the others as they are."""
+    return words[:1].upper() + words[1:]
+
+
 def _machine(machine: Machine, phrases: Phrases) -> dict[str, Any]:
     oee = machine.oee
     lengths = {
@@ -148,7 +153,7 @@ def _machine(machine: Machine, phrases: Phrases) -> dict[str, Any]:
         "tU": oee.useful if oee.trs.coverage else math.nan,
     }
     rows = [
-        [f"{phrases.say(text(f'times.{code}')).capitalize()} ({code})", phrases.figure(lengths[code], "duration"),
+        [f"{_capital(phrases.say(text(f'times.{code}')))} ({code})", phrases.figure(lengths[code], "duration"),
          phrases.figure(lengths[code] / oee.required if oee.required else math.nan, "percent")]
         for code in TIMES
     ]  # fmt: skip

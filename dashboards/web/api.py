@@ -1,19 +1,18 @@
 """/api/v1: what programs read. Nothing here writes; every answer is bounded and says when there is more."""
 
 import asyncio
-from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 
-from dashboards.web import bounded, downloads, figures, links, losses, plant, problems
-from dashboards.web.context import DeadLetter, WebContext
+from dashboards.web import bounded, downloads, figures, letters, links, losses, plant, problems
+from dashboards.web.accounts import api as asking
+from dashboards.web.accounts.identity import Told
+from dashboards.web.context import WebContext
 from dashboards.web.models import (
     AssetDetail,
     AssetOut,
     ComponentOut,
-    DeadLetterOut,
-    DeadLettersOut,
     FiguresOut,
     HealthOut,
     KpiOut,
@@ -24,29 +23,24 @@ from dashboards.web.models import (
     SeriesOut,
 )
 from dashboards.web.now import PlantReader
-from dashboards.web.queries import AssetsQuery, FiguresQuery, LettersQuery, SamplesQuery, following
+from dashboards.web.queries import AssetsQuery, FiguresQuery, SamplesQuery, following
 from telemetry.glossary import METRICS, Metric
 from telemetry.health import Condition
 from telemetry.plant import Asset
 from telemetry.samples import Sample, Window
 
-BYTES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-}
-SHOWN_BYTES: Final = 500
-"""How much of a dead letter is shown."""
 
-
-def router(context: WebContext, reader: PlantReader) -> APIRouter:
-    """The routes, over what the app was given."""
+def router(context: WebContext, reader: PlantReader, told: Told) -> APIRouter:
+    """The routes, over what the app was given; who takes files away is `told`."""
     api = APIRouter(prefix="/api/v1", responses=problems.RESPONSES)
     catalogue = figures.Catalogue(context.catalogue)
     _describe(api, context, catalogue)
     _values(api, context, catalogue)
     _health(api, context)
-    _letters(api, context)
+    letters.add(api, context)
+    asking.add(api)
     plant.add(api, context)
-    downloads.add(api, context, catalogue)
+    downloads.add(api, context, catalogue, told)
     links.add(api, context)
     losses.add(api, context, catalogue)
 
@@ -184,36 +178,6 @@ def _health(api: APIRouter, context: WebContext) -> None:
             ok=all(part.condition != Condition.FAILING.value for part in components), components=components
         )
 
-    @api.get("/deadletters", tags=["data path"])
-    async def dead_letters(query: Annotated[LettersQuery, Query()]) -> DeadLettersOut:
-        """Messages that will never be samples, newest first, each with the reason."""
-        count, found = await asyncio.to_thread(
-            lambda: (context.dead_letters.count(), context.dead_letters.list(query.limit + 1, query.before))
-        )
-        shown = found[: query.limit]
-        return DeadLettersOut(
-            count=count,
-            letters=[_letter(letter) for letter in shown],
-            truncated=len(found) > len(shown),
-            next=following("/api/v1/deadletters", query, before=shown[-1].id) if len(found) > len(shown) else None,
-        )
-
-
-def _letters(api: APIRouter, context: WebContext) -> None:
-    @api.get("/deadletters/{number}", tags=["data path"], response_class=Response, responses=BYTES)
-    async def dead_letter(number: Annotated[int, Path(ge=0, le=2**62)]) -> Response:
-        """The bytes of one dead letter, whole."""
-        return await asyncio.to_thread(letter_bytes, context, number)
-
-
-def letter_bytes(context: WebContext, number: int) -> Response:
-    """As a file that no browser renders. Raises ProblemError when there is none of that number."""
-    found = context.dead_letters.list(1, min(number, 2**62) + 1)
-    if not found or found[0].id != number:
-        raise problems.ProblemError(HTTPStatus.NOT_FOUND, "unknown-letter", f"There is no dead letter {number}.")
-    headers = {"Content-Disposition": f'attachment; filename="dead-letter-{number}.bin"'}
-    return Response(found[0].raw, media_type="application/octet-stream", headers=headers)
-
 
 def _known_asset(context: WebContext, path: str) -> Asset:
     if path not in context.plant:
@@ -237,15 +201,4 @@ def _sample(sample: Sample, metric: Metric) -> SampleOut:
         value=None if metric.kind == "word" else figures.known(sample.value),
         text=bounded.word(sample),
         quality=bounded.quality_name(sample.quality),
-    )
-
-
-def _letter(letter: DeadLetter) -> DeadLetterOut:
-    return DeadLetterOut(
-        id=letter.id,
-        at=letter.at_ns,
-        source=letter.source,
-        reason=letter.reason,
-        raw=letter.raw[:SHOWN_BYTES].decode("utf-8", "backslashreplace"),
-        bytes=len(letter.raw),
     )

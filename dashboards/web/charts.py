@@ -40,13 +40,17 @@ def bundle() -> tuple[bytes, str]:
                 packed = _file().read_bytes()
                 gzip.decompress(packed)
             except (OSError, EOFError, zlib.error):
-                packed = _made()
+                packed = made()
                 _keep(packed)
-            _bundle = packed, f'"{hashlib.sha256(packed).hexdigest()[:32]}"'
+            _bundle = _tagged(packed)
         return _bundle
 
 
-def _made() -> bytes:
+def _tagged(packed: bytes) -> tuple[bytes, str]:
+    return packed, f'"{hashlib.sha256(packed).hexdigest()[:32]}"'
+
+
+def made() -> bytes:
     """Takes 3 s."""
     import vl_convert
 
@@ -75,12 +79,32 @@ def _keep(packed: bytes) -> None:
 
 def maker() -> subprocess.Popen[bytes] | None:
     """A process that makes the script where it is not kept yet, so that nobody waits; None when there is no need."""
-    if not AVAILABLE or _bundle is not None or _file().exists():
+    if not AVAILABLE or _bundle is not None or _is_kept():
         return None
     return subprocess.Popen(
-        [sys.executable, "-c", "from dashboards.web.charts import bundle; bundle()"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", "import sys; from dashboards.web.charts import made; sys.stdout.buffer.write(made())"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def _is_kept() -> bool:
+    try:
+        return _file().exists()
+    except OSError:  # a home that is not ours to look into
+        return False
+
+
+def take(maker: subprocess.Popen[bytes]) -> None:
+    """Wait for what the process makes, and keep it: in memory, where there is no other place. Nothing when it was
+    ended before."""
+    global _bundle  # noqa: PLW0603  # as in `bundle`
+    packed, _ = maker.communicate()
+    if maker.returncode != 0:
+        return
+    with _lock:
+        if _bundle is None:
+            _keep(packed)
+            _bundle = _tagged(packed)
 
 
 def load() -> None:

@@ -71,3 +71,5 @@ DEFINITIONS: Final[dict[str, Definition]] = {
         "tN",
     ),
 }
+SYMBOLS: Final = {kpi: definition.symbol for kpi, definition in DEFINITIONS.items()} | {"trg": "TRG"}
+"""What NF E60-182 writes for a figure."""

@@ -6,17 +6,14 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
-from dashboards.web import api, page_losses
+from dashboards.web import letters, page_losses
 from dashboards.web.context import DeadLetter, WebContext
-from dashboards.web.memo import Memo
 from dashboards.web.now import PlantReader
 from dashboards.web.periods import PERIODS, Asked
 from dashboards.web.queries import MAX_LETTERS
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.states import UNKNOWN, StateInterval
-from telemetry.samples import SeriesInfo
 
-KEPT_S: Final = 10.0
 LETTERS: Final = 50
 SHOWN_BYTES: Final = 2000
 NUMBER: Final = Query(ge=0, le=2**63 - 1, description="only letters with a number below this one")
@@ -37,10 +34,9 @@ class Held:
 def router(context: WebContext, losses: page_losses.Reader, plant: PlantReader, renderer: Renderer) -> APIRouter:
     """The pages of data quality and of dead letters."""
     routes = APIRouter(include_in_schema=False)
-    inventory: Memo[list[SeriesInfo]] = Memo(KEPT_S, context.now_ns)
 
     def held() -> list[Held]:
-        found = inventory.get("", context.store.inventory)
+        found = plant.held()
         rows = []
         for asset in context.plant.assets:
             own = [info for info in found if info.asset == asset.path and info.samples]
@@ -93,8 +89,8 @@ def router(context: WebContext, losses: page_losses.Reader, plant: PlantReader, 
         return await asyncio.to_thread(listed, page, before)
 
     @routes.get("/deadletters/{number}")
-    async def letter_bytes(number: int) -> Response:
-        return await asyncio.to_thread(api.letter_bytes, context, number)
+    async def letter(number: letters.Number) -> Response:
+        return await asyncio.to_thread(letters.whole, context, number)
 
     return routes
 

@@ -1,4 +1,4 @@
-"""/api/v1/plant, /use-cases, /states, /me: what the plant file says, what machines did, and who asks."""
+"""/api/v1/plant, /use-cases, /states: what the plant file says, and what machines did."""
 
 import asyncio
 from dataclasses import asdict
@@ -9,9 +9,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 
 from dashboards.web import history, problems
-from dashboards.web.accounts.walls import Who
 from dashboards.web.context import WebContext
-from dashboards.web.models import CalendarOut, MeOut, PlantOut, StateOut, StatesOut, TurnOut, UseCaseOut
+from dashboards.web.models import CalendarOut, PlantOut, StateOut, StatesOut, TurnOut, UseCaseOut
 from dashboards.web.queries import StatesQuery, following
 from dashboards.web.states import StateInterval
 from pipeline.kpis.use_cases import USE_CASES
@@ -57,14 +56,6 @@ def add(api: APIRouter, context: WebContext) -> None:
             truncated=more is not None,
             next=following("/api/v1/states", query, **more) if more else None,
         )
-
-    @api.get("/me", tags=["plant"])
-    async def me(who: Who) -> MeOut:
-        """Who asks, by session or token, and what they may."""
-        return MeOut(
-            name=who.name, organisation=who.organisation_name, role=who.role.name.lower(), owns_plant=who.owns_plant,
-            scopes=None if who.scopes is None else sorted(who.scopes),
-        )  # fmt: skip
 
 
 def _states(context: WebContext, path: str, window: Window) -> list[StateInterval]:

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from dashboards.web import draw, figures
 from dashboards.web.accounts.identity import OPEN, Identity
 from dashboards.web.formats import Formats
-from dashboards.web.looks import DEFINITIONS, LOOKS
+from dashboards.web.looks import DEFINITIONS, LOOKS, SYMBOLS
 from dashboards.web.texts import LANGUAGES, Language, mark, preferred, translations
 from telemetry.glossary import METRICS
 from telemetry.plant import Plant
@@ -119,6 +119,7 @@ class Renderer:
             language=language,
             looks=LOOKS,
             definitions=DEFINITIONS,
+            symbols=SYMBOLS,
             factors=figures.FACTORS,
             metrics=METRICS,
             draw=draw,

@@ -11,7 +11,8 @@ MARK: Final = b"\xef\xbb\xbf"
 """By which spreadsheets know UTF-8."""
 
 
-_AFTER: Final = re.compile(r"([;\t\r\n]\s*)(?=[=+\-@])")
+_AFTER: Final = re.compile(r"([;\t\r\n][\s\"]*)(?=[=+\-@])")
+"""What ends a cell, and what a spreadsheet takes off the next before it looks: blanks, and quotes in pairs."""
 
 
 def harmless(cell: object) -> object:

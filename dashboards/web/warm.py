@@ -37,7 +37,7 @@ class Warmth:
             except StoreError as error:
                 log.info("not read beforehand: %s", error)
         if self._maker is not None:
-            self._maker.wait()
+            charts.take(self._maker)
 
     def close(self) -> None:
         self._closing.set()

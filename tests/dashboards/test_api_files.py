@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from httpx2 import Client
 
-from telemetry.samples import SECOND_NS, Quality, Sample
+from dashboards.web.times import iso
+from telemetry.samples import SECOND_NS, KpiValue, Quality, Sample, Window
 from tests.dashboards.seeded import HOUR_NS, LINK, MILL, NOW_NS, PRESS, Seeded
 from tests.dashboards.seeded import LINK as NO_MACHINE
 from tests.dashboards.test_api import get
@@ -68,6 +69,37 @@ def test_kpi_values_come_as_files(fresh: Client, blank: Seeded, tmp_path: Path) 
     values = duckdb.sql(f"SELECT value FROM '{tmp_path}/k.parquet' ORDER BY start_ns").fetchnumpy()["value"]
     assert values[0] == 9.5
     assert np.isnan(values[1])
+
+
+def test_kpi_values_are_read_in_weeks(fresh: Client, blank: Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each value is in the file once, those whose window reaches over the edge of a week or began before the interval
+    too; the store is never asked for more than seven days at once."""
+    day_ns, first = 24 * HOUR_NS, NOW_NS - 20 * 24 * HOUR_NS
+
+    def value(kpi: str, start: int, end: int) -> KpiValue:
+        return KpiValue(
+            LINK, kpi, "hour" if end - start == HOUR_NS else "week", start, end, 1.0, 1.0, 0.0, 1.0, 1, True
+        )
+
+    hours = [value("rtt_p50", first + n * HOUR_NS, first + (n + 1) * HOUR_NS) for n in range(20 * 24)]
+    weeks = [value("rtt_p99", first + n * day_ns, first + (n + 7) * day_ns) for n in (-3, 4, 11)]
+    blank.store.write_kpis(hours + weeks, 1)
+    asked: list[Window] = []
+    real = blank.store.read_many_kpis
+
+    def noted(assets: object, kpis: object, window: Window) -> object:
+        asked.append(window)
+        return real(assets, kpis, window)  # type: ignore[arg-type]  # as it was asked
+
+    monkeypatch.setattr(blank.store, "read_many_kpis", noted)
+    query = {"asset": LINK, "kpi": ["rtt_p50", "rtt_p99"], "from": first // SECOND_NS, "to": NOW_NS // SECOND_NS}
+    found = rows(fresh.get("/api/v1/kpi-values.csv", params=query).text)
+    given = sorted((one["kpi"], one["start"]) for one in found)
+    assert given == sorted((one.kpi, iso(one.start_ns)) for one in hours + weeks)
+    assert len(asked) == 3
+    assert max(one.end_ns - one.start_ns for one in asked) == 7 * day_ns
+    parquet = fresh.get("/api/v1/kpi-values.parquet", params=query)
+    assert 'filename="kpi-values.parquet"' in parquet.headers["content-disposition"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from dashboards.web.app import create_app
 from dashboards.web.config import WebConfig
 from dashboards.web.diagnoses import form
 from dashboards.web.diagnoses.shelf import Shelf
+from pipeline.files import propose
 from pipeline.files.mapping import EventLogConfig
 from telemetry.plant import DAYS
 from telemetry.samples import SECOND_NS
@@ -247,6 +248,7 @@ def test_a_file_of_several_machines_has_a_part_for_each(app: Client) -> None:
     assert app.post(f"/api/v1/diagnoses/{number}/run", json=mapping).status_code == 202
     assert finished(app, number) == "done"
     assert app.get(f"/api/v1/diagnoses/{number}/result").json()["machines"] == ["Tour 2"]
+    assert app.get(f"/api/v1/diagnoses/{number}/result?machine=1").status_code == 404, "of the mapping before"
 
 
 def test_a_file_of_mostly_bad_rows_says_so_loudly(app: Client) -> None:
@@ -263,8 +265,11 @@ def test_a_file_of_mostly_bad_rows_says_so_loudly(app: Client) -> None:
     assert "reposent sur peu" not in app.get(f"/diagnoses/{good}?lang=fr").text
 
 
-def test_another_column_of_states_is_asked_what_its_words_mean(app: Client) -> None:
-    """The form comes back with the words of the column that was chosen; then it runs."""
+def test_another_column_of_states_is_asked_what_its_words_mean(app: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The form comes back with the words of the column that was chosen, read once; then it runs."""
+    read: list[object] = []
+    real = propose.words_in
+    monkeypatch.setattr(propose, "words_in", lambda *asked, **more: read.append(asked) or real(*asked, **more))
     content = "Date;Etat;Mode\n02/11/2026 08:00;Marche;X7\n02/11/2026 09:00;Arrêt;Y8\n02/11/2026 10:00;Marche;X7\n"
     number = bring(app, content.encode())
     fields = {
@@ -274,6 +279,7 @@ def test_another_column_of_states_is_asked_what_its_words_mean(app: Client) -> N
     answer = app.post(f"/diagnoses/{number}?lang=fr", data=fields)
     assert answer.status_code == 422
     assert 'name="word:X7"' in answer.text
+    assert len(read) == 1
     fields |= {"words_of": "Mode", "word:X7": "EXECUTING", "word:Y8": "SETUP"}
     assert app.post(f"/diagnoses/{number}", data=fields, follow_redirects=False).status_code == 303
     assert finished(app, number) == "done"

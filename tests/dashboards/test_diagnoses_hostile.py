@@ -10,6 +10,7 @@ from httpx2 import Client
 from dashboards.web.diagnoses import desk
 from tests.dashboards.accounts.companies import Companies, companies
 from tests.dashboards.diagnosing import EVIL, FRENCH, bring, computed, visited
+from tests.dashboards.seeded import MILL
 
 
 @pytest.fixture
@@ -65,6 +66,21 @@ def test_what_an_organisation_keeps_is_bounded(app: Client) -> None:
     bring(app, content)
 
 
+def test_what_is_made_of_files_takes_room_too(tmp_path: Path) -> None:
+    """Reports count: else small files, or diagnoses of the plant, which bring none, would fill the disk."""
+    with visited(tmp_path, keep_mb=1) as client:
+        number, shelf = bring(client), client.app.state.desk.shelf  # type: ignore[attr-defined]  # Starlette's client
+        found = shelf.get(0, number)
+        (shelf.folder(number) / "report-fr.pdf").write_bytes(bytes(1_000_000))
+        shelf.end(found)
+        assert shelf.kept_bytes(0) == len(FRENCH) + 1_000_000
+        plant = {"assets": [MILL], "from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z"}
+        answer = client.post("/api/v1/diagnoses/plant", json=plant)
+        assert (answer.status_code, answer.json()["type"]) == (507, "urn:km0:problem:no-room")
+        assert client.delete(f"/api/v1/diagnoses/{number}").status_code == 204
+        assert client.post("/api/v1/diagnoses/plant", json=plant).status_code == 202
+
+
 @pytest.mark.parametrize("cell", ["=1+1", "+33", "-2", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_downloaded_table_holds_a_formula(cell: str) -> None:
     """What a machine or a visitor wrote is text to a spreadsheet, whatever it begins with; numbers stay numbers."""
@@ -73,7 +89,9 @@ def test_no_downloaded_table_holds_a_formula(cell: str) -> None:
     assert ",-2.5" in rows
 
 
-@pytest.mark.parametrize("cell", ["a;=1+1", "a; @SUM(A1)", 'a;"b";-1', "a\n=1+1", "a\t+1"])
+@pytest.mark.parametrize(
+    "cell", ["a;=1+1", "a; @SUM(A1)", 'a;"b";-1', "a\n=1+1", "a\t+1", 'x;"=cmd()', 'x; ""  "@SUM(A1)']
+)
 def test_no_downloaded_table_holds_a_formula_where_lines_are_cut_at_semicolons(cell: str) -> None:
     """A French spreadsheet that opens it by a double click cuts it so, quotes or not."""
     rows = desk.table(("a", "b"), [("x", cell), (cell, "x")]).decode("utf-8-sig")
@@ -104,7 +122,8 @@ def test_what_a_file_says_is_never_markup_nor_a_formula(app: Client) -> None:
 
 
 def test_one_company_never_sees_anothers_diagnoses(tmp_path: Path) -> None:
-    """Neither page, file, result nor mapping, as if they were not there; a viewer of the own changes nothing."""
+    """Neither page, file, result nor mapping, as if they were not there; a viewer of the own changes nothing. Who took
+    what away, and who deleted it, is in the log of the company whose it is."""
     both: Companies = companies(tmp_path)
     ours, theirs = both.client("engineer"), both.client("guest")
     number = bring(ours)
@@ -123,4 +142,14 @@ def test_one_company_never_sees_anothers_diagnoses(tmp_path: Path) -> None:
     assert viewer.get(f"/api/v1/diagnoses/{number}/result").status_code == 200
     assert viewer.delete(f"/api/v1/diagnoses/{number}").status_code == 403
     assert 'id="upload"' not in viewer.get("/diagnoses").text
+    assert viewer.get(f"/api/v1/diagnoses/{number}/losses.csv").status_code == 200
+    assert ours.get(f"/api/v1/diagnoses/{number}/report.json").status_code == 200
+    assert ours.delete(f"/api/v1/diagnoses/{number}").status_code == 204
+    told = [(one.who, one.what, one.detail) for one in both.book.ledger.entries(both.who("engineer").organisation)]
+    assert told[:4] == [
+        ("engineer", "diagnosis deleted", "presse.csv"),
+        ("engineer", "downloaded", "report.json: presse.csv"),
+        ("viewer", "downloaded", "losses.csv: presse.csv"),
+        ("engineer", "file brought", "presse.csv"),
+    ]
     both.app.state.close()

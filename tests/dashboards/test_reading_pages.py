@@ -11,7 +11,7 @@ from httpx2 import Client
 from starlette.testclient import TestClient
 
 from dashboards.web.app import create_app
-from dashboards.web.memo import Memo
+from dashboards.web.memo import MOST, Memo
 from dashboards.web.periods import period
 from dashboards.web.totals import together, totals
 from pipeline.kpis.histogram import Histogram
@@ -259,6 +259,74 @@ def test_nobody_waits_for_what_was_known() -> None:
         go_on.set()
         assert one.result(60) == "new"
     assert memo.get("a", lambda: "never") == "new"
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, 10**30])
+def test_a_dead_letter_of_a_number_that_none_has(fresh: Client, number: int) -> None:
+    """Refused before the store of letters is asked, on the page as by the API."""
+    for address in (f"/deadletters/{number}", f"/api/v1/deadletters/{number}"):
+        assert fresh.get(address).status_code == 422
+
+
+def test_of_what_fails_nothing_is_left() -> None:
+    """Keys that anybody may make up, an unknown machine say, take no memory; one that succeeds is kept."""
+    memo: Memo[int] = Memo(10, Clock())
+
+    def unknown() -> int:
+        raise KeyError
+
+    for number in range(1000):
+        with pytest.raises(KeyError):
+            memo.get(number, unknown)
+    assert len(memo) == 0
+    assert memo.get("a", lambda: 1) == 1
+    for number in range(1000):
+        memo.get(number, lambda: 2)
+    assert len(memo) == MOST
+
+
+def test_what_is_much_too_old_is_given_to_nobody() -> None:
+    """After five periods whoever asks waits for the one who computes, and gets what that one found."""
+    clock, begun, go_on = Clock(), threading.Event(), threading.Event()
+    memo: Memo[str] = Memo(10, clock)
+    assert memo.get("a", lambda: "old") == "old"
+    clock.now_ns += 50 * 10**9
+
+    def slow() -> str:
+        begun.set()
+        assert go_on.wait(60)
+        return "new"
+
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(memo.get, "a", slow)
+        assert begun.wait(60)
+        other = pool.submit(memo.get, "a", lambda: "never")
+        with pytest.raises(TimeoutError):
+            other.result(0.2)  # it waits; `go_on` is what it waits for
+        go_on.set()
+        assert [one.result(60), other.result(60)] == ["new", "new"]
+
+
+def test_a_chart_of_today_is_not_yesterdays(two_days: Seeded) -> None:
+    """A second after midnight the charts of "today" are not those that were drawn a second before it."""
+    midnight = DAYS[1][0] * 10**9
+    two_days.store.write_kpis(
+        [
+            KpiValue(LINK, "rtt_histogram", "hour", at, at + HOUR_NS, 1.0, 400.0, 0.0, 1.0, 400, True,
+                     Histogram.of([delay] * 400).encode())
+            for at, delay in ((midnight - HOUR_NS, 4.0), (midnight, 8.0))
+        ],
+        2,
+    )  # fmt: skip
+    with TestClient(create_app(two_days.context), base_url="http://127.0.0.1") as client:
+        for address in ("/charts/losses/waterfall", "/charts/network/delays"):
+            drawn = []
+            for second in (-1, 1):
+                two_days.clock.now_ns = midnight + second * 10**9
+                answer = client.get(address, params={"period": "day"})
+                assert answer.status_code == 200, answer.text
+                drawn.append(answer.json())
+            assert drawn[0] != drawn[1], address
 
 
 def test_html_in_reasons_stays_text_on_the_losses_page(fresh: Client, blank: Seeded) -> None:

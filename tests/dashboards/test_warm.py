@@ -1,6 +1,8 @@
 """What is done before anybody asks: templates, first readings, and the script that draws charts."""
 
 import gzip
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -72,3 +74,20 @@ def test_a_damaged_copy_of_the_drawing_script_is_made_again(
     assert b"vegaEmbed" in gzip.decompress(kept.read_bytes())
     assert charts.maker() is None
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+
+
+def test_where_nothing_can_be_kept_the_drawing_script_is_kept_in_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A user without a home that can be written, as in a container: what the process made serves all the same; what a
+    process that was ended left behind serves nobody."""
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(charts, "_bundle", None)
+    monkeypatch.setattr(charts, "made", lambda: pytest.fail("made again"))
+    script = gzip.compress(b"vegaEmbed")
+    for code in (1, 0):
+        say = f"import sys; sys.stdout.buffer.write({script!r}); sys.exit({code})"
+        charts.take(subprocess.Popen([sys.executable, "-c", say], stdout=subprocess.PIPE))
+        assert (charts._bundle is None) == (code == 1)
+    assert charts.bundle()[0] == script
