@@ -51,28 +51,36 @@ def replay(
     if over == "mqtt" and broker is None:
         raise ConfigError("over MQTT, --broker says where to: host or host:1883")
     found = recordings.read(recording, asset)
-    first_ns, last_ns = found.span_ns
-    by_ns = 0 if not now else time.time_ns() - (first_ns if speed else last_ns)
     if over == "mqtt":
         host, port = address_of(broker)
         password = Secret(file=password_file).read() if password_file else ""
         login = None if username is None else (username, password)
-        told = asyncio.run(_over_mqtt(found, (str(host), port), login, ca, speed, by_ns))
+        told, by_ns = asyncio.run(_over_mqtt(found, (str(host), port), login, ca, speed, now=now))
     else:
         found = recordings.as_values(found, str(recording))
-        told = asyncio.run(_over_opcua(found, opcua_port, await_client, speed, by_ns, stay=stay))
+        told, by_ns = asyncio.run(_over_opcua(found, opcua_port, await_client, speed, now=now, stay=stay))
+    first_ns, last_ns = found.span_ns
     what = {"told": told, "from_ns": first_ns + by_ns, "to_ns": last_ns + by_ns, "assets": list(found.values)}
     out.print(json.dumps(what), markup=False)
 
 
+def _shift_ns(found: Any, speed: float, *, now: bool) -> int:
+    """How far its times are moved [ns]: asked when all is ready to be told, for waiting for a client takes time."""
+    from simulators.recordings import shift_ns
+
+    return shift_ns(found, time.time_ns(), begins=bool(speed)) if now else 0
+
+
 async def _over_mqtt(
-    found: Any, address: tuple[str, int], login: tuple[str, str] | None, ca: Path | None, speed: float, by_ns: int
-) -> int:
+    found: Any, address: tuple[str, int], login: tuple[str, str] | None, ca: Path | None, speed: float, *, now: bool
+) -> tuple[int, int]:
+    """How many values or messages were told, and how far they were moved [ns]."""
     from simulators.mqtt_plant import MqttPublisher
     from simulators.recordings import over_mqtt
 
     publisher = MqttPublisher(*address, lambda _message: None, login=login, ca=ca)
     await publisher.start()
+    by_ns = _shift_ns(found, speed, now=now)
     try:
         told = await over_mqtt(found, publisher.publish, speed=speed, by_ns=by_ns)
         await publisher.settled()
@@ -80,18 +88,21 @@ async def _over_mqtt(
         left = await publisher.stop()
     if left:
         raise SourceError(f"{left} messages were not acknowledged by the broker")
-    return told
+    return told, by_ns
 
 
-async def _over_opcua(found: Any, port: int, await_s: float, speed: float, by_ns: int, *, stay: bool) -> int:
+async def _over_opcua(found: Any, port: int, await_s: float, speed: float, *, now: bool, stay: bool) -> tuple[int, int]:
+    """How many values were told, and how far they were moved [ns]."""
     from simulators.recordings import over_opcua, server_for
 
-    server = server_for(found, port, by_ns)
+    by_ns = 0
+    server = server_for(found, port, lambda: by_ns)
     await server.start()
     err.print(f"OPC UA server at {server.url}", markup=False)
     try:
         if not await server.followed(await_s):
             err.print(f"no client follows every variable after {await_s:g} s; it plays all the same", markup=False)
+        by_ns = _shift_ns(found, speed, now=now)
         told = await over_opcua(found, server, speed=speed, by_ns=by_ns)
         await server.delivered(30.0)
         if stay:
@@ -100,4 +111,4 @@ async def _over_opcua(found: Any, port: int, await_s: float, speed: float, by_ns
     finally:
         with suppress(TimeoutError):
             await asyncio.wait_for(server.stop(), 2.0)
-    return told
+    return told, by_ns

@@ -7,11 +7,10 @@ hexadecimal and topic (`mosquitto_sub -F "%U %x %t"`). Times in a capture are th
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from simulators.payloads import iso_time
-from simulators.recorded import Replayed
+from simulators.recorded import Replayed, instant_ns, value, whole_us
 from telemetry.errors import ConfigError
 from telemetry.glossary import METRICS
 
@@ -19,6 +18,8 @@ _DAY_NS: Final = 86_400 * 10**9
 _OFFSET: Final = re.compile(r"Z?([+-]\d\d)(\d\d)$")
 _SCALES: Final = (1, 10**3, 10**6, 10**9)
 """Numbers of ns in the units in which devices count time."""
+
+_GARBAGE: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class Captured(NamedTuple):
@@ -33,7 +34,7 @@ def is_capture(head: str) -> bool:
     """Whether a first line is that of a capture."""
     try:
         _message(head)
-    except (ValueError, KeyError, TypeError):
+    except _GARBAGE:
         return False
     return True
 
@@ -46,7 +47,7 @@ def read_capture(lines: Iterable[str], where: str) -> list[Captured]:
             continue
         try:
             found.append(_message(line.rstrip("\r\n")))
-        except (ValueError, KeyError, TypeError):
+        except _GARBAGE:
             raise ConfigError(
                 f'{where}, line {number}: no message of a capture; record with mosquitto_sub -F %j, or -F "%U %x %t"'
             ) from None
@@ -66,10 +67,10 @@ def values_of(messages: Sequence[Captured], where: str) -> dict[str, list[Replay
         try:
             said = json.loads(message.payload)
             for one in said if isinstance(said, list) else [said]:
-                good = str(one.get("quality", "good")).lower() != "bad"
-                told = Replayed(_instant_ns(one["time"]), metric, one["value"], good)
+                good = one["value"] is not None and str(one.get("quality", "good")).lower() != "bad"
+                told = Replayed(instant_ns(one["time"]), metric, value(metric, one["value"], good=good), good)
                 found.setdefault(asset, []).append(told)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except _GARBAGE:
             continue  # garbage on the wire is part of a capture
     if not found:
         raise ConfigError(
@@ -89,11 +90,12 @@ def moved(message: Captured, by_ns: int, to_ns: int) -> Captured:
     if message.payload[:1] not in (b"{", b"["):
         return message._replace(at_ns=to_ns)
     try:
-        said = json.loads(message.payload)
-    except ValueError:
+        said = _moved(json.loads(message.payload), message.at_ns, by_ns)
+    except (ValueError, RecursionError):
         return message._replace(at_ns=to_ns)
-    payload = json.dumps(_moved(said, message.at_ns, by_ns), separators=(",", ":"), ensure_ascii=False).encode()
-    return Captured(to_ns, message.topic, payload)
+    text = json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+    # Half a surrogate pair is no UTF-8; what Python writes for it is just what JSON does.
+    return Captured(to_ns, message.topic, text.encode(errors="backslashreplace"))
 
 
 def _moved(said: Any, near_ns: int, by_ns: int) -> Any:
@@ -103,10 +105,9 @@ def _moved(said: Any, near_ns: int, by_ns: int) -> Any:
         return {name: _moved(one, near_ns, by_ns) for name, one in said.items()}
     if isinstance(said, str):
         try:
-            at_ns = _instant_ns(said)
-        except ValueError:
+            return iso_time(instant_ns(said) + by_ns) if "T" in said else said
+        except ValueError:  # the end of time ("9999-12-31…"), too: never is never
             return said
-        return iso_time(at_ns + by_ns)
     if isinstance(said, bool) or not isinstance(said, int | float):
         return said
     for scale in _SCALES:
@@ -121,23 +122,11 @@ def _message(line: str) -> Captured:
         told = json.loads(line)
         payload = told["payload"]
         body = payload if isinstance(payload, str) else json.dumps(payload)
-        return Captured(_instant_ns(_with_colon(told["tst"])), str(told["topic"]), body.encode())
+        return Captured(instant_ns(_with_colon(told["tst"])), str(told["topic"]), body.encode())
     at, bytes_in_hex, topic = line.split(" ", 2)
-    return Captured(_whole_us(float(at)), topic, bytes.fromhex(bytes_in_hex))
+    return Captured(whole_us(float(at)), topic, bytes.fromhex(bytes_in_hex))
 
 
 def _with_colon(stamp: str) -> str:
     """mosquitto_sub writes offsets as +0100, and some of its versions a Z before them."""
     return _OFFSET.sub(r"\1:\2", stamp)
-
-
-def _instant_ns(text: str) -> int:
-    """ISO 8601 with an offset, in whole microseconds [ns]. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None or "T" not in text:
-        raise ValueError(text)
-    return (int(moment.replace(microsecond=0).timestamp()) * 10**6 + moment.microsecond) * 1000
-
-
-def _whole_us(seconds: float) -> int:
-    return round(seconds * 1e6) * 1000

@@ -5,16 +5,14 @@ server that ends, a subscription that is given up and a queue that overflows lea
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from asyncua import ua
 from asyncua.server.event_generator import EventGenerator
 from asyncua.server.server import Server
 
+from simulators.opcua_history import source_time
 from simulators.timeline import Value
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Alarm = tuple[str, str, int]
 """The identity of an alarm: (asset, "alarm", source time [ns])."""
@@ -48,8 +46,7 @@ class Alarms:
         self.unheard.add(alarm)
         generator = self._generators[asset]
         generator.event.Severity = severity
-        at = _EPOCH + timedelta(microseconds=time_ns // 1_000)
-        await generator.trigger(time_attr=at, message=cause)
+        await generator.trigger(time_attr=source_time(time_ns), message=cause)
         # asyncua has no public view of what waits for its clients; these are its own tables, read only.
         for subscription in self._service.subscriptions.values():
             for waiting in subscription._triggered_events.values():

@@ -51,13 +51,20 @@ class ProcessHistory(HistoryDict):
         return await super().read_node_history(node_id, start, end, nb_values)
 
     def _until_now(self, asset: str) -> dict[str, list[ua.DataValue]]:
+        if not (present_ns := self._present_ns(asset)):
+            return {}  # nothing was told yet, and of a recording not even how far its times are moved
         if asset not in self._told:
             self._told[asset] = Timeline(cast("Iterator[Event]", self._retell(asset))), {}
         timeline, values = self._told[asset]
-        for event in timeline.until(self._present_ns(asset) + 1):
+        for event in timeline.until(present_ns + 1):
             for key, variant in self._spelled(asset, event):
                 values.setdefault(key, []).append(data_value(event[0], variant))
         return values
+
+
+def source_time(time_ns: int) -> datetime:
+    """An instant [ns], to the microsecond."""
+    return _EPOCH + timedelta(microseconds=time_ns // 1_000)
 
 
 def data_value(time_ns: int, variant: Any) -> ua.DataValue:
@@ -65,6 +72,6 @@ def data_value(time_ns: int, variant: Any) -> ua.DataValue:
     return ua.DataValue(
         variant,
         StatusCode=_GOOD if variant is not None else _BAD,
-        SourceTimestamp=cast("ua.DateTime", _EPOCH + timedelta(milliseconds=time_ns // 1_000_000)),
+        SourceTimestamp=cast("ua.DateTime", source_time(time_ns)),
         ServerTimestamp=cast("ua.DateTime", datetime.now(UTC)),
     )

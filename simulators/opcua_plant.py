@@ -279,6 +279,14 @@ class OpcUaPlant:
         return followed.issuperset(wanted)
 
 
+def fits(metric: str, value: Value) -> bool:
+    """Whether a node of its usual type can show a value: a state is an Int32, a count an UInt32."""
+    if isinstance(value, str) or (kind := TYPES[METRICS[metric].kind]) is ua.VariantType.Double:
+        return True
+    least, beyond = (0, 1 << 32) if kind is ua.VariantType.UInt32 else (-(1 << 31), 1 << 31)
+    return isinstance(value, int) and least <= value < beyond
+
+
 def _id(name: str, index: int) -> ua.NodeId:
     return ua.NodeId(ua.String(name or "Plant"), ua.Int16(index))
 

@@ -24,7 +24,7 @@ from simulators.lives import lives
 from simulators.mqtt_plant import MqttPublisher
 from simulators.payloads import Message, report_messages, value_messages
 from simulators.radio_path import LinkConfig
-from simulators.replay import replay
+from simulators.recordings import replay
 from simulators.sections import Link, MqttMachine, OpcUaMachine, RadioNetwork, SparkplugMachine, Vehicle
 from simulators.sparkplug_edge import SparkplugEdge
 from simulators.spec import Spec

@@ -1,10 +1,11 @@
 """Recordings of any form that we know, read from a file and played on a wire of one's choice.
 
-MTConnect SHDR (simulators.shdr), event logs in CSV (simulators.event_log) and MQTT captures (simulators.capture) are
-told apart by what is in them. Times stay as they were recorded, or the whole is moved.
+MTConnect SHDR (simulators.mtconnect), event logs in CSV (simulators.event_log) and MQTT captures (simulators.capture)
+are told apart by what is in them. Times stay as they were recorded, or the whole is moved.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from simulators.capture import Captured, is_capture, moved, read_capture, values_of
 from simulators.event_log import is_event_log, read_event_log
-from simulators.payloads import Message
+from simulators.mtconnect import read_recordings, samples
+from simulators.payloads import BATCH, Message, value_object
 from simulators.recorded import Replayed
-from simulators.replay import messages, read_recordings, samples
 from telemetry.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,20 +49,16 @@ def read(path: Path, asset: str | None) -> Recording:
 
     Raises ConfigError when it cannot be read, or is of no form that we know.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}: a recording is expected there") from error
-    lines = text.splitlines()
+    lines = _lines(path)
     head = next((line for line in lines if line.strip()), "")
     if is_event_log(head):
         found = Recording(values=read_event_log(lines, str(path), asset))
     elif is_capture(head):
         return Recording(messages=read_capture(lines, str(path)))
-    elif "|" in text:
+    elif any("|" in line for line in lines):
         if asset is None:
             raise ConfigError(f"{path}: an MTConnect recording does not say whose it is: name it with --asset")
-        found = Recording(values={asset: samples(read_recordings(path))})
+        found = Recording(values={asset: samples(read_recordings(lines, str(path)))})
     else:
         raise ConfigError(
             f"{path}: no recording that we know: MTConnect SHDR (time|key|value), an event log in CSV "
@@ -70,6 +67,31 @@ def read(path: Path, asset: str | None) -> Recording:
     if not any(found.values.values()):
         raise ConfigError(f"{path}: there is no value in it")
     return found
+
+
+def _lines(path: Path) -> list[str]:
+    """Its lines, with their ends: str.splitlines would cut messages at characters that are no end of line."""
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}: a recording is expected there") from error
+    return [f"{line}\n" for line in text.split("\n")]
+
+
+def shift_ns(recording: Recording, to_ns: int, *, begins: bool) -> int:
+    """How far to move it [ns, whole µs] so that it begins, or else ends, at an instant [ns]."""
+    first_ns, last_ns = recording.span_ns
+    return (to_ns - (first_ns if begins else last_ns)) // _US_NS * _US_NS
+
+
+async def replay(
+    path: Path, asset: str, publish: Callable[[Message], Awaitable[None]], *, ends_at_ns: int | None = None
+) -> int:
+    """Publish an MTConnect recording as an asset, at once; the number of samples. `ends_at_ns` [ns]: moved as a whole,
+    so that the last is then. Raises as `publish`, and ConfigError when it cannot be read."""
+    found = Recording(values={asset: samples(read_recordings(_lines(path), str(path)))})
+    by_ns = 0 if ends_at_ns is None else shift_ns(found, ends_at_ns, begins=False)
+    return await over_mqtt(found, publish, by_ns=by_ns)
 
 
 async def over_mqtt(
@@ -89,22 +111,44 @@ async def over_mqtt(
     return len(recording.messages) or sum(map(len, recording.values.values()))
 
 
+def messages(asset: str, told: Iterable[Replayed]) -> list[Message]:
+    """Samples in format A, in arrays per metric; the events they carry are in the journal's form."""
+    series: dict[str, list[Replayed]] = {}
+    for sample in told:
+        series.setdefault(sample.metric, []).append(sample)
+    found: list[Message] = []
+    for metric, told_of_it in series.items():
+        for first in range(0, len(told_of_it), BATCH):
+            batch = told_of_it[first : first + BATCH]
+            objects = [value_object(s.time_ns, s.value, None if s.good else "bad") for s in batch]
+            payload = json.dumps(objects, separators=(",", ":")).encode()
+            events = tuple((s.time_ns, s.metric, s.value) for s in batch)
+            found.append(Message(f"{asset}/{metric}", payload, asset, events))
+    return found
+
+
 def as_values(recording: Recording, where: str) -> Recording:
     """A capture read as what it says. Raises ConfigError when it says nothing in format A."""
     return Recording(values=values_of(recording.messages, where)) if recording.messages else recording
 
 
-def server_for(recording: Recording, port: int, by_ns: int = 0) -> "OpcUaPlant":
-    """An OPC UA server for the values of a recording, not started; its history has them as soon as they are told."""
-    from simulators.opcua_plant import OpcUaPlant
+def server_for(recording: Recording, port: int, by_ns: Callable[[], int] = lambda: 0) -> "OpcUaPlant":
+    """An OPC UA server for the values of a recording, not started; its history has them as soon as they are told.
+
+    `by_ns` says how far they are moved [ns]; it is asked when the first is told."""
+    from simulators.opcua_plant import OpcUaPlant, fits
 
     metrics = {asset: tuple(dict.fromkeys(one.metric for one in values)) for asset, values in recording.values.items()}
 
     def retell(asset: str) -> Iterator["Told"]:
-        yield from _events(_moved(recording.values[asset], by_ns))
+        yield from _events(_moved(recording.values[asset], by_ns()))
         yield _NEVER_NS, metrics[asset][0], 0
 
-    return OpcUaPlant(port, metrics, retell, lived=False)
+    server = OpcUaPlant(port, metrics, retell, lived=False)
+    server.retyped = frozenset(
+        asset for asset, values in recording.values.items() if not all(fits(one.metric, one.value) for one in values)
+    )
+    return server
 
 
 async def over_opcua(recording: Recording, server: "OpcUaPlant", *, speed: float = 0.0, by_ns: int = 0) -> int:
@@ -121,7 +165,6 @@ def _events(values: Iterable[Replayed]) -> Iterator["Told"]:
 
 
 def _moved(values: Iterable[Replayed], by_ns: int) -> list[Replayed]:
-    by_ns -= by_ns % _US_NS
     return [one._replace(time_ns=one.time_ns + by_ns) for one in values]
 
 

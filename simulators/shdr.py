@@ -7,8 +7,9 @@ lines. None of that is an observation. Reference: ANSI/MTC1.4, Part 1; adapters 
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
+
+from simulators.recorded import instant_ns
 
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\d*Z?(?:@[\d.]+)?$")
 _MULTILINE: Final = "--multiline--"
@@ -42,7 +43,10 @@ def observations(lines: Iterable[str]) -> Iterator[Observation]:
         found = _TIME.match(stamp)
         if found is None or not fields or fields[0].startswith("@"):
             continue
-        time_ns = _nanoseconds(found)
+        try:
+            time_ns = _nanoseconds(found)
+        except ValueError:  # the 31st of a month of thirty days
+            continue
         for key, value in zip(fields[::2], fields[1::2], strict=False):
             if key:
                 yield Observation(time_ns, key.rsplit(":", 1)[-1].strip(), value.strip())
@@ -69,5 +73,4 @@ def recordings(stream: Iterable[Observation], *, back_s: float = 60.0, gap_s: fl
 
 
 def _nanoseconds(found: re.Match[str]) -> int:
-    seconds = int(datetime.fromisoformat(found[1]).replace(tzinfo=UTC).timestamp())
-    return seconds * 1_000_000_000 + int((found[2] or "0").ljust(9, "0"))
+    return instant_ns(f"{found[1]}Z") + int((found[2] or "0").ljust(9, "0"))

@@ -1,7 +1,10 @@
 """Recordings of all forms: read by hand-written rules, played on real wires, heard by peers that are not ours."""
 
+import asyncio
 import json
+import signal
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +12,8 @@ from pathlib import Path
 import pytest
 from asyncua import ua
 from asyncua.client.client import Client
+from asyncua.common.node import Node
+from asyncua.common.subscription import DataChangeNotif
 from typer.testing import CliRunner
 
 from km0.cli import app
@@ -18,6 +23,7 @@ from simulators.event_log import read_event_log
 from simulators.opcua_plant import NAMESPACE
 from simulators.recorded import Replayed
 from telemetry.errors import ConfigError
+from tests.collectors.opcua.running import until
 from tests.support import Mosquitto, free_port, require_program
 
 PRESS, MILL = "km0/fabrication/cell-2/press-1", "km0/fabrication/cell-1/mill-1"
@@ -60,7 +66,12 @@ def test_an_event_log_is_read_row_by_row() -> None:
         ("noon,parts,1", "noon"),
         ("2026-11-05T12:00:00Z,parts,many", "'many' is no number"),
         ("2026-11-05T12:00:00Z,parts,nan", "not finite"),
-        ("1e999,parts,1", "row 2"),
+        ("2026-11-05T12:00:00Z,parts,12.5", "row 2: '12.5' is not whole"),
+        ("2026-11-05T12:00:00Z,state,2.5", "'2.5' is not whole"),
+        ("1e999,parts,1", "row 2: inf is no time"),
+        ("1e11,parts,1", "row 2: '100000000000 s' is no time between 1970 and 2262"),
+        ("0001-01-01T00:00:00Z,parts,1", "no time between 1970 and 2262"),
+        (f"2026-11-05T12:00:00Z,reason,{'x' * 200_000}", "row 2: field larger than field limit"),
     ],
 )
 def test_a_row_that_cannot_be_read_is_named(row: str, words: str, tmp_path: Path) -> None:
@@ -69,6 +80,16 @@ def test_a_row_that_cannot_be_read_is_named(row: str, words: str, tmp_path: Path
     path.write_text(f"time,metric,value\n{row}\n")
     with pytest.raises(ConfigError, match=words):
         recordings.read(path, PRESS)
+
+
+def test_lines_end_where_lines_end(tmp_path: Path) -> None:
+    """Blank lines and a byte order mark before the names of the columns are passed over; in a message, a character at
+    which a typesetter would begin a new line does not cut it in two."""
+    path = tmp_path / "file"
+    path.write_text("\ufeff\n  \ntime,metric,value\n2026-11-05T12:00:00Z,parts,1\n\n", encoding="utf-8")
+    assert recordings.read(path, PRESS).values == {PRESS: [Replayed(T0, "parts", 1)]}
+    path.write_text('{"tst":"2026-11-05T12:00:00.000000+0000","topic":"x","payload":"a\u2028b\x85c"}\n', "utf-8")
+    assert recordings.read(path, None).messages == [Captured(T0, "x", "a\u2028b\x85c".encode())]
 
 
 def test_what_is_no_recording_is_answered_with_those_that_are(tmp_path: Path) -> None:
@@ -107,6 +128,10 @@ def test_times_inside_a_message_move_with_it_and_nothing_else_does() -> None:
     assert json.loads(told.payload) == said | {"ts": T0 // 10**6 + 3_600_000, "time": "2026-11-05T13:00:00.000Z"}
     assert moved(Captured(T0, "a", b"\x08\x80"), hour, T0).payload == b"\x08\x80"
     assert moved(Captured(T0, "a", b"{torn"), hour, T0).payload == b"{torn"
+    deep = b"[" * 100_000
+    assert moved(Captured(T0, "a", deep), hour, T0).payload == deep
+    for kept in (b'["9999-12-31T23:59:59Z","0001-01-01T00:00:00Z","20261105 1200Z"]', b'["\\ud800"]'):
+        assert moved(Captured(T0, "a", kept), hour, T0).payload == kept
 
 
 def test_values_are_read_out_of_a_capture_with_garbage_in_it() -> None:
@@ -114,12 +139,21 @@ def test_values_are_read_out_of_a_capture_with_garbage_in_it() -> None:
     one = b'{"value": 3, "time": "2026-11-05T12:00:00Z"}'
     two = b'[{"value": 4, "time": "2026-11-05T12:00:02Z", "quality": "bad"}]'
     told = [Captured(T0, f"{PRESS}/state", one), Captured(T0, f"{PRESS}/parts", two), Captured(T0, "x/y", one)]
-    told += [Captured(T0, f"{PRESS}/parts", bad) for bad in (b"", b"7", b'{"value": 1}', b'{"value":1,"time":5}')]
+    quoted = b'[{"value":"5","time":"2026-11-05T12:00:03Z"},{"value":null,"time":"2026-11-05T12:00:04Z"}]'
+    told.append(Captured(T0, f"{PRESS}/parts", quoted))
+    bad = [b'{"value":%s,"time":"2026-11-05T12:00:00Z"}' % no for no in (b"12.5", b"true", b"[]", b"NaN", b'"many"')]
+    bad += [b"", b"7", b'{"value": 1}', b'{"value":1,"time":5}', b"[" * 100_000]
+    told += [Captured(T0, f"{PRESS}/parts", payload) for payload in bad]
     assert values_of(told, "file") == {
-        PRESS: [Replayed(T0, "state", 3), Replayed(T0 + 2 * SECOND, "parts", 4, good=False)]
+        PRESS: [
+            Replayed(T0, "state", 3),
+            Replayed(T0 + 2 * SECOND, "parts", 4, good=False),
+            Replayed(T0 + 3 * SECOND, "parts", 5),
+            Replayed(T0 + 4 * SECOND, "parts", 0, good=False),
+        ]
     }
     with pytest.raises(ConfigError, match="go over MQTT only"):
-        values_of(told[2:], "file")
+        values_of(told[2:3] + told[4:], "file")
 
 
 def ear(port: int, name: str, *options: str) -> list[str]:
@@ -154,8 +188,8 @@ async def test_a_recording_over_opcua_has_its_times_its_bad_values_and_a_history
     path = tmp_path / "log.csv"
     path.write_text(LOG)
     found = recordings.read(path, None)
-    by_ns = (time.time_ns() - found.span_ns[1]) // 1_000_000 * 1_000_000
-    server = recordings.server_for(found, free_port(), by_ns)
+    by_ns = recordings.shift_ns(found, time.time_ns(), begins=False)
+    server = recordings.server_for(found, free_port(), lambda: by_ns)
     await server.start()
     assert await recordings.over_opcua(found, server, by_ns=by_ns) == 5
     async with Client(server.url) as client:
@@ -171,9 +205,93 @@ async def test_a_recording_over_opcua_has_its_times_its_bad_values_and_a_history
     assert now.StatusCode.name == "BadNoCommunication"
     assert power == 7400.5
     assert [(one.Value and one.Value.Value, one.StatusCode.is_good()) for one in past] == [(3, True), (None, False)]
-    first = past[0].SourceTimestamp.replace(tzinfo=UTC).timestamp()  # type: ignore[union-attr]
-    assert first == pytest.approx((T0 + by_ns) / 1e9, abs=1e-5)
+    assert source_us(past[0]) == (T0 + by_ns) // 1000
     assert isinstance(now, ua.DataValue)
+
+
+def source_us(value: ua.DataValue) -> int:
+    """Its source time [µs]."""
+    assert value.SourceTimestamp is not None
+    return (value.SourceTimestamp.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+IN_CSV = f"""time,asset,metric,value
+2026-11-05T12:00:02.500123Z,{PRESS}/csv,alarm,700
+2026-11-05T12:00:02.500123Z,{PRESS}/csv,parts,12
+2026-11-05T12:00:02.500123Z,{MILL}/csv,energy,1234.5
+2026-11-05T12:00:02.500123Z,{MILL}/csv,parts,1099511627776
+"""
+IN_A_CAPTURE = "".join(
+    json.dumps({
+        "tst": "2026-11-05T12:00:03.000000+0000", "topic": topic,
+        "payload": json.dumps({"value": value, "time": "2026-11-05T12:00:02.500123Z"}),
+    }) + "\n"
+    for topic, value in (
+        (f"{PRESS}/capture/alarm", 700), (f"{PRESS}/capture/parts", "12"),
+        (f"{MILL}/capture/energy", "1234.5"), (f"{MILL}/capture/parts", 2**40),
+    )
+)  # fmt: skip
+
+
+async def test_whatever_a_recording_holds_can_be_read_over_opcua(tmp_path: Path) -> None:
+    """An alarm of a machine that raises none, a number in quotes, a meter's fraction, a count beyond 32 bits, in a log
+    and in a capture: a client reads each with its source time, to the microsecond, now and from the history."""
+    values = {}
+    for name, text in (("csv", IN_CSV), ("capture", IN_A_CAPTURE)):
+        (tmp_path / name).write_text(text)
+        values |= recordings.as_values(recordings.read(tmp_path / name, None), name).values
+    found = recordings.Recording(values)
+    server = recordings.server_for(found, free_port())
+    await server.start()
+    assert await recordings.over_opcua(found, server) == 8
+    async with Client(server.url) as client:
+        index = await client.get_namespace_index(NAMESPACE)
+        for form in ("csv", "capture"):
+            for asset, metric, value in (
+                (PRESS, "alarm", 700),
+                (PRESS, "parts", 12),
+                (MILL, "energy", 1234.5),
+                (MILL, "parts", 2**40),
+            ):
+                node = client.get_node(f"ns={index};s={asset}/{form}/{metric}")
+                now, (past,) = await node.read_data_value(), await node.read_raw_history()
+                assert source_us(now) == source_us(past) == T0 // 1000 + 2_500_123
+                assert await node.read_value() == value
+                assert now.Value == past.Value
+    await server.stop()
+
+
+async def test_what_begins_now_begins_when_somebody_listens(tmp_path: Path) -> None:
+    """A client that comes late reads a history with nothing in it, follows, and is told values that begin after it
+    came; the history then has them under the same times, which are those that are printed."""
+    path = tmp_path / "log.csv"
+    path.write_text(f"time,asset,metric,value\n1793880000,{PRESS},parts,1\n1793880000.25,{PRESS},parts,2\n")
+    replay = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "km0.cli", "replay", str(path), "--over", "opcua", "--opcua-port", "0", "--now",
+        "--speed", "1", "--await-client", "100", "--stay", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert replay.stderr is not None
+    url = (await replay.stderr.readline()).decode().split()[-1]
+    heard: list[ua.DataValue] = []
+
+    class Ear:
+        def datachange_notification(self, _node: Node, value: object, data: DataChangeNotif) -> None:
+            if value is not None:
+                heard.append(data.monitored_item.Value)
+
+    async with Client(url) as client:
+        parts = client.get_node(f"ns={await client.get_namespace_index(NAMESPACE)};s={PRESS}/parts")
+        assert await parts.read_raw_history() == []
+        came_us = time.time_ns() // 1000
+        subscription = await client.create_subscription(20, Ear())
+        await subscription.subscribe_data_change(parts, queuesize=200)
+        await until(lambda: len(heard) == 2)
+        past = await parts.read_raw_history(datetime.fromtimestamp(0, UTC), datetime.now(UTC) + timedelta(days=1))
+    replay.send_signal(signal.SIGINT)
+    said = json.loads((await asyncio.wait_for(replay.communicate(), 60))[0])
+    assert said["from_ns"] // 1000 >= came_us
+    assert [source_us(one) for one in heard] == [said["from_ns"] // 1000, said["to_ns"] // 1000]
+    assert [source_us(one) for one in past] == [source_us(one) for one in heard]
 
 
 def test_what_cannot_be_played_is_said_before_anything_is_opened(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from simulators.broker import broker
 from simulators.mqtt_plant import MqttPublisher
+from simulators.mtconnect import read_recordings, samples
 from simulators.payloads import Message
-from simulators.replay import Replayed, messages, read_recordings, replay, samples
+from simulators.recorded import Replayed
+from simulators.recordings import Recording, messages, read, replay, shift_ns
 from simulators.shdr import Observation, observations, recordings
 from telemetry.errors import ConfigError
 from tests.simulators.mqtt_peer import Subscriber
@@ -29,6 +31,13 @@ def test_a_line_is_a_time_and_pairs() -> None:
         (T0 + 716_714_600, "avail", "AVAILABLE"),
         (T0 + 716_714_600, "pexecution", "READY"),
         (T0 + 716_714_600, "block", ""),
+    ]
+
+
+def test_a_day_that_no_calendar_has_is_no_time() -> None:
+    """Of an adapter whose clock says the 45th of the 13th month only the other lines are read."""
+    assert observed("2022-13-45T13:51:34Z|avail|AVAILABLE", "2022-08-08T13:51:34Z|avail|AVAILABLE") == [
+        (T0, "avail", "AVAILABLE")
     ]
 
 
@@ -87,22 +96,37 @@ def test_unavailable_is_unknown() -> None:
     assert told[3].value == 0
 
 
-def test_shifted_to_now_the_last_sample_is_now() -> None:
-    """The whole recording moves by one amount."""
+def test_a_number_that_is_none_is_unknown() -> None:
+    """Not finite, or half a part: nobody can use these, on any wire."""
+    part = observed("2022-08-08T13:51:34Z|partcount|4.5|S1load|nan|Fovr|1e999")
+    assert [(s.metric, s.value, s.good) for s in samples([part])][:3] == [
+        ("parts", 0, False),
+        ("spindle_load", 0, False),
+        ("feed_override", 0, False),
+    ]
+
+
+def test_moved_to_now_the_whole_ends_or_begins_then() -> None:
+    """It is moved by one amount, in whole microseconds as every consumer of JSON times keeps."""
     part = observed("2022-08-08T13:51:34Z|execution|READY", "2022-08-08T13:51:36Z|execution|ACTIVE")
-    now = 1_795_000_000_000_000_000
-    own, moved = samples([part]), samples([part], ends_at_ns=now)
-    assert moved[-1].time_ns == now
-    assert {b.time_ns - a.time_ns for a, b in zip(own, moved, strict=True)} == {now - own[-1].time_ns}
+    recording = Recording(values={ASSET: samples([part])})
+    assert recording.span_ns == (T0, T0 + 2_001_000_000)
+    assert shift_ns(recording, T0 + 9_000_000_999, begins=True) == 9_000_000_000
+    assert shift_ns(recording, T0 + 9_000_000_999, begins=False) == 6_999_000_000
 
 
 def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
     """A missing file and a file of something else each give a sentence."""
     with pytest.raises(ConfigError, match="recording is expected"):
-        read_recordings(tmp_path / "none.txt")
-    (tmp_path / "other.txt").write_text("hello\n")
+        read(tmp_path / "none.txt", ASSET)
+    (tmp_path / "other.txt").write_text("hello|\n")
     with pytest.raises(ConfigError, match="no MTConnect SHDR"):
-        read_recordings(tmp_path / "other.txt")
+        read(tmp_path / "other.txt", ASSET)
+
+
+def okuma() -> list[list[Observation]]:
+    with shared_data("okuma_mtconnect/okuma.txt").open(encoding="utf-8", errors="replace") as lines:
+        return read_recordings(lines, "okuma.txt")
 
 
 def integrate(told: list[Replayed]) -> tuple[int, int]:
@@ -116,7 +140,7 @@ def integrate(told: list[Replayed]) -> tuple[int, int]:
 
 def test_the_okuma_made_four_parts() -> None:
     """Four recordings joined out of order: 4 parts and 1357.376086 s of execution, with times cut to microseconds."""
-    told = samples(read_recordings(shared_data("okuma_mtconnect/okuma.txt")))
+    told = samples(okuma())
     assert integrate(told) == (4, 1_357_376_086_000)
     assert [s.time_ns for s in told] == sorted(s.time_ns for s in told)
     assert sum(not s.good and s.metric == "state" for s in told) == 4
@@ -125,7 +149,7 @@ def test_the_okuma_made_four_parts() -> None:
 def test_the_okuma_in_its_own_resolution() -> None:
     """In the adapter's tenths of microseconds execution lasts 1357.3760842 s: 186.7296259 + 604.9626786 +
     548.9318815 + 16.7518982, taken from the lines of the file by hand."""
-    parts = read_recordings(shared_data("okuma_mtconnect/okuma.txt"))
+    parts = okuma()
     assert len(parts) == 4
     active = 0
     for part in parts:
