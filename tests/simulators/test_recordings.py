@@ -23,7 +23,7 @@ from simulators.event_log import read_event_log
 from simulators.opcua_plant import NAMESPACE
 from simulators.recorded import Replayed
 from telemetry.errors import ConfigError
-from tests.collectors.opcua.running import until
+from tests.contracts.collector import until
 from tests.support import Mosquitto, free_port, require_program
 
 PRESS, MILL = "km0/fabrication/cell-2/press-1", "km0/fabrication/cell-1/mill-1"
