@@ -14,6 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from km0.influxd import launched
 from km0.init import app
 from km0.plantfile import PlantFile
 from telemetry.config import load
@@ -304,16 +305,9 @@ def _logged_in(own: Pod, folder: Path) -> str:
 
 def _influxd(own: Pod, folder: Path, token: Path) -> None:
     """Debian's InfluxDB 1.6.7 in place of the image's 2.7, with users; on 1.x a token is "user:password"."""
-    program, home = require_program("influxd", "influxdb"), folder / "influxd"
-    home.mkdir()
-    (home / "influxdb.conf").write_text("")
-    settings = {
-        "META_DIR": home / "meta", "DATA_DIR": home / "data", "DATA_WAL_DIR": home / "wal",
-        "HTTP_BIND_ADDRESS": "127.0.0.1:8086", "BIND_ADDRESS": "127.0.0.1:8088", "REPORTING_DISABLED": "true",
-        "HTTP_AUTH_ENABLED": "true", "HTTP_LOG_ENABLED": "false", "MONITOR_STORE_ENABLED": "false",
-    }  # fmt: skip
-    variables = {f"INFLUXDB_{name}": str(value) for name, value in settings.items()} | {"PATH": "/usr/bin:/bin"}
-    own.host([program, "-config", str(home / "influxdb.conf")], folder / "influxd.log", variables)
+    require_program("influxd", "influxdb")
+    command, environment = launched(folder / "influxd", 8086, HTTP_AUTH_ENABLED="true")
+    own.host(command, folder / "influxd.log", environment)
     password = token.read_text().strip()
     token.write_text(f"operator:{password}\n")
     statement = f"q=CREATE USER operator WITH PASSWORD '{password}' WITH ALL PRIVILEGES"

@@ -5,17 +5,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+from km0.influxd import DATABASES, answers, launched
 from pipeline.stores import InfluxDbConfig
 from tests.support import free_port, require_program
-
-DATABASES = ("km0", "km0_kpi", "km0_journal")
 
 
 @dataclass
@@ -34,34 +31,14 @@ class Influxd:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        program = require_program("influxd", "influxdb")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        settings = {
-            "META_DIR": str(self.folder / "meta"),
-            "DATA_DIR": str(self.folder / "data"),
-            "DATA_WAL_DIR": str(self.folder / "wal"),
-            "HTTP_BIND_ADDRESS": f"127.0.0.1:{self.port}",
-            "BIND_ADDRESS": f"127.0.0.1:{free_port()}",
-            "REPORTING_DISABLED": "true",
-            "HTTP_LOG_ENABLED": "false",
-            "MONITOR_STORE_ENABLED": "false",
-            "LOGGING_LEVEL": "warn",
-        } | self.settings
-        config = self.folder / "influxdb.conf"
-        config.write_text("")
+        require_program("influxd", "influxdb")
+        command, environment = launched(self.folder, self.port, **self.settings)
         user = "nobody" if self.unprivileged and os.geteuid() == 0 else None
         if user is not None:
             self._give_to(user)
         with (self.folder / "influxd.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [program, "-config", str(config)],
-                env={"PATH": os.environ["PATH"], "HOME": str(self.folder)}
-                | {f"INFLUXDB_{name}": value for name, value in settings.items()},
-                stdout=log,
-                stderr=log,
-                user=user,
-            )
-        self.wait()
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, user=user)
+        answers(self.url, self.folder / "influxd.log", 60)
 
     def _give_to(self, user: str) -> None:
         for path in [self.folder, *self.folder.rglob("*")]:
@@ -69,18 +46,6 @@ class Influxd:
         for parent in self.folder.parents:
             if parent.stat().st_uid == 0 and str(parent).startswith(tempfile.gettempdir() + "/pytest-of-"):
                 parent.chmod(0o755)
-
-    def wait(self, seconds: float = 60.0) -> None:
-        """Return once it answers."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            try:
-                urlopen(f"{self.url}/ping", timeout=1).close()  # noqa: S310  # http, to ourselves
-            except (URLError, OSError):
-                time.sleep(0.02)
-            else:
-                return
-        raise TimeoutError(f"influxd does not answer at {self.url}: see {self.folder / 'influxd.log'}")
 
     def stop(self) -> None:
         self._end(kill=False)
