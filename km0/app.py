@@ -49,6 +49,8 @@ class Platform:
     """Where the web app is reached; None without a [web] section."""
     welcome: str | None = None
     """Where the first administrator sets a password; None without [web.accounts], or once somebody has one."""
+    hurry: Callable[[], None] = lambda: None
+    """Has the next step of recomputation taken now."""
 
     async def connected(self, within_s: float = CONNECT_S) -> None:
         """Return once every collector has its source. Raises SourceError with what they say when one has not within so
@@ -72,6 +74,7 @@ class Platform:
             if (took := gauges.get("step_ms", -1.0)) != seen:
                 seen = took
                 steps = steps + 1 if not any(gauges.get(name) for name in unfinished) else 0
+                self.hurry()
             await asyncio.sleep(0.02)
 
 
@@ -88,12 +91,12 @@ async def running(
         store = await stack.enter_async_context(_opened(file))
         held = sum(series.samples for series in await asyncio.to_thread(store.inventory)) if count_held else 0
         spool = await stack.enter_async_context(_spool(file, health))
-        await stack.enter_async_context(_computing(file, store, health))
+        computing = await stack.enter_async_context(_computing(file, store, health))
         address = welcome = None
         if file.web is not None:
             address, welcome = await stack.enter_async_context(_showing(file, store, health, spool.dead_letters))
         components = await stack.enter_async_context(_collecting(file, store, health, spool, on_stored))
-        yield Platform(health, spool, store, components, held, address, welcome)
+        yield Platform(health, spool, store, components, held, address, welcome, computing.hurry)
 
 
 @asynccontextmanager
@@ -155,9 +158,10 @@ async def _kept(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[Non
 
 
 @asynccontextmanager
-async def _computing(file: PlantFile, store: Store, health: Health) -> AsyncIterator[None]:
-    async with _kept(Recompute(store, file.plant, health.component("recompute")).run(), "recompute"):
-        yield
+async def _computing(file: PlantFile, store: Store, health: Health) -> AsyncIterator[Recompute]:
+    recompute = Recompute(store, file.plant, health.component("recompute"))
+    async with _kept(recompute.run(), "recompute"):
+        yield recompute
 
 
 @asynccontextmanager

@@ -5,12 +5,16 @@ Invariant: the child ends when its standard input does, so it never outlives thi
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from simulators.nursery import Newborn, Nursery
 from simulators.spec import Spec
 from telemetry.errors import SourceError
 
@@ -18,18 +22,55 @@ START_S: Final = 60.0
 STOP_S: Final = 2.0
 
 
-class SimulatedPlant:
-    """Use as an async context manager: entered, it is starting; `ready` returns once its wires are open."""
+class _Forked:
+    """A plant of a nursery, spoken to as a subprocess is. It has ended when its standard output has."""
 
-    def __init__(self, spec: Spec, folder: Path) -> None:
+    def __init__(self, born: Newborn) -> None:
+        self.pid: Final = born.pid
+        self.stdin: Final = os.fdopen(born.stdin, "wb", 0)
+        self.stdout: Final = asyncio.StreamReader()
+        self._read: Final = os.fdopen(born.stdout, "rb", 0)
+
+    async def open(self) -> Self:
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(self.stdout), self._read
+        )
+        return self
+
+    @property
+    def returncode(self) -> int | None:
+        """Its code is its nursery's to know."""
+        return 0 if self.stdout.at_eof() else None
+
+    async def wait(self) -> None:
+        while not self.stdout.at_eof():
+            await self.stdout.read(1 << 16)
+
+    async def communicate(self) -> None:
+        await self.wait()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+class SimulatedPlant:
+    """Use as an async context manager: entered, it is starting; `ready` returns once its wires are open. With a
+    `nursery` it is born there, else it is a process of its own from the beginning."""
+
+    def __init__(self, spec: Spec, folder: Path, nursery: Nursery | None = None) -> None:
         self._spec = spec
         self._folder = folder
+        self._nursery = nursery
         self._log = folder / "simulation.log"
-        self._child: asyncio.subprocess.Process | None = None
+        self._child: asyncio.subprocess.Process | _Forked | None = None
 
     async def __aenter__(self) -> Self:
         path = self._folder / "simulation.json"
         path.write_text(self._spec.model_dump_json(indent=2), encoding="utf-8")
+        if self._nursery is not None:
+            self._child = await _Forked(await asyncio.to_thread(self._nursery.born, path, self._log)).open()
+            return self
         with self._log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "simulators", str(path),
@@ -79,6 +120,8 @@ class SimulatedPlant:
             except TimeoutError:
                 self._child.kill()
                 await self._child.wait()
+        if isinstance(self._child, _Forked):
+            self._child.stdin.close()
 
     def tell(self, word: str) -> None:
         """Send a command: "play" or "stop"."""

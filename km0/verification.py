@@ -25,6 +25,7 @@ from pipeline.reads import LONGEST_READ_NS
 from simulators.broker import Broker, broker
 from simulators.faults import EFFECTS, Done, Fault
 from simulators.journal import read_journal
+from simulators.nursery import Nursery
 from simulators.proxy import TcpProxy
 from simulators.scenario import Scenario
 from simulators.spec import MqttSpec, OpcUaSpec, Spec
@@ -84,9 +85,13 @@ class Verification:
 
 
 async def verified(
-    scenario: Scenario, name: str, folder: Path, store: dict[str, Any], progress: Callable[[float], None]
-) -> Verification:
-    """Play a scenario through the platform and compare. Raises SourceError or ConfigError when it cannot be run."""
+    scenario: Scenario, name: str, folder: Path, store: dict[str, Any], progress: Callable[[float], None],
+    nursery: Nursery | None = None,
+) -> Verification:  # fmt: skip
+    """Play a scenario through the platform and compare; a `nursery` saves whoever does it often the plant's start.
+
+    Raises SourceError or ConfigError when it cannot be run.
+    """
     from km0.app import running
     from km0.simulated import SimulatedPlant
 
@@ -118,7 +123,7 @@ async def verified(
             truth=folder / "truth.json",
             disturbances=folder / "disturbances.json",
         )
-        plant = await stack.enter_async_context(SimulatedPlant(spec, folder))
+        plant = await stack.enter_async_context(SimulatedPlant(spec, folder, nursery))
         ready = await plant.ready()
         proxies: list[TcpProxy] = []
 

@@ -74,6 +74,7 @@ class Recompute:
         self._vanished: list[KpiValue] = []  # to be written next: windows that a new calendar does not have
         self._first: dict[str, int] = {}  # oldest sample [ns]
         self._recent = Recent(store)
+        self._hurried = asyncio.Event()
 
     def step(self, *, all_open: bool = False) -> Progress:
         """Do the due windows once, at most `windows_per_step`. `all_open`: open windows too, whenever last refreshed.
@@ -131,10 +132,15 @@ class Recompute:
         self._component.ok()
         return Progress(len(done), waiting)
 
+    def hurry(self) -> None:
+        """Have `run` take its next step now. To be called on its event loop."""
+        self._hurried.set()
+
     async def run(self, every_s: float = 1.0) -> None:
         """Step until cancelled: at once while windows wait, else every `every_s` [s]. StoreError: wait and go on."""
         delay = every_s
         while True:
+            self._hurried.clear()
             try:
                 progress = await _finished(self.step)
                 delay = 0.0 if progress.waiting else every_s
@@ -143,7 +149,8 @@ class Recompute:
                 self._component.failing(f"the store takes no KPI values: {error}")
                 self._component.count("store_errors")
                 delay = error.retry_after_s or min(30.0, max(every_s, 2 * delay))
-            await asyncio.sleep(delay)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), delay)
 
     def _resume(self, now: int) -> None:
         """Take up where the last process ended: at the first day that was not final, or at an asset's first sample."""

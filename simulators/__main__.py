@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -29,12 +29,12 @@ from telemetry.errors import ConfigError, SourceError
 _PROGRESS_S: Final = 0.1
 
 
-def main() -> int:
-    if len(sys.argv) != 2:
+def main(arguments: Sequence[str]) -> int:
+    if len(arguments) != 1:
         say("error", message="usage: python -m simulators SPEC.json")
         return 2
     try:
-        spec = load_spec(Path(sys.argv[1]))
+        spec = load_spec(Path(arguments[0]))
         asyncio.run(run(spec))
     except ConfigError as error:
         say("error", message=str(error))
@@ -127,6 +127,6 @@ def say(event: str, **details: Any) -> None:
 
 
 if __name__ == "__main__":
-    code = main()
+    code = main(sys.argv[1:])
     gc.freeze()  # or the collector goes through the address space of the OPC UA server for a second before we are gone
     sys.exit(code)

@@ -28,6 +28,7 @@ from simulators.opcua_manners import limit, secure
 from simulators.ports import free_port
 from simulators.sections import OpcUaServer
 from simulators.speeches import TELLS, vendor_node
+from simulators.standard_space import StandardServer
 from simulators.timeline import Value
 from telemetry.glossary import METRICS
 
@@ -89,7 +90,7 @@ class OpcUaPlant:
         self._written: dict[tuple[str, str], tuple[int, Value | None]] = {}
         self._reached: dict[str, int] = {}
         self._history = ProcessHistory(retell, self._present_ns, self._spelled)
-        self._server = Server()
+        self._server = Server(iserver=StandardServer())
         self._foreign_namespaces = 0
 
     @property
@@ -136,7 +137,7 @@ class OpcUaPlant:
         await self._server.stop()
         self._nodes.clear()
         self._history = ProcessHistory(self._retell, self._present_ns, self._spelled)
-        self._server = Server()
+        self._server = Server(iserver=StandardServer())
         self._foreign_namespaces += renumbered
         await self.start()
         for (asset, metric), (time_ns, value) in self._written.items():

@@ -5,8 +5,10 @@ with it.
 """
 
 import json
-import subprocess
-import sys
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    from simulators.nursery import Nursery
     from simulators.scenario import Scenario
 
 _STOP_S: Final = 10.0
@@ -27,9 +30,7 @@ class PlantUnderTest:
     `start_ns`, `end_ns` [ns]: the scenario's span. `truth`: asked for any asset and window in it.
     """
 
-    def __init__(self, scenario: "Scenario", folder: Path, mqtt_port: int | None) -> None:
-        import time
-
+    def __init__(self, scenario: "Scenario", folder: Path, mqtt_port: int | None, nursery: "Nursery") -> None:
         from simulators.spec import MqttSpec, OpcUaSpec, Spec
         from simulators.truth import Truth
 
@@ -60,33 +61,29 @@ class PlantUnderTest:
         )
         path = folder / "spec.json"
         path.write_text(spec.model_dump_json(), encoding="utf-8")
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "simulators", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        born = nursery.born(path, folder / "simulation.log")
+        self._stdin, self._stdout = os.fdopen(born.stdin, "w"), os.fdopen(born.stdout)
+        self._pid = born.pid
         self.opcua_url: Final[str | None] = self._wait_for("ready").get("opcua_url")
 
     def play(self) -> int:
         """Play the scenario, and return how many values were published once every wire has accepted its own."""
-        assert self._child.stdin is not None
-        self._child.stdin.write("play\n")
-        self._child.stdin.flush()
+        self._stdin.write("play\n")
+        self._stdin.flush()
         return int(self._wait_for("live")["published"])
 
     def close(self) -> None:
         """End the process."""
-        if self._child.stdin is not None:
-            self._child.stdin.close()
-        try:
-            self._child.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-        if self._child.stdout is not None:
-            self._child.stdout.close()
+        self._stdin.close()
+        # It closes its output when it ends: a plant that does not is killed.
+        impatient = threading.Timer(_STOP_S, lambda: os.kill(self._pid, signal.SIGKILL))
+        impatient.start()
+        self._stdout.read()
+        impatient.cancel()
+        self._stdout.close()
 
     def _wait_for(self, wanted: str) -> dict[str, Any]:
-        assert self._child.stdout is not None
-        for line in self._child.stdout:
+        for line in self._stdout:
             event: dict[str, Any] = json.loads(line)
             if event["event"] == wanted:
                 return event
@@ -95,8 +92,17 @@ class PlantUnderTest:
         pytest.fail("the simulated plant ended by itself")
 
 
+@pytest.fixture(scope="session")
+def km0_nursery() -> "Iterator[Nursery]":
+    """Where all plants of a test run are born: the first takes seconds, the others a moment."""
+    from simulators.nursery import Nursery
+
+    with Nursery() as nursery:
+        yield nursery
+
+
 @pytest.fixture
-def km0_plant(tmp_path: Path) -> Iterator[Callable[..., PlantUnderTest]]:
+def km0_plant(tmp_path: Path, km0_nursery: "Nursery") -> Iterator[Callable[..., PlantUnderTest]]:
     """Starts a plant: `km0_plant("two-products", hours=2)`, with any key of a scenario file to change."""
     from simulators.broker import broker
     from simulators.scenario import open_scenario
@@ -113,7 +119,7 @@ def km0_plant(tmp_path: Path) -> Iterator[Callable[..., PlantUnderTest]]:
                 own.start()
                 stack.callback(own.stop)
                 port = own.port
-            plant = PlantUnderTest(plan, folder, port)
+            plant = PlantUnderTest(plan, folder, port, km0_nursery)
             stack.callback(plant.close)
             return plant
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -352,3 +352,27 @@ async def test_run_steps_until_cancelled_and_survives_a_failing_store() -> None:
     assert component.counted("store_errors") == 1
     assert component.condition is Condition.OK
     assert len(availability(store)) == 1
+
+
+async def test_whoever_waits_has_the_next_step_now() -> None:
+    """Between two steps an hour apart, what was stored is computed at once when hurried."""
+    store, component = MemoryStore(), Component("recompute")
+    recompute = Recompute(store, PLANT, component, now_ns=Clock(T0 + HOUR))
+
+    async def seen(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(30):
+            while not condition():  # noqa: ASYNC110 - told by a thread
+                await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(recompute.run(every_s=3600.0))
+    await seen(lambda: "step_ms" in component.snapshot()["gauges"])
+    store.write([state(0, 3)])
+
+    def computed() -> int:
+        recompute.hurry()
+        return len(availability(store))
+
+    await seen(computed)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
