@@ -66,7 +66,7 @@ def companies(folder: Path, oidc: OidcConfig = NOBODY, **changed: object) -> Com
     """The host has a viewer, an engineer and an administrator, and two tokens of the engineer; the guest has one.
     `changed`: settings of [web] that are not the usual ones."""
     accounts = AccountsConfig(organisation="Hôte", password_mb=LEAST_MB, oidc=oidc)
-    config = WebConfig(port=0, folder=folder, accounts=accounts).model_copy(update=changed)
+    config = WebConfig.model_validate({"port": 0, "folder": folder, "accounts": accounts, **changed})
     seeded = empty(config=config)
     app = create_app(seeded.context)
     book: Book = app.state.book

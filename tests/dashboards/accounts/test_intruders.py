@@ -51,10 +51,20 @@ def test_a_new_password_ends_the_tokens_that_a_thief_made(own: Companies) -> Non
 
 
 @pytest.mark.parametrize("name", ["engineer\u200b", "\u202eengineer", "Engineer", "ｅngineer", "engineer\u2028b"])
-def test_nobody_reads_like_somebody_else(own: Companies, name: str) -> None:
-    """The log says who did what by name: signs that nobody sees, and other letters of the same look, are refused."""
+def test_nobody_has_the_name_of_somebody_else_in_disguise(own: Companies, name: str) -> None:
+    """The log says who did what by name: another's in other case, width or with unseen signs is refused."""
     with own.client("administrator") as boss:
         assert boss.post("/people", data={"name": name, "role": "viewer"}).status_code in (409, 422)
+
+
+@pytest.mark.parametrize("name", ["viewer\u200b", "Engineer", "ｅngineer", "engineer"])
+def test_nobody_takes_such_a_name_by_a_link(own: Companies, name: str) -> None:
+    """Whoever was invited as "new" chooses a name: refused, and the link still is for "new"."""
+    link = own.book.people.invite(own.who("administrator"), "new", Role.VIEWER) or ""
+    with own.client() as browser:
+        answer = browser.post(f"/welcome/{link}", data={"name": name, "password": PASSWORD})
+    assert answer.status_code in (409, 422)
+    assert own.book.people.linked(link) == "new"
 
 
 def test_a_new_name_is_in_the_log_with_the_old_one(own: Companies) -> None:
