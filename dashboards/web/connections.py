@@ -1,7 +1,8 @@
 """Connections that do not wait for ever: collectors share the process, and its file descriptors, with whoever connects.
 
 Invariants: a connection without a request under way is closed HEAD_S after it was made or began to speak; one whose
-reader takes nothing of an answer, after STALLED_S; beyond uvicorn's `limit_concurrency` and MORE, new ones at once.
+reader takes nothing of an answer, after STALLED_S; those that reach uvicorn's `limit_concurrency` are told so, and MORE
+later new ones are cut at once.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ HEAD_S: Final = 20.0
 STALLED_S: Final = 60.0
 """So long [s] an answer waits for its reader to take some of it."""
 MORE: Final = 50
-"""Connections beyond the limit that are still told so (503)."""
+"""So many connections too many are told so (503)."""
 
 
 class Connection(H11Protocol):
@@ -25,7 +26,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency + MORE:
+        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency + MORE:
             transport.abort()
         else:
             self._wait_for_a_request()

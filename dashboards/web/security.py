@@ -1,6 +1,7 @@
 """What every answer carries, and which requests are refused before any route sees them."""
 
 import asyncio
+import math
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
@@ -37,10 +38,17 @@ MAX_BODY: Final = 1 << 20
 BODY_S: Final = 60.0
 """How long [s] such a body may take to come."""
 
+SLOWEST: Final = 10_000
+"""How fast [bytes/s] a file comes on the whole, after so long: it holds room that others of its company may need."""
+
 STREAMED: Final = {("POST", "/api/v1/diagnoses")}
 """Whose body goes to disk as it comes, behind its wall, and has a limit of its own."""
 
 _TOO_LARGE: Final = f"The body has more than {MAX_BODY >> 20} MB: a file is sent by POST /api/v1/diagnoses."
+
+_TOO_SLOW: Final = (
+    f"The body did not come within {BODY_S:.0f} s (a file: {SLOWEST // 1000} kB a second): send it over a faster line."
+)
 
 
 class Guard:
@@ -81,7 +89,7 @@ class Guard:
             refusal = problems.answer(Request(scope), 414, "address-too-long", f"More than {MAX_TARGET} bytes.")
             await refusal(scope, receive, send_with_headers)
         elif (scope["method"], scope["path"]) in STREAMED:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, _bounded(receive, most=math.inf, slowest=SLOWEST), send_with_headers)
         elif _said_length(Headers(scope=scope)) > MAX_BODY:
             refusal = problems.answer(Request(scope), 413, "body-too-large", _TOO_LARGE)
             await refusal(scope, receive, send_with_headers)
@@ -95,24 +103,24 @@ def _said_length(headers: Headers) -> int:
     return int(said) if said.isdecimal() and len(said) < 20 else 0
 
 
-def _bounded(receive: Receive) -> Receive:
-    """A body counted and timed as it comes. Raises HTTPException beyond MAX_BODY or BODY_S: a chunked one says no
-    length, and FastAPI would wait for the rest of it for ever."""
+def _bounded(receive: Receive, *, most: float = MAX_BODY, slowest: float = math.inf) -> Receive:
+    """A body counted [bytes] and timed [bytes/s] as it comes. Raises HTTPException beyond `most`, and after BODY_S when
+    it is slower than `slowest`: a chunked one says no length, and FastAPI would wait for the rest of it for ever."""
     came, whole = 0, False
-    until = asyncio.get_running_loop().time() + BODY_S
+    since = asyncio.get_running_loop().time()
 
     async def counted() -> Message:
         nonlocal came, whole
         if whole:  # what comes now is that the client went away
             return await receive()
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(since + BODY_S + came / slowest):
                 message = await receive()
         except TimeoutError:
-            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {BODY_S:.0f} s.") from None
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW) from None
         whole = not message.get("more_body", False)
         came += len(message.get("body", b""))
-        if came > MAX_BODY:
+        if came > most:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
         return message
 

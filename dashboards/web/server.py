@@ -91,7 +91,7 @@ async def serve(
         proxy_headers=bool(config.proxies),
         forwarded_allow_ips=list(config.proxies),
         ws="none",
-        limit_concurrency=config.max_streams + BESIDES_STREAMS,
+        limit_concurrency=config.max_streams + BESIDES_STREAMS + 1,  # uvicorn refuses the one that reaches it
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GRACE_S,
     )

@@ -210,10 +210,10 @@ def test_a_form_says_numbers_and_hours_as_people_write_them() -> None:
 def test_an_interrupted_diagnosis_says_so_at_the_next_start(tmp_path: Path) -> None:
     """What was running when the process ended is one to be run again; what was half brought is gone."""
     shelf = Shelf(tmp_path)
-    number = shelf.room()
-    found = shelf.add(number, 1, "", "a.csv", 10)
+    number = shelf.room(1)
+    found = shelf.add(number, "", "a.csv", 10)
     assert shelf.begin(found, "{}")
-    half = shelf.room()
+    half = shelf.room(1)
     shelf.close()
     again = Shelf(tmp_path)
     found_again = again.get(1, number)
@@ -222,6 +222,19 @@ def test_an_interrupted_diagnosis_says_so_at_the_next_start(tmp_path: Path) -> N
     assert not again.folder(half).exists()
     assert again.folder(number).exists()
     again.close()
+
+
+def test_those_made_at_the_same_instant_are_all_listed(tmp_path: Path) -> None:
+    """Three at a clock that stands still, in pages of one: each is on one of them."""
+    shelf = Shelf(tmp_path, lambda: 10**18)
+    made = {shelf.add(shelf.room(1), "", f"{n}.csv", 0).id for n in range(3)}
+    listed, before = [], None
+    while page := shelf.list(1, 1, before):
+        listed += [one.id for one in page]
+        before = page[-1].made_ns
+    assert len(listed) == 3
+    assert set(listed) == made
+    shelf.close()
 
 
 SEVERAL = (

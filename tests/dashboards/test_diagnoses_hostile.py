@@ -73,7 +73,9 @@ def test_what_is_made_of_files_takes_room_too(tmp_path: Path) -> None:
         found = shelf.get(0, number)
         (shelf.folder(number) / "report-fr.pdf").write_bytes(bytes(1_000_000))
         shelf.end(found)
-        assert shelf.kept_bytes(0) == len(FRENCH) + 1_000_000
+        coming, left = shelf.room(0), 1_000_000 - len(FRENCH)
+        assert [shelf.take(coming, size, 2_000_000) for size in (left + 1, left)] == [False, True]
+        shelf.clear(coming)
         plant = {"assets": [MILL], "from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z"}
         answer = client.post("/api/v1/diagnoses/plant", json=plant)
         assert (answer.status_code, answer.json()["type"]) == (507, "urn:km0:problem:no-room")

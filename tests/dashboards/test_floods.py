@@ -1,8 +1,10 @@
 """Who sends too much, too slowly or too often: refused before it costs memory, disk, files or other people's login."""
 
 import asyncio
+import contextlib
 import socket
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,12 +16,16 @@ import pytest
 from dashboards.web import connections, security
 from dashboards.web import server as serving
 from dashboards.web.accounts import passwords
+from dashboards.web.accounts.identity import OPEN
 from dashboards.web.config import WebConfig
 from dashboards.web.diagnoses import work as working
 from dashboards.web.diagnoses.shelf import Shelf
+from dashboards.web.diagnoses.upload import bring
+from dashboards.web.problems import ProblemError
 from telemetry.config import parse
 from telemetry.errors import ConfigError, StoreError
 from tests.dashboards.accounts.companies import PASSWORD, Companies, companies
+from tests.dashboards.test_server import served
 
 PATIENT_S = 30
 """How long a test waits for what must come [s]."""
@@ -35,9 +41,10 @@ class Raw:
 
     @classmethod
     async def to(cls, address: str) -> "Raw":
-        # a small window: an answer that nobody takes does not fit into the buffers between
+        # small windows: what nobody takes, either way, does not fit into the buffers between
         made = socket.socket()
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         made.connect(("127.0.0.1", int(address.rstrip("/").rpartition(":")[2])))
         return cls(*await asyncio.open_connection(sock=made, limit=4096))
 
@@ -77,20 +84,16 @@ class Raw:
 
 
 @asynccontextmanager
-async def served(found: Companies) -> AsyncIterator[str]:
-    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serving.serve(found.app, found.seeded.context.config, ready=address.set_result))
-    try:
-        yield await asyncio.wait_for(address, PATIENT_S)
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+async def reached(found: Companies) -> AsyncIterator[str]:
+    """The address of the app of two companies."""
+    async with served(found.seeded, found.app) as (address, _):
+        yield address
 
 
 @pytest.mark.parametrize("request_line", [b"PUT /api/v1/mappings/x", b"POST /login", b"POST /welcome/x"])
 async def test_a_large_body_is_refused_before_it_comes(tmp_path: Path, request_line: bytes) -> None:
     """Nobody in particular announces two gigabytes: refused by the announcement, with a problem."""
-    async with served(companies(tmp_path)) as address:
+    async with reached(companies(tmp_path)) as address:
         raw = await Raw.to(address)
         raw.say(request_line, b"Content-Type: application/json", b"Content-Length: 2000000000")
         status, text = await raw.answer()
@@ -101,24 +104,25 @@ async def test_a_large_body_is_refused_before_it_comes(tmp_path: Path, request_l
 
 async def test_a_body_without_a_length_is_counted(tmp_path: Path) -> None:
     """A stranger's body that never ends is refused after a megabyte; before, it filled memory ahead of the 401."""
-    async with served(companies(tmp_path)) as address:
+    async with reached(companies(tmp_path)) as address:
         raw = await Raw.to(address)
         raw.say(b"PUT /api/v1/mappings/x", b"Content-Type: application/json", b"Transfer-Encoding: chunked")
 
-        async def pour() -> int:
-            poured = 0
+        poured = 0
+
+        async def pour() -> None:
+            nonlocal poured
             part = b"x" * 65536
-            while True:
-                try:
+            with contextlib.suppress(ConnectionError):
+                while True:
                     await raw.send(b"10000\r\n" + part + b"\r\n")
-                except ConnectionError:
-                    return poured
-                poured += len(part)
+                    poured += len(part)
 
         pouring = asyncio.create_task(pour())
         status, _ = await raw.answer()
-        raw.close()
         assert status == 413
+        assert poured < 8 * security.MAX_BODY  # with what the buffers between hold
+        raw.close()
         pouring.cancel()
         await asyncio.wait([pouring])
 
@@ -126,7 +130,7 @@ async def test_a_body_without_a_length_is_counted(tmp_path: Path) -> None:
 async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten bytes of a hundred, and then nothing: 408."""
     monkeypatch.setattr(security, "BODY_S", 0.3)
-    async with served(companies(tmp_path)) as address:
+    async with reached(companies(tmp_path)) as address:
         raw = await Raw.to(address)
         raw.say(b"POST /login", b"Content-Type: application/x-www-form-urlencoded", b"Content-Length: 100")
         await raw.send(b"name=admin")
@@ -155,6 +159,79 @@ def test_a_file_that_says_no_length_fills_no_more_than_its_room(tmp_path: Path) 
     assert list((tmp_path / "diagnoses").iterdir()) == []
 
 
+@pytest.mark.parametrize(("said", "come_in"), [(900_000, {2}), (None, {0, 1, 2})])
+async def test_what_comes_at_once_is_bounded_as_what_is_kept(
+    tmp_path: Path, said: int | None, come_in: set[int]
+) -> None:
+    """Twenty files of 0.9 MB come at once where 2 MB may be kept: there is never more on disk, while they come and
+    after. Of those that say their length two come in; those that do not may stop each other."""
+    shelf, config = Shelf(tmp_path), WebConfig(keep_mb=2, max_upload_mb=1)
+    near_the_end, everybody = set[int](), asyncio.Event()
+
+    def on_disk() -> int:
+        size = 0
+        for file in (tmp_path / "diagnoses").rglob("*.csv"):
+            with contextlib.suppress(FileNotFoundError):  # taken away meanwhile
+                size += file.stat().st_size
+        return size
+
+    def is_there(number: int) -> None:
+        near_the_end.add(number)
+        if len(near_the_end) == 20:
+            everybody.set()
+
+    async def body(number: int) -> AsyncIterator[bytes]:
+        for part in range(9):
+            yield b"time,state" * 10_000
+            assert on_disk() <= 2_000_000
+            if part == 7:
+                is_there(number)
+                await asyncio.wait_for(everybody.wait(), PATIENT_S)
+
+    async def refused(number: int) -> str:
+        try:
+            await bring(shelf, config, OPEN, f"{number}.csv", body(number), said, "en")
+        except ProblemError as problem:
+            return problem.kind
+        finally:
+            is_there(number)
+        return ""
+
+    why = Counter(await asyncio.gather(*(refused(number) for number in range(20))))
+    came = why[""]
+    assert why["no-room"] == 20 - came
+    assert came in come_in
+    assert on_disk() == came * 900_000
+    # what was refused holds no room
+    room = shelf.room(OPEN.organisation)
+    assert shelf.take(room, 2_000_000 - came * 900_000, 2_000_000)
+    assert not shelf.take(room, 1, 2_000_000)
+    shelf.close()
+
+
+async def test_a_file_that_comes_slowly_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that announces a megabyte and sends a byte now and then holds its room no longer than a minute: 408, and
+    nothing of it stays."""
+    monkeypatch.setattr(security, "BODY_S", 0.3)
+    found = companies(tmp_path)
+    async with reached(found) as address:
+        raw = await Raw.to(address)
+        token = f"Authorization: Bearer {found.tokens['token write']}".encode()
+        raw.say(b"POST /api/v1/diagnoses?name=a.csv", token, b"Content-Length: 1000000")
+
+        async def drip() -> None:
+            while True:
+                await raw.send(b"a")
+                await asyncio.sleep(0.05)
+
+        dripping = asyncio.create_task(drip())
+        assert (await raw.answer())[0] == 408
+        dripping.cancel()
+        await asyncio.wait([dripping])
+        raw.close()
+    assert list((tmp_path / "diagnoses").iterdir()) == []
+
+
 def test_a_company_that_asks_for_much_does_not_make_others_wait_for_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +248,7 @@ def test_a_company_that_asks_for_much_does_not_make_others_wait_for_all_of_it(
             done.release()
             raise StoreError("nothing to find")
 
-        found = shelf.add(shelf.room(), organisation, "", "", 0, "plant")
+        found = shelf.add(shelf.room(organisation), "", "", 0, "plant")
         assert work.start_plant(found, "{}", find)
 
     for organisation in (1, 1, 1, 1, 1, 1, 1, 1, 2):
@@ -182,6 +259,24 @@ def test_a_company_that_asks_for_much_does_not_make_others_wait_for_all_of_it(
     work.close()
 
 
+async def test_connections_too_many_are_told_so_and_then_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four promised the fourth is answered; the fifth and the sixth are told 503, the seventh is cut unheard."""
+    monkeypatch.setattr(connections, "HEAD_S", 10 * PATIENT_S)
+    monkeypatch.setattr(connections, "MORE", 2)
+    monkeypatch.setattr(serving, "BESIDES_STREAMS", 3)
+    async with reached(companies(tmp_path, max_streams=1)) as address:
+        held = [await Raw.to(address) for _ in range(4)]
+        held[3].say(b"GET /login")
+        assert (await held[3].answer())[0] == 200
+        held += [await Raw.to(address) for _ in range(3)]
+        assert await held[6].rest() == b""
+        for too_many in held[4:6]:
+            too_many.say(b"GET /login")
+        assert [(await too_many.answer())[0] for too_many in held[4:6]] == [503, 503]
+        for one in held:
+            one.close()
+
+
 async def test_silent_connections_do_not_make_it_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that never ask are closed, those too many at once; who asks is answered. The collectors' files and
     connections come out of the same number that the process may have."""
@@ -189,7 +284,7 @@ async def test_silent_connections_do_not_make_it_deaf(tmp_path: Path, monkeypatc
     monkeypatch.setattr(connections, "MORE", 2)
     monkeypatch.setattr(serving, "BESIDES_STREAMS", 3)
     found = companies(tmp_path, max_streams=1)
-    async with served(found) as address:
+    async with reached(found) as address:
         silent = [await Raw.to(address) for _ in range(20)]
         assert [await raw.rest() for raw in silent] == [b""] * 20
         raw = await Raw.to(address)
@@ -202,7 +297,7 @@ async def test_silent_connections_do_not_make_it_deaf(tmp_path: Path, monkeypatc
 async def test_a_head_that_comes_byte_by_byte_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also on a connection that was answered before, and however often a byte comes."""
     monkeypatch.setattr(connections, "HEAD_S", 0.5)
-    async with served(companies(tmp_path)) as address:
+    async with reached(companies(tmp_path)) as address:
         raw = await Raw.to(address)
         raw.say(b"GET /login")
         assert (await raw.answer())[0] == 200
@@ -222,7 +317,7 @@ async def test_a_head_that_comes_byte_by_byte_is_given_up(tmp_path: Path, monkey
 async def test_who_takes_no_answer_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand answers asked for and none taken: the connection ends."""
     monkeypatch.setattr(connections, "STALLED_S", 0.3)
-    async with served(companies(tmp_path)) as address:
+    async with reached(companies(tmp_path)) as address:
         raw = await Raw.to(address)
         for _ in range(1000):
             raw.say(b"GET /static/app.css")
@@ -243,7 +338,7 @@ async def test_a_proxy_that_is_named_says_who_fails(
     whoever could say where he comes from would guess for ever."""
     monkeypatch.setattr(passwords, "MOST_OF_ADDRESS", 5)
     found = companies(tmp_path, proxies=proxies)
-    async with served(found) as address:
+    async with reached(found) as address:
         for number in range(passwords.MOST_OF_ADDRESS):
             assert await _attempt(address, "192.0.2.66, 203.0.113.9", f"nobody-{number}") == 403
         assert await _attempt(address, "198.51.100.1, 203.0.113.9", "engineer", PASSWORD) == 429

@@ -10,7 +10,7 @@ from dashboards.web.accounts.identity import Identity
 from dashboards.web.context import WebContext
 from dashboards.web.diagnoses.desk import Desk
 from dashboards.web.diagnoses.shelf import Diagnosis
-from dashboards.web.diagnoses.upload import require_room
+from dashboards.web.diagnoses.upload import take
 from dashboards.web.times import iso
 from pipeline.diagnosis.diagnosis import of_store
 from telemetry.samples import SECOND_NS, Window
@@ -32,10 +32,14 @@ def begin(desk: Desk, context: WebContext, who: Identity, assets: Sequence[str],
             "no-interval",
             "Choose at least one machine or link, and an interval of the past of at most 35 days.",
         )
-    require_room(desk.shelf, desk.config, who)
     name = ", ".join(context.plant.asset(path).name for path in chosen)[:200]
-    number = desk.shelf.room()
-    found = desk.shelf.add(number, who.organisation, who.name, name, 0, "plant")
+    number = desk.shelf.room(who.organisation)
+    try:
+        take(desk.shelf, desk.config, number, 0)
+    except problems.ProblemError:
+        desk.shelf.clear(number)
+        raise
+    found = desk.shelf.add(number, who.name, name, 0, "plant")
     asked = json.dumps({"assets": chosen, "from": iso(window.start_ns), "to": iso(window.end_ns)})
     desk.work.start_plant(
         found, asked, lambda: of_store(context.store, context.plant, chosen, window, context.now_ns())

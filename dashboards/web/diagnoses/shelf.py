@@ -3,6 +3,9 @@
 Invariants
 - Everything is asked for with an organisation, and found only where it is that organisation's.
 - A file is on the shelf when it is whole; what an interrupted upload left is swept away at the next start.
+- A number is either coming or on the shelf; the bytes of both, and of what was made of them, are what its organisation
+  keeps, and whatever comes is let in by `take` alone.
+- No two diagnoses of an organisation were made at the same instant: pages of the list go by it.
 - A diagnosis that was running when the process ended is one to be run again, and says so.
 - The folder of a diagnosis is named by chance (128 bits), never by a user.
 """
@@ -62,6 +65,8 @@ class Shelf:
         self._folder = folder / "diagnoses"
         self._now_ns = now_ns
         self._lock = threading.Lock()
+        self._coming: dict[str, tuple[int, int]] = {}
+        """Organisation and bytes by number."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = sqlite3.connect(folder / "diagnoses.sqlite", check_same_thread=False, isolation_level=None)
@@ -91,29 +96,53 @@ class Shelf:
         with self._lock:
             yield self._db
 
-    def room(self) -> str:
-        """A new diagnosis' number; its folder is there, and empty."""
+    def room(self, organisation: int) -> str:
+        """The number of a diagnosis that comes; its folder is there, and empty. It ends with `add` or `clear`."""
         number = secrets.token_hex(16)
         (self._folder / number).mkdir(mode=0o700)
+        with self._lock:
+            self._coming[number] = organisation, 0
         return number
+
+    def take(self, number: str, size: int, most: int) -> bool:
+        """So many bytes more of what comes; False, and nothing taken, where its organisation would then keep more than
+        `most` bytes. Raises KeyError after `clear`."""
+        with self._used() as db:
+            organisation, taken = self._coming[number]
+            [kept] = db.execute(
+                "SELECT coalesce(sum(bytes + made_bytes), 0) FROM diagnoses WHERE organisation = ?", (organisation,)
+            ).fetchone()
+            coming = sum(size for whose, size in self._coming.values() if whose == organisation)
+            if kept + coming + size > most:
+                return False
+            self._coming[number] = organisation, taken + size
+            return True
 
     def folder(self, number: str) -> Path:
         return self._folder / number
 
     def clear(self, number: str) -> None:
-        """Take away the folder of a diagnosis that was not added."""
-        shutil.rmtree(self._folder / number, ignore_errors=True)
+        """Take away what came of a diagnosis that was not added; one that was stays."""
+        with self._lock:  # its bytes are others' to take once they are gone
+            if number in self._coming:
+                shutil.rmtree(self._folder / number, ignore_errors=True)
+                del self._coming[number]
 
-    def add(
-        self, number: str, organisation: int, who: str, name: str, size: int, kind: Literal["file", "plant"] = "file"
-    ) -> Diagnosis:
-        """Put on the shelf a file that is whole and lies in the folder under its name; or one of the plant."""
+    def add(self, number: str, who: str, name: str, size: int, kind: Literal["file", "plant"] = "file") -> Diagnosis:
+        """Put on the shelf a file that is whole and lies in the folder under its name; or one of the plant. Raises
+        KeyError after `clear`."""
         with self._used() as db:
+            organisation, _ = self._coming[number]
+            made_ns = self._now_ns()
+            at = "SELECT 1 FROM diagnoses WHERE organisation = ? AND made_ns = ?"
+            while db.execute(at, (organisation, made_ns)).fetchone():
+                made_ns += 1
             db.execute(
                 "INSERT INTO diagnoses (id, organisation, who, name, bytes, made_ns, state, kind) "
                 "VALUES (?, ?, ?, ?, ?, ?, 'mapping', ?)",
-                (number, organisation, who, name, size, self._now_ns(), kind),
+                (number, organisation, who, name, size, made_ns, kind),
             )
+            del self._coming[number]
         found = self.get(organisation, number)
         assert found is not None
         return found
@@ -149,14 +178,6 @@ class Shelf:
                 (organisation, 2**63 - 1 if before_ns is None else before_ns, state, limit),
             ).fetchall()
         return [Diagnosis(*row) for row in rows]
-
-    def kept_bytes(self, organisation: int) -> int:
-        """What an organisation's files take: those brought, and the results and reports made of them."""
-        with self._used() as db:
-            [size] = db.execute(
-                "SELECT coalesce(sum(bytes + made_bytes), 0) FROM diagnoses WHERE organisation = ?", (organisation,)
-            ).fetchone()
-        return int(size)
 
     def begin(self, diagnosis: Diagnosis, mapping: str) -> bool:
         """Mark it as running with a mapping; False when it runs already."""

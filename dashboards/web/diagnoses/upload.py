@@ -30,9 +30,9 @@ def too_large(config: WebConfig) -> ProblemError:
     )
 
 
-def require_room(shelf: Shelf, config: WebConfig, who: Identity, size: int = 0) -> None:
-    """Raises ProblemError where an organisation has no room for so many bytes more."""
-    if shelf.kept_bytes(who.organisation) + size > config.keep_mb * 1_000_000:
+def take(shelf: Shelf, config: WebConfig, number: str, size: int) -> None:
+    """Room for so many bytes more of what comes. Raises ProblemError where its organisation has none left."""
+    if not shelf.take(number, size, config.keep_mb * 1_000_000):
         raise ProblemError(
             HTTPStatus.INSUFFICIENT_STORAGE,
             "no-room",
@@ -52,33 +52,55 @@ async def bring(
     most = config.max_upload_mb * 1_000_000
     if said_bytes is not None and said_bytes > most:
         raise too_large(config)
-    await asyncio.to_thread(require_room, shelf, config, who, said_bytes or 0)
-    number = await asyncio.to_thread(shelf.room)
+    number = await asyncio.to_thread(shelf.room, who.organisation)
     try:
-        size = await _write(shelf, config, number, name, body, most)
-        await asyncio.to_thread(require_room, shelf, config, who, size)  # no length was said, or others came meanwhile
-        path = shelf.folder(number) / "brought" / name
+        coming = _Coming(shelf, config, number, said_bytes or 0)
+        size = await _write(coming, shelf.folder(number) / "brought", name, body)
         try:
-            await asyncio.to_thread(guard.checked, path, largest=most)
+            await asyncio.to_thread(guard.checked, shelf.folder(number) / "brought" / name, largest=most)
         except DecodeError as error:
             raise refused(error, language) from None
-        return await asyncio.to_thread(shelf.add, number, who.organisation, who.name, name, size)
+        return await asyncio.to_thread(shelf.add, number, who.name, name, size)
     except BaseException:  # also when whoever sends it goes away in the middle
         await asyncio.shield(asyncio.to_thread(shelf.clear, number))
         raise
 
 
-async def _write(shelf: Shelf, config: WebConfig, number: str, name: str, body: AsyncIterator[bytes], most: int) -> int:
-    folder = shelf.folder(number) / "brought"
+class _Coming:
+    """The room that a file takes before its bytes are written: for the length it said at once, then as it comes."""
+
+    def __init__(self, shelf: Shelf, config: WebConfig, number: str, said_bytes: int) -> None:
+        self._shelf = shelf
+        self._config = config
+        self._number = number
+        self._said = said_bytes
+        self._taken = 0
+
+    def grows(self, size: int) -> None:
+        """It has so many bytes now. Raises ProblemError where they may not be kept."""
+        if size > self._config.max_upload_mb * 1_000_000:
+            raise too_large(self._config)
+        more = max(size, self._said) - self._taken
+        if more > 0:
+            take(self._shelf, self._config, self._number, more)
+            self._taken += more
+
+
+async def _write(coming: _Coming, folder: Path, name: str, body: AsyncIterator[bytes]) -> int:
+    """What is written of it [bytes]. Raises ProblemError."""
     size = 0
+
+    def keep(file: BinaryIO, chunk: bytes) -> None:
+        coming.grows(size)
+        file.write(chunk)
+
     try:
+        await asyncio.to_thread(coming.grows, 0)
         file = await asyncio.to_thread(_opened, folder, name)
         try:
             async for chunk in body:
                 size += len(chunk)
-                if size > most:
-                    raise too_large(config)
-                await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(keep, file, chunk)
             await asyncio.to_thread(_settle, file)
         finally:
             await asyncio.to_thread(file.close)
