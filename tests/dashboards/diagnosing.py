@@ -1,16 +1,23 @@
 """Bringing a file to the web app and waiting for its figures: for the tests of diagnoses."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from httpx2 import Client
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from dashboards.web.app import create_app
 from dashboards.web.config import WebConfig
+from dashboards.web.formats import Formats
+from dashboards.web.texts import Language
+from km0.cli import app as km0
+from pipeline.files.propose import propose
 from tests.dashboards.seeded import empty
 
 FRENCH = (
@@ -40,6 +47,19 @@ def bring(client: Client, content: bytes = FRENCH, name: str = "presse.csv", **q
     answer = client.post("/api/v1/diagnoses", params={"name": name, **query}, content=content)
     assert answer.status_code == 201, answer.text
     return answer.json()["id"]
+
+
+def by_the_command(file: Path, language: Language) -> list[str]:
+    """TRS, Do, Tp and Tq of a file as `km0 oee --events` says them by the proposed mapping and a cycle of 60 s, as
+    pages write them."""
+    mapping = propose(file).mapping
+    mapping = mapping.model_copy(update={"machine": mapping.machine.model_copy(update={"cycle_s": {"*": 60.0}})})
+    toml = file.with_suffix(".toml")
+    toml.write_text(mapping.toml(), encoding="utf-8")
+    asked = CliRunner().invoke(km0, ["oee", "--events", str(file), "--map", str(toml), "--json"])
+    figures = json.loads(asked.stdout)["figures"]
+    percent = Formats(language, ZoneInfo("Europe/Paris")).percent
+    return [percent(figures[kpi]["value"]) for kpi in ("trs", "do", "tp", "tq")]
 
 
 def until(condition: Callable[[], bool]) -> None:

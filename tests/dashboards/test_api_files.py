@@ -13,7 +13,6 @@ from httpx2 import Client
 from dashboards.web.times import iso
 from telemetry.samples import SECOND_NS, KpiValue, Quality, Sample, Window
 from tests.dashboards.seeded import HOUR_NS, LINK, MILL, NOW_NS, PRESS, Seeded
-from tests.dashboards.seeded import LINK as NO_MACHINE
 from tests.dashboards.test_api import get
 from tests.dashboards.test_links import hourly
 
@@ -111,7 +110,7 @@ def test_kpi_values_are_read_in_weeks(fresh: Client, blank: Seeded, monkeypatch:
         (f"samples.csv?asset={MILL}&metric=state&from=1&to=1700000000", 422, "400 days"),
         (f"samples.xlsx?asset={MILL}&metric=state", 422, "csv"),
         (f"kpi-values.csv?asset={MILL}&kpi=nope", 404, "/api/v1/kpis"),
-        (f"states?asset={NO_MACHINE}", 404, "/api/v1/assets"),
+        (f"states?asset={LINK}", 404, "/api/v1/assets"),
         (f"states?asset={MILL}&from=1&to=1700000000", 422, "7 days"),
         ("deadletters/77", 404, "no dead letter 77"),
     ],

@@ -1,22 +1,16 @@
 """What a mapping would make of a file, seen before it is computed."""
 
 import html
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from httpx2 import Client
-from typer.testing import CliRunner
 
 from dashboards.web.diagnoses.preview import ROWS
-from dashboards.web.formats import Formats
-from km0.cli import app as km0
-from pipeline.files.propose import propose
 from tests.dashboards.accounts.companies import companies
-from tests.dashboards.diagnosing import EVIL, FRENCH, bring, finished, visited
+from tests.dashboards.diagnosing import EVIL, FRENCH, bring, by_the_command, finished, visited
 from tests.dashboards.test_pages import text
 
 CHOSEN = {
@@ -63,13 +57,7 @@ def test_a_preview_shows_what_the_file_says(app: Client, tmp_path: Path) -> None
     ) in shown
     file = tmp_path / "presse.csv"
     file.write_bytes(FRENCH)
-    mapping = propose(file).mapping
-    mapping = mapping.model_copy(update={"machine": mapping.machine.model_copy(update={"cycle_s": {"*": 60.0}})})
-    file.with_suffix(".toml").write_text(mapping.toml(), encoding="utf-8")
-    asked = CliRunner().invoke(km0, ["oee", "--events", str(file), "--map", str(file.with_suffix(".toml")), "--json"])
-    answers = json.loads(asked.stdout)["figures"]
-    percent = Formats("fr", ZoneInfo("UTC")).percent
-    assert figures == [percent(answers[kpi]["value"]) for kpi in ("trs", "do", "tp", "tq")]
+    assert figures == by_the_command(file, "fr")
 
 
 def test_a_preview_claims_no_time_that_nothing_tells(app: Client) -> None:

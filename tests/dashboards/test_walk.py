@@ -9,20 +9,16 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
-from typer.testing import CliRunner
 
 from dashboards.web.app import create_app
 from dashboards.web.config import AccountsConfig, WebConfig
-from dashboards.web.formats import Formats
-from km0.cli import app as km0
-from pipeline.files.propose import propose
+from dashboards.web.texts import Language
 from telemetry.samples import SECOND_NS
 from tests.dashboards.accounts.companies import LEAST_MB, NOBODY
-from tests.dashboards.diagnosing import FRENCH
+from tests.dashboards.diagnosing import FRENCH, by_the_command
 from tests.dashboards.seeded import MILL, empty, full
 from tests.dashboards.test_browser import watch
 from tests.dashboards.test_server import CONFIG, served
@@ -70,7 +66,7 @@ async def narrow_enough(page: Page, width: int) -> None:
     ],
 )
 async def test_from_a_spreadsheet_to_its_figures(
-    browser: Browser, tmp_path: Path, language: str, width: int, scheme: Any
+    browser: Browser, tmp_path: Path, language: Language, width: int, scheme: Any
 ) -> None:
     """Choose a file, send it, confirm what it says, and read the TRS, without a word of help or a complaint."""
     file = tmp_path / "Presse n°1 (été).csv"
@@ -114,16 +110,9 @@ async def test_from_a_spreadsheet_to_its_figures(
     assert_same_figures(report, file, language, figures)
 
 
-def assert_same_figures(report: Path, file: Path, language: str, page: list[str]) -> None:
+def assert_same_figures(report: Path, file: Path, language: Language, page: list[str]) -> None:
     """The PDF, read back, and the page say what `km0 oee --events` says of the same file and mapping."""
-    mapping = propose(file).mapping
-    mapping = mapping.model_copy(update={"machine": mapping.machine.model_copy(update={"cycle_s": {"*": 60.0}})})
-    toml = file.with_suffix(".toml")
-    toml.write_text(mapping.toml(), encoding="utf-8")
-    asked = CliRunner().invoke(km0, ["oee", "--events", str(file), "--map", str(toml), "--json"])
-    said = json.loads(asked.stdout)["figures"]
-    formats = Formats(language, ZoneInfo("Europe/Paris"))  # type: ignore[arg-type]
-    answers = [formats.percent(said[kpi]["value"]) for kpi in ("trs", "do", "tp", "tq")]
+    answers = by_the_command(file, language)
     assert page[:4] == answers
     told = subprocess.run(
         [require_program("pdftotext"), "-layout", report, "-"], capture_output=True, text=True, check=True

@@ -105,7 +105,7 @@ def hostile() -> Iterator[Hostile]:
         service.say(
             "/.well-known/openid-configuration",
             {"issuer": service.issuer} | {
-                f"{name}": f"{service.issuer}/{name}"
+                name: f"{service.issuer}/{name}"
                 for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")
             },
         )  # fmt: skip
