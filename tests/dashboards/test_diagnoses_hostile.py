@@ -1,6 +1,8 @@
 """What may be brought to a diagnosis that must do no harm: no tables, floods, formulas, markup, another company."""
 
+import io
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,15 @@ def app(tmp_path: Path) -> Iterator[Client]:
         yield client
 
 
+def workbook_with_macros() -> bytes:
+    """A workbook that holds a program, under the name of one that does not."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as parts:
+        parts.writestr("xl/workbook.xml", "<workbook/>")
+        parts.writestr("xl/vbaProject.bin", b"Sub Auto_Open()")
+    return content.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -29,7 +40,7 @@ def app(tmp_path: Path) -> Iterator[Client]:
         ("vide.csv", b"", "vide"),
         ("photo.csv", b"\x89PNG\r\n\x1a\n0000", "image"),
         ("classeur.xlsx", FRENCH, "extension"),
-        ("macros.xlsm", b"PK\x03\x04" + bytes(100), ""),
+        ("macros.xlsx", workbook_with_macros(), "macros"),
     ],
 )
 def test_what_is_no_table_is_refused_in_a_sentence_and_nothing_is_kept(

@@ -57,7 +57,8 @@ def interval_of(panel: dict[str, Any], day: Day, interval: str) -> str:
     than it wants."""
     steps = [panel.get("interval", "1s")]
     if "maxDataPoints" in panel:
-        steps.append(f"{max(1, (day.end_ns - day.start_ns) // SECOND_NS // panel['maxDataPoints'])}s")
+        span_s = (day.end_ns - day.start_ns) // SECOND_NS
+        steps.append(f"{max(1, -(-span_s // panel['maxDataPoints']))}s")  # rounded up: not more points than wanted
     else:
         steps.append(interval)
     return max(steps, key=milliseconds)

@@ -132,7 +132,7 @@ def test_a_wrong_reference_cycle_is_named_before_any_gain(lived: Callable[..., L
     one = first(found).match
     assert (first(found).rule, one.asset, one.words["product"]) == ("wrong_reference_cycle", PRESS, "clip")
     assert one.figures["cycle"] == 9.0
-    assert one.figures["real"] == pytest.approx(0.8 * 9.0, rel=0.1)
+    assert one.figures["real"] == pytest.approx(0.8 * 9.0, rel=0.05)
     assert plant.true(PRESS).performance > 1
     assert sum(one.rule == "wrong_reference_cycle" for one in found.findings) == 1
 
