@@ -46,8 +46,8 @@ class Feed:
 
 @contextlib.asynccontextmanager
 async def asyncua(items: int, seconds: float, **options: Any) -> AsyncIterator[Feed]:
-    """asyncua's server, several processes of it: one is full at 8,000 values a second, and takes long to make more than
-    1,000 variables."""
+    """asyncua's server, a process for each 1,000 items, two at least: a core is full of it long before we are (see
+    docs/simulators.md, "What it costs"), and it takes long to make more variables."""
     processes = max(2, items // 1000)
     share = items // processes
     groups = [[f"n{number}" for number in range(k * share, (k + 1) * share)] for k in range(processes)]

@@ -21,8 +21,9 @@ PATHS: Final = {1: "/debug/vars", 2: "/metrics"}
 """Where a server tells since when it has lived, by its major version."""
 
 _UPTIME: Final = re.compile(rb"^influxdb_uptime_seconds(?:\{[^}\n]*\})? ([0-9.e+]+)\s*$", re.MULTILINE)
-_CLOCKS_DIFFER_S: Final = 1.0
-"""How far two clocks run apart [s], at most, between two looks."""
+_CLOCKS_DIFFER: Final = 1e-3
+"""How far two monotonic clocks run apart, at most: twice what NTP may correct them by."""
+_ROUNDED_S: Final = 0.01
 
 
 class Start(Protocol):
@@ -45,13 +46,16 @@ class _Named:
 
 @dataclass(frozen=True, slots=True)
 class _Between:
-    """2.x, which tells how long it has lived: between these instants of our monotonic clock [s]."""
+    """2.x, which tells how long it has lived: between these instants of our monotonic clock [s], heard at another."""
 
     earliest: float
     latest: float
+    heard: float
 
     def is_before(self, later: Start) -> bool:
-        return not isinstance(later, _Between) or later.earliest > self.latest + _CLOCKS_DIFFER_S
+        if not isinstance(later, _Between):
+            return True
+        return later.earliest > self.latest + (later.heard - self.heard) * _CLOCKS_DIFFER + _ROUNDED_S
 
 
 NO_LOG: Final[Start] = _Named("")
@@ -69,7 +73,7 @@ def told(major: int, status: int, body: bytes, asked_s: float, answered_s: float
         if major < 2:
             return _Named(str(json.loads(body)["system"]["started"]))
         [uptime] = _UPTIME.findall(body)
-        return _Between(asked_s - float(uptime), answered_s - float(uptime))
+        return _Between(asked_s - float(uptime), answered_s - float(uptime), answered_s)
     except (ValueError, LookupError, TypeError) as error:
         raise StoreError(
             f"InfluxDB's disk was full, and it does not tell when it was started (GET {PATHS[major]} answers "

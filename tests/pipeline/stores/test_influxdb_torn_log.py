@@ -113,7 +113,9 @@ def uptime(seconds: str) -> bytes:
         (1000.0, 1000.1, "100.05", False),  # started at 900 to 900.05, as before
         (1000.0, 1030.0, "102", False),  # a late answer: it may have been said at 1002
         (1000.0, 1000.1, "1e+02", False),
-        (1000.0, 1000.1, "98.5", True),  # not before 901.5
+        (911.0, 911.1, "10.9", True),  # not before 900.1: stopped as soon as it had answered
+        (4510.0, 4510.1, "3608.2", False),  # 901.8 to 901.9: an hour later, clocks have run apart
+        (1000.0, 1000.1, "98.5", True),
         (1000.0, 1000.1, "0.2", True),
         (5e6, 5e6, "4.9991e+06", False),  # two months later: started at 900
         (1000.0, 1000.1, "120", False),  # its clock runs faster, or ours stood still
