@@ -31,10 +31,15 @@ def run(
     """Collect, keep, compute and show what the plant file names, until Ctrl-C or SIGTERM."""
     plant_file = load(file, PlantFile)
     configure_logs(log_level)
-    asyncio.run(_run(plant_file, only))
+    before = set(threading.enumerate())
+    watch = asyncio.run(_run(plant_file, only))
+    # A thread that still asks the store would hold up the interpreter's own end, which nobody else watches over.
+    if all(thread.daemon for thread in set(threading.enumerate()) - before):
+        watch.cancel()
 
 
-async def _run(file: PlantFile, only: Part | None) -> None:
+async def _run(file: PlantFile, only: Part | None) -> threading.Timer:
+    """Returns what watches over the end."""
     from km0.app import running, running_only
 
     stop = stop_event()
@@ -50,23 +55,26 @@ async def _run(file: PlantFile, only: Part | None) -> None:
             err.print(f"the first administrator sets a password at {welcome}  (once, for two days)", markup=False)
         await stop.wait()
         err.print("ending: what was acknowledged is on disk")
-        end_at_last()
+        return end_at_last()
 
 
-def end_at_last() -> None:
-    """Let the process end within LONGEST_END_S, whoever is still waited for.
+def end_at_last() -> threading.Timer:
+    """Let the process end within LONGEST_END_S, whoever is still waited for, unless what is returned is cancelled.
 
     A question to a store that hangs holds its thread for as long as the store may take to answer, ten minutes if the
     plant file says so, and the end would wait for it. Ended like this nothing is lost: a kill is survived too.
     """
 
     def leave() -> None:
-        err.print("the store did not answer in time: ended without it")
+        err.print(
+            f"not everything ended within {LONGEST_END_S:g} s: ended without it; what was acknowledged is on disk"
+        )
         os._exit(0)
 
     watch = threading.Timer(LONGEST_END_S, leave)
     watch.daemon = True
     watch.start()
+    return watch
 
 
 def stop_event() -> asyncio.Event:

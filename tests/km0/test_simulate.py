@@ -80,8 +80,10 @@ def test_live_goes_on_in_real_time_until_it_is_stopped(mosquitto: Mosquitto, tmp
     command = [sys.executable, "-m", "km0.cli", "simulate", "handover-storm", "--hours", "0.1", "--live",
                "--broker", f"127.0.0.1:{mosquitto.port}", "--data", str(tmp_path)]  # fmt: skip
     with Subscriber(mosquitto.port) as witness:
-        began_ns = time.time_ns()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        assert "live: Ctrl-C ends\n" in iter(process.stderr.readline, "")
+        began_ns = time.time_ns()  # what was played of the past ended before
         deadline = time.monotonic() + 60
         while not any(time_ns > began_ns for _, _, time_ns in witness.identities()):
             assert process.poll() is None, process.communicate()

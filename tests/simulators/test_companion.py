@@ -56,7 +56,7 @@ def last(path: str, metric: str) -> Any:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def plant() -> AsyncIterator[OpcUaPlant]:
     metrics = {machine.path: machine.metrics for machine in SCENARIO.machines}  # type: ignore[union-attr]
-    manners = OpcUaServer(most_per_call=25)
+    manners = OpcUaServer(most_per_call=25, most_queued=150)
     one = OpcUaPlant(0, metrics, life, lived=False, speeches=SPEECHES, manners=manners)
     await one.start()
     for path in SPEECHES:
@@ -223,9 +223,26 @@ async def test_a_request_beyond_the_limit_is_refused(plant: OpcUaPlant) -> None:
             await client.read_values(nodes)
 
 
+async def test_a_queue_is_as_long_as_asked_and_no_longer_than_the_server_keeps(plant: OpcUaPlant) -> None:
+    """A server that queues 150 values a node answers a client that asks for 1,000 with 150, and one for 20 with 20."""
+    async with Client(plant.url) as client:
+        node = await found(client, f"lathe-3/{STATISTICS}")
+        subscription = await client.create_subscription(1000.0, object())  # type: ignore[arg-type]  # it hears nothing
+        asked = ua.CreateMonitoredItemsParameters(SubscriptionId=subscription.subscription_id)
+        asked.ItemsToCreate = [
+            ua.MonitoredItemCreateRequest(
+                ItemToMonitor=ua.ReadValueId(node, ua.AttributeIds.Value),
+                RequestedParameters=ua.MonitoringParameters(ClientHandle=ua.UInt32(size), QueueSize=ua.UInt32(size)),
+            )
+            for size in (1000, 20)
+        ]
+        answered = await client.uaclient.create_monitored_items(asked)
+    assert [one.RevisedQueueSize for one in answered] == [150, 20]
+
+
 async def test_a_secure_server_speaks_to_nobody_in_clear(tmp_path: Path) -> None:
     """Only signed endpoints are offered; with the certificate that it shows, a client reads what it encrypts."""
-    manners = OpcUaServer(secure=True, most_queued=77)
+    manners = OpcUaServer(secure=True)
     server = OpcUaPlant(0, {"a/b/c/d": ("parts",)}, life, manners=manners, certificates=tmp_path / "server")
     await server.start()
     await server.write("a/b/c/d", [(START, "parts", 12)])

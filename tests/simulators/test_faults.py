@@ -12,6 +12,7 @@ from simulators.payloads import Message, value_messages
 from simulators.scenario import library, open_scenario
 from simulators.timeline import Event
 from telemetry.errors import ConfigError
+from tests.simulators.mqtt_peer import nanoseconds
 
 PRESS = "km0/fabrication/cell-2/press-1"
 T0 = 1_795_000_000 * 10**9
@@ -31,8 +32,9 @@ def said(messages: list[Message]) -> list[tuple[float, Any]]:
     found = []
     for message in messages:
         told = json.loads(message.payload)
-        assert [v["value"] for v in (told if isinstance(told, list) else [told])] == [v for _, _, v in message.events]
-        found += [((time_ns - T0) / MINUTE, value) for time_ns, _, value in message.events]
+        wire = [(nanoseconds(one["time"]), one["value"]) for one in (told if isinstance(told, list) else [told])]
+        assert wire == [(time_ns // 1000 * 1000, value) for time_ns, _, value in message.events]  # for the journal
+        found += [((time_ns - T0) / MINUTE, value) for time_ns, value in wire]
     return found
 
 
