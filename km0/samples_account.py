@@ -4,6 +4,7 @@ Invariant: a sample is its identity (asset, metric, source time), a message that
 nothing is compared by number alone.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from telemetry.samples import Window
 
 _ALL: Final = Window(0, 2**62)
 _PAGE: Final = 1000
+_BEFORE_BIRTH: Final = re.compile(r"\b[ND]DATA\b.* came before (the NBIRTH|its DBIRTH)")
+
+Letters = Counter[tuple[str, bytes]]
+"""Topic and bytes of dead letters."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Samples:
     set_aside_expected: int
     """Of these, what the devices said that nobody can use."""
     set_aside_again: int
-    """Of these, the ones delivered again when a wire broke."""
+    """Of these, the ones delivered again when a wire broke, or said to a host that had not heard the births yet."""
     set_aside_odd: int
     """Set aside for no known reason, or nowhere to be found though nobody can use it."""
     whole_wires: bool = True
@@ -135,7 +140,9 @@ def account(
         if asset not in restated
     )
     unusable = Counter((topic, bytes.fromhex(payload)) for topic, payload in done.unusable)
-    aside = _set_aside(letters)
+    aside, unborn = _set_aside(letters)
+    if not _broken(scenario):
+        aside, unborn = aside + unborn, Counter()
     return Samples(
         sent=told + never,
         stored=there,
@@ -145,9 +152,9 @@ def account(
         duplicated_by_devices=len(published) - told,
         invented=invented,
         wrong=wrong,
-        set_aside=aside.total(),
+        set_aside=(aside + unborn).total(),
         set_aside_expected=unusable.total(),
-        set_aside_again=sum((aside - unusable)[one] for one in unusable),
+        set_aside_again=sum((aside - unusable)[one] for one in unusable) + unborn.total(),
         set_aside_odd=(unusable - aside).total() + sum(aside[one] for one in aside if one not in unusable),
         whole_wires=not _broken(scenario) and not _blended(scenario),
     )
@@ -162,11 +169,17 @@ def _unheard(done: Done, published: Latest) -> Latest:
     return found
 
 
-def _set_aside(letters: DeadLetters) -> Counter[tuple[str, bytes]]:
-    """Topic and bytes of all dead letters; their sources are "collector:topic"."""
-    found = Counter[tuple[str, bytes]]()
+def _set_aside(letters: DeadLetters) -> tuple[Letters, Letters]:
+    """All dead letters, apart from them those that a Sparkplug host which came back heard before the births that it
+    asked for: nobody can read them, and a node says again what it said while its primary host was away.
+
+    Their sources are "collector:topic".
+    """
+    found, unborn = Letters(), Letters()
     before: int | None = None
     while page := letters.list(_PAGE, before):
-        found.update((letter.source.partition(":")[2], letter.raw) for letter in page)
+        for letter in page:
+            early = _BEFORE_BIRTH.search(letter.reason) is not None
+            (unborn if early else found)[letter.source.partition(":")[2], letter.raw] += 1
         before = page[-1].id
-    return found
+    return found, unborn

@@ -11,10 +11,10 @@ from typing import Final
 
 from collectors.mqtt.decoder import Fault, Message, MessageError, Opening, Publication
 from collectors.mqtt.mapping import Reader
+from collectors.mqtt.sparkplug_clock import MS_NS
 from collectors.mqtt.sparkplug_codec import parse, rebirth_request
 from collectors.mqtt.sparkplug_node import Answer, EdgeNode, Item
 from collectors.mqtt.sparkplug_topic import SparkplugTopic
-from collectors.mqtt.sparkplug_values import MS_NS
 from collectors.mqtt.topics import fill
 from telemetry.glossary import METRICS
 from telemetry.samples import SECOND_NS

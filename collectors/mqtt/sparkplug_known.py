@@ -13,8 +13,7 @@ class Known:
     """A metric that a birth described. `metric` is "" when the plant file asks nothing of it.
 
     `field` is where its values lie when it is a plain number on both sides, of `bits` if signed; else "". `last` is its
-    newest value; `unheard` is what to say where it was said to be unknown, should the node have kept what happened
-    meanwhile: the value of `unheard_since_ns` [ns].
+    newest value; `unknown_ns` [ns] is from when on it was last said to be unknown.
     """
 
     name: str
@@ -28,8 +27,7 @@ class Known:
     bits: int = 0
     alias: int | None = None
     last: Sample | None = None
-    unheard: Sample | None = None
-    unheard_since_ns: int = 0
+    unknown_ns: int = 0
 
 
 def bd_seq_of(payload: Any) -> int | None:

@@ -8,20 +8,19 @@ Invariants:
   when it is written, and the metric in it may carry the older time of its last change.
 - When a metric is no longer known it is said so once, later than its last value, by the clock of the node: by ours, the
   next birth of a node whose clock is behind would lie before it, and what it says would never be in force.
-- It is taken back when the node tells as historical what happened meanwhile: who stores and forwards leaves no gap.
+- It is taken back when the node tells as historical what happened meanwhile (sparkplug_outages.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from collectors.mqtt.decoder import Fault, MessageError
 from collectors.mqtt.mapping import Reader, is_number
+from collectors.mqtt.sparkplug_clock import NodeClock
 from collectors.mqtt.sparkplug_codec import NUMBER_FIELDS, SIGNED_BITS, TYPE_NAMES
 from collectors.mqtt.sparkplug_known import Known, bd_seq_of
-from collectors.mqtt.sparkplug_values import MS_NS, Values
-from telemetry.glossary import holds
+from collectors.mqtt.sparkplug_outages import Outage, Outages
+from collectors.mqtt.sparkplug_values import Values
 from telemetry.samples import Quality, Sample
 
 Answer = list[Sample | MessageError]
@@ -65,8 +64,8 @@ class EdgeNode:
         self._unborn: set[str] = set()
         self._unborn_ns = 0
         self._heard_ns = 0
-        self._behind_ns = 0  # how far the clock of the node is behind ours, by its last message
-        self._keeps = False  # whether it has told what happened since it was last said to be unknown
+        self._clock: Final = NodeClock()
+        self._outages: Final = Outages(self._timeout_ns)
         self.online = False
         self.wants_rebirth = False
         """Whether something came that only new births can explain."""
@@ -76,10 +75,9 @@ class EdgeNode:
         self._heard_ns = item.received_ns
         if item.kind == "NDEATH":
             return self._node_death(item)
-        if item.payload.timestamp:
-            self._behind_ns = item.received_ns - item.payload.timestamp * MS_NS
         if item.kind == "NBIRTH":
             return self._node_birth(item)
+        self._clock.read(item.payload.timestamp, item.received_ns)
         if not self.online:
             self.wants_rebirth = True
             raise MessageError(Fault.SHAPE, f"{item.kind} came before the NBIRTH of its edge node, which is asked for")
@@ -108,7 +106,7 @@ class EdgeNode:
             answer += self._act_on_held()
         if self._unborn and self._past(self._unborn_ns, now_ns):
             for device in self._unborn:
-                answer += self._stale(self._of(device), self._unborn_ns - self._behind_ns)
+                answer += self._stale(self._of(device), self._clock.at(self._unborn_ns))
                 self._born.discard(device)
             self._unborn = set()
         return answer
@@ -116,9 +114,10 @@ class EdgeNode:
     def ended(self) -> Answer:
         """The connection is over: from the last message on nothing is known, until births that are asked for."""
         answer = self._act_on_held()
-        self.wants_rebirth = self.wants_rebirth or self.online  # a node with nothing to report would not be heard of
-        self.online = False
-        return answer + self._stale(self._all(), self._heard_ns - self._behind_ns)
+        if not self.online:
+            return answer
+        self.online, self.wants_rebirth = False, True  # a node with nothing to report would not be heard of
+        return answer + self._unheard(self._heard_ns)
 
     def _past(self, deadline_ns: int, now_ns: int) -> bool:
         """Whether it is past; also when the clock was set back, or it would not be for as long."""
@@ -146,10 +145,11 @@ class EdgeNode:
 
     def _act(self, item: Item) -> Answer:
         if item.kind == "DBIRTH":
-            if item.device not in self._named and len(self._named) > DEVICES:
+            if not self._room_for(item.device):
                 return [
                     MessageError(Fault.SHAPE, f"more than {DEVICES} devices of one edge node: {item.device[:60]!r}")
                 ]
+            self._make_room_for(item.device)
             self._unborn.discard(item.device)
             self._born.add(item.device)
             return list(self._births(item))
@@ -157,7 +157,8 @@ class EdgeNode:
             self._born.discard(item.device)
             return self._stale(self._of(item.device), self._written_ns(item))
         if item.device and item.device not in self._born:
-            self.wants_rebirth = True
+            # a birth that would be refused is not asked for, or the node would tell all of them without end
+            self.wants_rebirth = self.wants_rebirth or self._room_for(item.device)
             return [MessageError(Fault.SHAPE, f"DDATA of {item.device!r} came before its DBIRTH, which is asked for")]
         return self._data(item)
 
@@ -176,6 +177,9 @@ class EdgeNode:
         if not self.online or bd_seq != self._bd_seq:
             self._born.clear()
         self._bd_seq, self.online, self.wants_rebirth = bd_seq, True, False
+        self._clock.begin()
+        self._clock.read(item.payload.timestamp, item.received_ns)
+        self._outages.end(self._written_ns(item), item.received_ns)
         self._expected = (item.payload.seq + 1) % SEQUENCE
         self._aliases.clear()
         answer += self._births(item)
@@ -190,15 +194,13 @@ class EdgeNode:
         answer = self._act_on_held()
         self.online = False
         self._born.clear()
-        return answer + self._stale(self._all(), item.received_ns - self._behind_ns)
+        return answer + self._unheard(item.received_ns)
 
     def _births(self, item: Item) -> Iterator[Sample | MessageError]:
         """What a birth says; it replaces the one before, of the node or of that device."""
-        device = item.device
-        before = self._named.get(device, {})
+        device, before = item.device, self._named.get(item.device, {})
         for known in before.values():
-            if known.alias is not None and self._aliases.get(known.alias) is known:
-                del self._aliases[known.alias]
+            self._forget_alias(known)
         born = self._named[device] = {}
         twice: set[int] = set()
         for metric in item.payload.metrics:
@@ -213,7 +215,7 @@ class EdgeNode:
             if metric.name in before:
                 earlier = before[metric.name]
                 known.last_ns, known.last = earlier.last_ns, earlier.last
-                known.unheard, known.unheard_since_ns = earlier.unheard, earlier.unheard_since_ns
+                known.unknown_ns = earlier.unknown_ns if earlier.stale else 0
             born[metric.name] = known
             if metric.HasField("alias"):
                 known.alias = metric.alias
@@ -228,6 +230,7 @@ class EdgeNode:
                 yield from self._values.read(known, metric, item.payload.timestamp, item.received_ns, birth=True)
         for alias in twice:
             del self._aliases[alias]
+        yield from self._outages.born(device, item.received_ns)
         gone = [known for name, known in before.items() if name not in born]
         yield from self._stale(gone, self._written_ns(item))
 
@@ -251,12 +254,27 @@ class EdgeNode:
                 read = list(self._values.read(known, metric, item.payload.timestamp, item.received_ns, birth=False))
                 answer += read
                 if metric.is_historical and read and isinstance(said := read[0], Sample):
-                    answer += self._kept(known, said)
+                    answer += self._outages.tell(known, said)
         return answer
 
     def _written_ns(self, item: Item) -> int:
-        """When the node wrote the message, by its own clock [ns]."""
-        return item.payload.timestamp * MS_NS or item.received_ns - self._behind_ns
+        return self._clock.written(item.payload.timestamp, item.received_ns)
+
+    def _room_for(self, device: str) -> bool:
+        """Whether its birth would be taken."""
+        return device in self._named or len(self._named) <= DEVICES or self._dead() is not None
+
+    def _make_room_for(self, device: str) -> None:
+        if device not in self._named and len(self._named) > DEVICES and (dead := self._dead()) is not None:
+            for known in self._named.pop(dead).values():
+                self._forget_alias(known)
+
+    def _dead(self) -> str | None:
+        return next((device for device in self._named if device and device not in self._born), None)
+
+    def _forget_alias(self, known: Known) -> None:
+        if known.alias is not None and self._aliases.get(known.alias) is known:
+            del self._aliases[known.alias]
 
     def _of(self, device: str) -> list[Known]:
         return list(self._named.get(device, {}).values())
@@ -264,28 +282,19 @@ class EdgeNode:
     def _all(self) -> list[Known]:
         return [known for device in self._named.values() for known in device.values()]
 
-    def _stale(self, metrics: Iterable[Known], time_ns: int) -> Answer:
+    def _stale(self, metrics: Iterable[Known], time_ns: int, outage: Outage | None = None) -> Answer:
         """From that time on, and after its last value, none of these is known."""
         answer: Answer = []
         for known in metrics:
             if known.metric and known.last_ns and not known.stale:
                 known.stale = True
-                at_ns = max(time_ns, known.last_ns + 1)
+                known.unknown_ns = at_ns = max(time_ns, known.last_ns + 1)
                 answer.append(Sample(at_ns, known.asset, known.metric, 0.0, "", Quality.BAD, self._heard_ns))
-                if known.last is not None and holds(known.metric):
-                    known.unheard = msgspec.structs.replace(known.last, time_ns=at_ns)
-                    known.unheard_since_ns = known.last.time_ns
-                    self._keeps = False
+                if outage is not None:
+                    outage.unknown(known, at_ns)
         return answer
 
-    def _kept(self, known: Known, sample: Sample) -> Iterator[Sample]:
-        """The node has kept what happened while nobody heard it, and tells it now: what it does not tell has not
-        changed, so what was in force takes the place of "unknown"."""
-        if known.unheard is not None and known.unheard_since_ns <= sample.time_ns <= known.unheard.time_ns:
-            known.unheard = msgspec.structs.replace(sample, time_ns=known.unheard.time_ns)
-            known.unheard_since_ns = sample.time_ns
-            if self._keeps:
-                yield known.unheard
-        if not self._keeps:
-            self._keeps = True
-            yield from (known.unheard for known in self._all() if known.unheard is not None)
+    def _unheard(self, received_ns: int) -> Answer:
+        """From that instant of ours on nobody hears the node; what it said before to be unknown stays so."""
+        outage = self._outages.begin(self._clock.heard_until(received_ns))
+        return self._stale(self._all(), self._clock.at(received_ns), outage)

@@ -5,13 +5,12 @@ from typing import Any, Final
 
 from collectors.mqtt.decoder import MessageError
 from collectors.mqtt.mapping import Reader
+from collectors.mqtt.sparkplug_clock import MS_NS
 from collectors.mqtt.sparkplug_codec import quality_of, value_of
 from collectors.mqtt.sparkplug_known import Known, severity
 from telemetry.glossary import holds
 from telemetry.samples import Quality, Sample
 from telemetry.validity import FUTURE_NS
-
-MS_NS: Final = 1_000_000
 
 
 class Values:
@@ -67,8 +66,13 @@ class Values:
         yield sample
         if metric.is_historical:
             return
-        if birth and written_ns > time_ns and holds(known.metric):
-            time_ns = written_ns
+        again_ns = 0
+        if birth and holds(known.metric):
+            again_ns = written_ns if written_ns <= received_ns + FUTURE_NS else 0
+            if known.unknown_ns > max(time_ns, again_ns):  # said by a clock that shows less by now: a birth ends it
+                again_ns = known.unknown_ns + 1
+        if again_ns > time_ns:
+            time_ns = again_ns
             sample = Sample(time_ns, known.asset, known.metric, number, text, quality, received_ns)
             yield sample
         if known.last_ns < time_ns <= received_ns + FUTURE_NS:  # else it is not kept, and nothing is to follow it

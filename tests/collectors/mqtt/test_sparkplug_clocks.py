@@ -111,6 +111,47 @@ def test_a_time_that_cannot_be_moves_no_death() -> None:
     assert stale(conversation.ndeath(0))["state"] < T + S
 
 
+def test_a_message_time_that_cannot_be_moves_no_death() -> None:
+    """Microseconds for milliseconds, once: that the node died a minute later is said, at that minute."""
+    conversation = Conversation().born()
+    conversation.ddata(metric(value=101, alias=1, at_ms=T_MS + 5), seq=2, at_ms=(T_MS + 5) * 1000)
+    conversation.now = T + 60 * S
+    assert T + 59 * S < stale(conversation.ndeath(0))["state"] < T + 61 * S
+
+
+def test_a_birth_without_a_time_that_can_be_still_says_what_is_in_force() -> None:
+    """The node writes microseconds for milliseconds in all of its messages: its state is known after an outage."""
+    conversation = Conversation()
+    before = running(conversation, 0, T_MS * 1000)
+    conversation.now = T + 60 * S
+    dead = conversation.ndeath(0)
+    conversation.now = T + 120 * S
+    assert in_force(before, dead)[1] == Quality.BAD
+    assert in_force(before, dead, running(conversation, 1, (T_MS + 120_000) * 1000)) == (3.0, Quality.GOOD)
+
+
+def test_a_message_that_came_late_does_not_say_that_the_clock_is_behind() -> None:
+    """Ten minutes late by a backlog; the node dies fifty minutes later, and its state was known until then."""
+    conversation = Conversation().born()
+    conversation.now = T + 600 * S
+    conversation.ddata(metric(value=101, alias=1, at_ms=T_MS + 5), seq=2, at_ms=T_MS + 5)
+    conversation.now = T + 3600 * S
+    assert T + 3599 * S < stale(conversation.ndeath(0))["state"] < T + 3601 * S
+
+
+def test_a_birth_ends_an_outage_though_the_clock_of_the_node_was_set_back() -> None:
+    """An hour back while the node was heard: its death is placed by the clock that it had, its birth by the new."""
+    conversation = Conversation()
+    before = running(conversation, 0, T_MS)
+    conversation.now = T + 60 * S
+    set_back = conversation.ddata(seq=2, at_ms=T_MS + 60_000 - 3_600_000)
+    dead = conversation.ndeath(0)
+    assert in_force(before, set_back, dead)[1] == Quality.BAD
+    conversation.now = T + 70 * S
+    again = running(conversation, 1, T_MS + 70_000 - 3_600_000)
+    assert in_force(before, set_back, dead, again) == (3.0, Quality.GOOD)
+
+
 def test_made_up_devices_fill_no_memory() -> None:
     """Births of ever new devices are refused at some point; those known before are still read."""
     conversation = Conversation().born()
@@ -121,48 +162,27 @@ def test_made_up_devices_fill_no_memory() -> None:
     ]
 
 
+def test_a_device_too_many_does_not_make_its_node_tell_all_births_again_and_again() -> None:
+    """Its birth would be refused once more; where a device is dead, the new one takes its place."""
+    conversation = Conversation().born()
+    for n in range(2, 5003):
+        conversation.hear("DBIRTH", payload(at_ms=T_MS, seq=n % 256), device=f"x{n}")
+    conversation.ddata(seq=5003 % 256)
+    conversation.now += 60 * S
+    state = metric("State", "RUNNING", datatype=12, at_ms=T_MS)
+    conversation.hear("DDATA", payload(state, seq=5004 % 256), device="new")
+    assert conversation.asked() == []
+    conversation.hear("DDEATH", payload(at_ms=T_MS, seq=5005 % 256), device="x7")
+    conversation.hear("DDATA", payload(state, seq=5006 % 256), device="new")
+    assert conversation.asked() == ["spBv1.0/G/NCMD/E"]
+    assert good(*conversation.hear("DBIRTH", payload(state, at_ms=T_MS, seq=5007 % 256), device="new")) == [
+        ("state", 3, 0)
+    ]
+
+
 def test_no_answer_is_published_to_a_topic_that_no_broker_allows() -> None:
     """What claims to be a broker sends "+" as the name of a group: refused, and nothing is said to it."""
     conversation = Conversation()
     with pytest.raises(MessageError, match="no topic of an edge node"):
         conversation.host.decode(Message("spBv1.0/+/NDATA/E", payload(), T))
     assert conversation.asked() == []
-
-
-def over(*answers: Any) -> dict[tuple[str, int], tuple[float, int]]:
-    """What remains of all answers, the last word of an instant: (metric, time [ns after T]) → value and quality."""
-    return {
-        (one.metric, one.time_ns - T): (one.value, one.quality)
-        for answer in answers
-        for one in answer
-        if isinstance(one, Sample)
-    }
-
-
-def test_a_node_that_stores_and_forwards_leaves_no_gap() -> None:
-    """It died after a minute and comes back after two, with what it kept: a part counted while its death was on the way
-    to us, one later. The state, of which it tells nothing, was RUNNING all the time; without history it is unknown."""
-    conversation = Conversation()
-    births = conversation.nbirth() + conversation.dbirth(
-        metric("Good Count", 100, alias=1, datatype=8, at_ms=T_MS),
-        metric("State", "RUNNING", alias=2, datatype=12, at_ms=T_MS),
-    )
-    conversation.now = T + 60 * S
-    died = conversation.ndeath(0)
-    at_ns = stale(died)["state"] - T
-    assert 59 * S < at_ns < 61 * S
-    later = T_MS + 120_000
-    again = conversation.nbirth(bd=1, at_ms=later) + conversation.dbirth(
-        metric("Good Count", 102, alias=1, datatype=8, at_ms=T_MS + 90_000),
-        metric("State", "RUNNING", alias=2, datatype=12, at_ms=T_MS),
-        at_ms=later,
-    )
-    assert over(births, died, again)["state", at_ns][1] == Quality.BAD
-    meanwhile = conversation.ddata(metric(value=102, alias=1, at_ms=T_MS + 90_000, historical=True), seq=2, at_ms=later)
-    kept = over(births, died, again, meanwhile)
-    assert kept["state", at_ns] == (3.0, Quality.GOOD)
-    assert kept["parts_good", at_ns] == (100.0, Quality.GOOD)
-    before = conversation.ddata(metric(value=101, alias=1, at_ms=T_MS + 59_000, historical=True), seq=3, at_ms=later)
-    kept = over(births, died, again, meanwhile, before)
-    assert kept["parts_good", at_ns] == (101.0, Quality.GOOD)
-    assert kept["parts_good", 90 * S] == (102.0, Quality.GOOD)
