@@ -82,7 +82,8 @@ def _minutes(value: object) -> object:
     return value
 
 
-def _host(name: str) -> str:
+def host_name(name: str) -> str:
+    """The name or address of a host, as it is. Raises ValueError when it can be none."""
     # The resolver encodes names so, and does not take what cannot be for a name that it does not know.
     try:
         name.encode("idna")
@@ -91,7 +92,7 @@ def _host(name: str) -> str:
     return name
 
 
-HostName = Annotated[str, Field(min_length=1), AfterValidator(_host)]
+HostName = Annotated[str, Field(min_length=1), AfterValidator(host_name)]
 """Name or address of a host, as a resolver takes it."""
 
 TimeOfDay = Annotated[int, BeforeValidator(_minutes, json_schema_input_type=str)]

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -21,6 +21,14 @@ class Quality(IntEnum):
     GOOD = 0
     UNCERTAIN = 1
     BAD = 2
+
+    @staticmethod
+    def of(status: int) -> "Quality":
+        """That of an OPC UA StatusCode; the fourth severity, which is reserved, is bad too."""
+        return _SEVERITIES[status >> 30]
+
+
+_SEVERITIES: Final = (Quality.GOOD, Quality.UNCERTAIN, Quality.BAD, Quality.BAD)
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True, gc=False):

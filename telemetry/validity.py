@@ -19,6 +19,11 @@ MAX_TEXT: Final = 1024
 """Longest text kept, in characters."""
 
 
+def can_be(time_ns: int, now_ns: int) -> bool:
+    """Whether a source time [ns] may be one, by our clock [ns]: what is no such time is not kept, and tells nothing."""
+    return EARLIEST_NS <= time_ns <= now_ns + FUTURE_NS
+
+
 class Gate:
     """Says why a sample cannot be kept, or None. `assets` is whatever can be asked `asset in assets`."""
 

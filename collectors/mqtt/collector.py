@@ -83,7 +83,7 @@ class MqttCollector:
     def _ready(self, detail: str, resumed: bool) -> None:
         if self._had_session and not resumed:
             self._component.count("sessions_lost")
-            detail += ": the broker had forgotten ours, with what it kept for us"
+            detail = "the broker had forgotten our session, with what it kept for us; " + detail
         self._had_session = self._host is None and self._config.session_expiry_s > 0
         self._component.gauge("connected_since_s", time_ns() / SECOND_NS)
         self._component.ok(detail)

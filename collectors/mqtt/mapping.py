@@ -115,7 +115,7 @@ class Reader:
         if known is not None:
             return known
         if re.fullmatch(r"\d{1,10}", text, re.ASCII) and (code := int(text)) < 2**32:
-            return (Quality.GOOD, Quality.UNCERTAIN, Quality.BAD, Quality.BAD)[code >> 30]
+            return Quality.of(code)
         raise MessageError(Fault.VALUE, f"quality {text[:60]!r} is not known: add it to `qualities` of this topic")
 
     def _state(self, raw: object) -> float:

@@ -17,6 +17,8 @@ from telemetry.glossary import METRICS
 from telemetry.samples import Quality, Sample
 
 _FRAMES: Final = (None, "ua-keyframe", "ua-deltaframe")
+"""No set: it could not be asked for what JSON may hold instead, a list or an object."""
+
 _HEADER: Final = frozenset(
     (
         "DataSetWriterId",
@@ -139,4 +141,4 @@ def _severity(status: object) -> int:
         return Quality.GOOD
     if type(status) is not int or not 0 <= status < 2**32:
         raise MessageError(Fault.VALUE, f"the status {str(status)[:40]!r} is no StatusCode")
-    return (Quality.GOOD, Quality.UNCERTAIN, Quality.BAD, Quality.BAD)[status >> 30]
+    return Quality.of(status)

@@ -1,7 +1,8 @@
 """What the clock of an edge node shows when ours shows an instant, by the times in its messages. Pure.
 
 Invariants:
-- A time that cannot be (more than a day ahead of ours: microseconds for milliseconds) says nothing of it.
+- A time that cannot be (before 2000, or more than a day ahead of ours: microseconds for milliseconds) says nothing of
+  it.
 - It is behind ours by what the quickest message since its birth says: the others were on their way for longer, and by
   a backlog that came late the node would die before it did. A clock that was set back in a session is read too late;
   what a birth says is in force all the same (sparkplug_values.py).
@@ -9,7 +10,7 @@ Invariants:
 
 from typing import Final
 
-from telemetry.validity import FUTURE_NS
+from telemetry.validity import can_be
 
 MS_NS: Final = 1_000_000
 
@@ -28,7 +29,7 @@ class NodeClock:
     def read(self, written_ms: int, received_ns: int) -> None:
         """It came at `received_ns` [ns], by our clock."""
         written_ns = written_ms * MS_NS
-        if _can_be(written_ns, received_ns):
+        if can_be(written_ns, received_ns):
             behind_ns = received_ns - written_ns
             self._behind_ns = behind_ns if self._behind_ns is None else min(behind_ns, self._behind_ns)
             self._newest_ns = max(self._newest_ns, written_ns)
@@ -39,12 +40,8 @@ class NodeClock:
 
     def written(self, written_ms: int, received_ns: int) -> int:
         """When a message was written, by its own clock [ns]."""
-        return written_ms * MS_NS if _can_be(written_ms * MS_NS, received_ns) else self.at(received_ns)
+        return written_ms * MS_NS if can_be(written_ms * MS_NS, received_ns) else self.at(received_ns)
 
     def heard_until(self, received_ns: int) -> int:
         """When the newest message of the session was written, by its own clock [ns]."""
         return self._newest_ns or self.at(received_ns)
-
-
-def _can_be(written_ns: int, received_ns: int) -> bool:
-    return 0 < written_ns <= received_ns + FUTURE_NS

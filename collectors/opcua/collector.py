@@ -27,7 +27,7 @@ from telemetry.health import Component
 from telemetry.plant import Plant
 from telemetry.protocols import Sink
 from telemetry.samples import SECOND_NS, Sample
-from telemetry.validity import Gate
+from telemetry.validity import Gate, can_be
 
 RETRY_S: Final = 30.0
 """How often refused nodes are tried again [s]."""
@@ -155,9 +155,10 @@ class OpcUaCollector:
         namespaces = await session.namespaces()
         await self._sources.discover(session, namespaces)
         self._take_up_progress()
-        wanted, refused = {}, {}
+        wanted, refused, gone = {}, {}, []
         for handle, source in enumerate(self._sources):
             if self._sources.gone(handle):
+                gone.append(handle)
                 continue
             node = source.address.within(namespaces)
             if node is None:
@@ -165,13 +166,17 @@ class OpcUaCollector:
                     refused[handle] = f"the server has no namespace {source.address.uri}"
             elif resolved.get(handle) != node:
                 wanted[handle] = node
+        for handle in gone:
+            resolved.pop(handle, None)
+        await subscription.leave(gone)
         # Known before the first value can arrive, so that a hole found in it can be filled.
         resolved.update(wanted)
         try:
             not_taken = await subscription.follow(wanted, self._sources.events)
         except SourceError:
             for handle in wanted:
-                del resolved[handle]
+                if handle not in subscription.items:
+                    del resolved[handle]
             raise
         for handle, reason in not_taken.items():
             refused[handle] = reason
@@ -184,7 +189,7 @@ class OpcUaCollector:
         """What a former process delivered of sources that are known by now."""
         for handle, source in enumerate(self._sources):
             latest_ns = self._reached.latest.get(source.key, 0)
-            if latest_ns and handle not in self._delivery.latest:
+            if handle not in self._delivery.latest and can_be(latest_ns, self._now_ns()):
                 self._delivery.latest[handle] = latest_ns
                 self._holes.open(handle, latest_ns)
 

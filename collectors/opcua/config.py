@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from collectors.opcua.address import parse
-from telemetry.config import Secret, Section
+from telemetry.config import Secret, Section, host_name
 from telemetry.errors import ConfigError
 from telemetry.glossary import METRICS, MachineState
 from telemetry.health import Health
@@ -128,7 +128,7 @@ class OpcUaConfig(Section):
         '"value": changes only, for servers that stamp each sampling anew',
     )
     history_s: float = Field(
-        0.0, ge=0, description="at the first connection, read so much of the server's own history [s]"
+        0.0, ge=0, le=1e9, description="at the first connection, read so much of the server's own history [s]"
     )
     progress: Path | None = Field(
         None,
@@ -160,7 +160,7 @@ class OpcUaConfig(Section):
     def _is_an_address(cls, value: str) -> str:
         try:
             parts = urlsplit(value)
-            reachable = parts.port != 0 and bool((parts.hostname or "").encode("idna"))
+            reachable = parts.port != 0 and bool(host_name(parts.hostname or ""))
         except ValueError:  # a bracket too few, a port beyond 65535, a name that is none
             reachable = False
         if not reachable:
@@ -185,6 +185,10 @@ class OpcUaConfig(Section):
         for asset, metric in pairs:
             if pairs.count((asset, metric)) > 1:
                 raise ValueError(f"{metric} of {asset} comes from two nodes; their samples would overwrite one another")
+        assets = [machine.asset for machine in self.machines]
+        for asset in assets:
+            if assets.count(asset) > 1:
+                raise ValueError(f"two machines are {asset}; their samples would overwrite one another")
         return self
 
     def build(self, plant: Plant, health: Health) -> Collector:

@@ -29,6 +29,7 @@ from telemetry.glossary import METRICS
 from telemetry.health import Component
 from telemetry.protocols import Sink
 from telemetry.samples import Sample
+from telemetry.validity import can_be
 
 _NO_NODE: Final = (StatusCodes.BadNodeIdUnknown, StatusCodes.BadNodeIdInvalid)
 
@@ -96,8 +97,9 @@ class Delivery:
         self.settled = True
         self._component.count("messages_received", sum(one.carries_data for one in publications))
         self._component.count("bytes_received", sum(one.size for one in publications))
-        if batch.samples:
-            self._component.gauge("lag_ms", (self._now_ns() - batch.samples[-1].time_ns) / 1e6)
+        told_ns = (reading.source_ns for one in publications for _, reading in one.readings)
+        if newest_ns := max((at_ns for at_ns in told_ns if can_be(at_ns, batch.received_ns)), default=0):
+            self._component.gauge("lag_ms", (self._now_ns() - newest_ns) / 1e6)
 
     async def from_history(self, readings: Mapping[int, Sequence[Reading]], sink: Sink) -> None:
         """Make values of the past durable, by handle."""
@@ -120,7 +122,8 @@ class Delivery:
         series = dict.fromkeys(self._series(handle) for handle in handles)
         if not series:
             return []
-        missing = {self._series(handle) for handle in range(len(self._sources)) if handle in self._holes}
+        there = (handle for handle in range(len(self._sources)) if not self._sources.gone(handle))
+        missing = {self._series(handle) for handle in there if handle in self._holes}
         return [sample for one in series if one not in missing for sample in self._presence.filled(*one)]
 
     def left(self, handle: int, reason: str) -> None:
@@ -175,7 +178,7 @@ class Delivery:
             self._component.count("overflows")
             self.open_holes((handle,))
         at_ns = reading.source_ns or reading.server_ns
-        if at_ns and not (status and reading.waiting):
+        if can_be(at_ns, batch.received_ns) and not (status and reading.waiting):
             self.latest[handle] = at_ns if live else max(at_ns, self.latest.get(handle, 0))
         try:
             return reader.samples(reading, batch.received_ns)

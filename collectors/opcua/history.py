@@ -17,6 +17,7 @@ from collectors.opcua.session import Session
 from collectors.opcua.wire import HistoryPage, Reading, history
 from telemetry.errors import DecodeError, SourceError
 from telemetry.samples import SECOND_NS
+from telemetry.validity import can_be
 
 PAGE: Final = 1000
 """Most values of a node asked for at a time."""
@@ -121,7 +122,8 @@ async def _read(session: Session, holes: list[Hole], page: int) -> AsyncIterator
                 # We ask from a value on that we know of: a history without it is none (asyncua says so, with Good).
                 parts.append(Part(hole, refusal="its history is empty"))
             else:
-                newest = max((one.source_ns for one in found.readings), default=0)
+                now = time_ns()
+                newest = max((one.source_ns for one in found.readings if can_be(one.source_ns, now)), default=0)
                 whole = len(found.readings) < page or newest <= start_ns
                 parts.append(Part(hole, readings, whole))
                 if not whole:

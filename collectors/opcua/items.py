@@ -2,10 +2,11 @@
 
 Invariants:
 - a node that the server refuses concerns no other node;
+- a handle has one item at most: the former is deleted before another is made for it;
 - what the server revised is what counts, not what was asked for.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from asyncua import ua
@@ -40,6 +41,8 @@ class Items:
         self.without_deadband: Final[set[int]] = set()
         """Handles of which the server does not apply the deadband that it was asked for: it sends every change."""
         self._unfiltered: Final[set[int]] = set()
+        self._ids: Final[dict[int, int]] = {}
+        """The server's numbers of the items, by handle."""
         self._events: Container[int] = ()
         self._session: Session
 
@@ -47,6 +50,7 @@ class Items:
         """As Subscription.follow."""
         self._session = session
         self._events = events
+        await self.delete(session, nodes)
         refused: dict[int, str] = {}
         tell_conditions = False
         for handle, result in await self._create_items(nodes, list(nodes)):
@@ -66,6 +70,29 @@ class Items:
         if tell_conditions:
             await self._refresh_conditions()
         return refused
+
+    def __contains__(self, handle: int) -> bool:
+        return handle in self._ids
+
+    async def delete(self, session: Session, handles: Iterable[int]) -> None:
+        """As Subscription.leave."""
+
+        async def ask(some: Sequence[int]) -> Sequence[Any]:
+            request = ua.DeleteMonitoredItemsRequest()
+            request.Parameters.SubscriptionId = ua.UInt32(self._id)
+            request.Parameters.MonitoredItemIds = [ua.UInt32(self._ids[handle]) for handle in some]
+            return (await session.ask(request, ua.DeleteMonitoredItemsResponse)).Results or ()
+
+        former = [handle for handle in handles if handle in self._ids]
+        try:
+            await session.batched("monitor", former, ask)
+        except SourceError as error:
+            # What it will not delete, or does not have, is not worth the nodes that are there.
+            if not isinstance(error.__cause__, ua.uaerrors.UaStatusCodeError):
+                raise
+        for handle in former:
+            del self._ids[handle]
+            self.short_queues.pop(handle, None)
 
     async def _refresh_conditions(self) -> None:
         """Have the server tell the alarms that are on, whenever they began (ConditionRefresh, OPC 10000-9, 5.5.7)."""
@@ -88,7 +115,9 @@ class Items:
             request.Parameters.SubscriptionId = self._id
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
             request.Parameters.ItemsToCreate = [self._item(handle, nodes[handle]) for handle in some]
-            return (await self._session.ask(request, ua.CreateMonitoredItemsResponse)).Results or ()
+            made = (await self._session.ask(request, ua.CreateMonitoredItemsResponse)).Results or ()
+            self._ids.update((h, r.MonitoredItemId) for h, r in zip(some, made, strict=False) if r.StatusCode.is_good())
+            return made
 
         results = await self._session.batched("monitor", handles, ask)
         found = dict(zip(handles, results, strict=True))

@@ -16,7 +16,6 @@ Invariants:
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
-from telemetry.glossary import METRICS
 from telemetry.samples import SECOND_NS, Quality, Sample
 
 Series = tuple[str, str]
@@ -99,11 +98,9 @@ class Presence:
         return said
 
     def delivered(self, samples: Iterable[Sample], *, live: bool) -> list[Sample]:
-        """Take note of samples that came together, `live` or from history; returns what must be stated again."""
+        """Take note of states that came together, `live` or from history; returns what must be stated again."""
         newest: dict[Series, Sample] = {}
         for sample in samples:
-            if METRICS[sample.metric].kind != "state":
-                continue
             series = (sample.asset, sample.metric)
             if series not in newest or sample.time_ns >= newest[series].time_ns:
                 newest[series] = sample

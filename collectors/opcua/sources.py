@@ -113,7 +113,7 @@ class Sources:
             ]
             if machine.speaks_events:
                 sources.append(("", Source(parse(machine.address), EventValues(wanted.asset, self._gate), events=True)))
-            self._take((wanted.machine or machine.address, wanted.asset), sources, moved)
+            self._take((wanted.machine, wanted.asset), sources, moved)
         # Only now: a server that is lost half-way through must be found moved again, or old readers stay.
         self._namespaces = list(namespaces)
 
@@ -157,4 +157,5 @@ class Sources:
             former = self.all[handle].reader
             if isinstance(source.reader, BlendPart) and isinstance(former, BlendPart):
                 source.reader.succeed(former)
-            self.all[handle] = source
+            reads_on = isinstance(source.reader, EventValues) and isinstance(former, EventValues)
+            self.all[handle] = replace(source, reader=former) if reads_on else source

@@ -7,7 +7,7 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 from asyncua import ua
@@ -128,6 +128,10 @@ class Subscription:
         Of the handles in `events` the events are followed, not the value.
         """
         return await self.items.create(self._session, nodes, events)
+
+    async def leave(self, handles: Iterable[int]) -> None:
+        """Have the server delete the items of these client handles, as far as there are any. Raises SourceError."""
+        await self.items.delete(self._session, handles)
 
     async def next(self) -> list[Publication]:
         """Wait for notifications and return all that arrived, in order; acknowledges those returned before.

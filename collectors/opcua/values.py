@@ -17,18 +17,9 @@ _TEXTUAL: Final = ("alarm", "break", "repair")
 """Events whose content is a text."""
 
 
-_SEVERITIES: Final = (Quality.GOOD, Quality.UNCERTAIN, Quality.BAD, Quality.BAD)
-"""By the severity bits of a StatusCode; the reserved fourth severity is as bad as bad."""
-
-
-def trust(status: int) -> Quality:
-    """What a StatusCode says of its value."""
-    return _SEVERITIES[status >> 30]
-
-
 def timed(reading: Reading, received_ns: int) -> tuple[int, Quality]:
     """The time [ns] and trust of a reading. Without a source's time the server's stands in, else ours: uncertain."""
-    quality = trust(reading.status)
+    quality = Quality.of(reading.status)
     if reading.source_ns:
         return reading.source_ns, quality
     return reading.server_ns or received_ns, max(quality, Quality.UNCERTAIN)

@@ -33,7 +33,8 @@ async def test_a_session_that_the_broker_forgot_is_counted_and_said(mosquitto: M
     await asyncio.to_thread(mosquitto.start)
     await until(lambda: component.condition is Condition.OK)
     assert component.counted("sessions_lost") == 1
-    assert "the broker had forgotten ours" in component.snapshot()["detail"]
+    detail = "the broker had forgotten our session, with what it kept for us; new session"
+    assert component.snapshot()["detail"] == detail
     task.cancel()
     await asyncio.wait([task])
 

@@ -36,6 +36,11 @@ class Foreign(Program):
         """Send a command, as server.js describes them, and wait until it was carried out."""
         await self.send(command)
 
+    async def items(self) -> int:
+        """How many monitored items the newest subscription has."""
+        await self.tell(items=True)
+        return int((await self.answer("items", 30))["count"])
+
     async def pace(self, names: Sequence[str], per_s: float, seconds: float) -> tuple[int, int]:
         """Let plain variables count up; returns, when they have, how many values each took, and how many values
         entered the queues of monitored items meanwhile."""

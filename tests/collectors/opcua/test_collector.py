@@ -78,6 +78,17 @@ async def test_without_source_time_the_server_time_is_taken_and_the_sample_is_un
     assert (sample.value, sample.quality) == (1.0, Quality.UNCERTAIN)
 
 
+async def test_how_late_values_are_is_told_by_their_own_times() -> None:
+    """The machine's last values are weeks old; what we say ourselves, that it is there, changes nothing of it."""
+    sink = MemorySink()
+    async with peer("parts") as server:
+        nodes = {"node": f"nsu={URI};s=parts", "metric": "parts"}
+        late_ms = time.time_ns() / MS - T0_MS
+        async with collecting(config(server.port, nodes, online_s=0.2), sink) as component:
+            await until(lambda: len([one for one in sink.samples if one.metric == "online"]) > 3)
+            assert late_ms < component.snapshot()["gauges"]["lag_ms"] < late_ms + 600_000
+
+
 async def test_one_bad_node_of_many_is_reported_and_taken_when_it_appears() -> None:
     """The others flow meanwhile; the health page names the node and why."""
     nodes = [{"node": f"nsu={URI};s={name}", "metric": name} for name in ("parts", "power")]

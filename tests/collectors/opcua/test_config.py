@@ -78,6 +78,8 @@ NODE = {"node": "nsu=urn:a;s=x", "metric": "power"}
         ({"keepalive_ms": 30_000, "lifetime_ms": 60_000}, NODE, "at least three times keepalive_ms"),
         ({"url": "http://host"}, NODE, "url"),
         ({"publishing_ms": "fast"}, NODE, "publishing_ms"),
+        ({"history_s": 1e300}, NODE, "history_s"),
+        ({"machines": [{"asset": MILL, "machine": name} for name in ("Mill", "Press")]}, NODE, "two machines are"),
         ({}, {**NODE, "metric": "spindel_load"}, "did you mean 'spindle_load'"),
         ({}, {**NODE, "node": "ns=2;s=x"}, "by index"),
         ({}, {**NODE, "metric": "state", "words": {"RUN": "RUNNING"}}, "state takes NOT_AVAILABLE"),

@@ -1,7 +1,10 @@
 """Our own restart is a break like any other."""
 
+import json
 import time
 from pathlib import Path
+
+import pytest
 
 from collectors.opcua.progress import Progress
 from telemetry.samples import Quality
@@ -42,6 +45,33 @@ async def test_without_history_the_time_the_process_was_away_is_unknown(tmp_path
     again = [one for one in second.samples if one.metric == "state" and one.time_ns > unknown.time_ns]
     assert [(one.value, one.quality) for one in again] == [(3.0, Quality.GOOD)]
     assert [one.metric for one in second.samples if one.metric in ("break", "repair")] == ["break", "repair"]
+
+
+@pytest.mark.parametrize("ahead_s", [2 * 86_400, 7_900 * 365 * 86_400])
+async def test_a_source_time_that_cannot_be_moves_no_hole(tmp_path: Path, ahead_s: int) -> None:
+    """Two days or eight thousand years ahead: the value is set aside, and what came after it while we were away is read
+    from history all the same; so it is where a former version has kept such a time in its file."""
+    file = tmp_path / "mill.json"
+    settings = {"nodes": [{"node": f"nsu={URI};s=parts", "metric": "parts"}], "progress": str(file), "online_s": 0.1}
+    first, second, third = MemorySink(), MemorySink(), MemorySink()
+    ahead_ms = time.time_ns() // MS + ahead_s * 1000 - T0_MS
+    async with peer("parts", history=True) as server:
+        async with collecting(config(server.port, **settings), first):
+            await first.until(samples=1)
+            await server.write(("parts", 9.0, ahead_ms))
+            await until(lambda: len(first.dead_letters) == 1)
+            told = len(first.samples)
+            await until(lambda: len(first.samples) > told + 1)  # with each "online" what was reached is kept
+        await server.write(("parts", 1.0, 1), ("parts", 2.0, 2))
+        async with collecting(config(server.port, **settings), second):
+            await until(lambda: {(1, 1.0), (2, 2.0)} <= set(row(second, "parts")))
+        kept = json.loads(file.read_text())
+        kept["latest"] = dict.fromkeys(kept["latest"], (T0_MS + ahead_ms) * MS)
+        file.write_text(json.dumps(kept))
+        async with collecting(config(server.port, **settings), third):
+            await third.until(samples=1)
+            await server.write(("parts", 3.0, 3))
+            await until(lambda: (3, 3.0) in row(third, "parts"))
 
 
 async def test_a_progress_file_that_is_garbage_is_no_progress(tmp_path: Path) -> None:

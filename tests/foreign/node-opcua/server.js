@@ -11,6 +11,7 @@
 //   {"job": [name, order]}, {"tool": [name, number, new, worn]}   the mill has one more
 //   {"remove": path}                          and what is there no more
 //   {"anew": true}                            the mill has its first jobs, tools, states and program again, and no alarm
+//   {"items": true}                           says how many items the newest subscription has: {"event":"items","count":n}
 //   {"clock": ms}                             the server's clock is set forward, or back
 //   {"stop_clock": ms}                        the server's clock stands at that time; 0: it goes again
 //   {"pace": {"names": […], "per_s": n, "seconds": s}}   plain variables count up, each n times a second
@@ -143,6 +144,11 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
     historize: (paths) => paths.forEach((one) => space.installHistoricalDataNode(find(one))),
     job: (said) => addJob(space, child(folder, "Mill"), said),
     tool: (said) => addTool(space, child(folder, "Mill"), said),
+    items: () => {
+      const all = Object.values(server.engine._sessions).flatMap((session) => session.publishEngine.subscriptions);
+      const newest = all.reduce((one, other) => (one.id > other.id ? one : other));
+      setImmediate(() => say({ event: "items", count: newest.monitoredItemCount }));
+    },
     remove: (where) => space.deleteNode(find(where)),
     anew: () => {
       anew(space, child(folder, "Mill"));
