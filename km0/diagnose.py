@@ -170,5 +170,5 @@ def _show(found: Diagnosis, language: Any) -> None:
         gain = phrases.figure(one.match.gain.seconds, "duration")
         out.print(f"  {gain:>12}  {phrases.tell(one.words.title, one.match)}", markup=False)
         out.print(f"                {phrases.tell(one.words.evidence, one.match)}", style="dim", markup=False)
-    for note in found.notes:
+    for note in (*found.notes, *found.faults.notes()):
         out.print(f"! {phrases.say(note)}", markup=False)

@@ -201,7 +201,7 @@ def of_events(log: EventLog, window: Window, per: str | None = None, denominator
         "losses": [asdict(loss) for loss in lost],
         "pareto": {by: [asdict(bar) for bar in pareto(lost, by)] for by in ("category", "reason", "product")},
         "one_point_of_trs": asdict(point_of_trs(found, log.config.machine)),
-        "notes": [note.en for note in log.notes],
+        "notes": [note.en for note in (*log.notes, *log.faults.notes())],
         "rows": log.faults.rows,
         "bad_rows": {
             "count": log.faults.count,

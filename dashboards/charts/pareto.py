@@ -40,7 +40,7 @@ def pareto(
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
     x_title = "heures perdues" if language == "fr" else "hours lost"
     drawn = base.mark_bar(height=_ROW - 7, color=look["fault"]).encode(
-        x=alt.X("hours:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6), scale=room(top, 1.5)),
+        x=alt.X("hours:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6, grid=False), scale=room(top, 1.5)),
         tooltip=[alt.Tooltip("name:N", title=" "), alt.Tooltip("text:N", title=" ")],
     )
     words = base.mark_text(align="left", dx=5, color=look["ink"], text=few("text", "short")).encode(x="hours:Q")

@@ -225,10 +225,10 @@ def _quality(diagnosis: Diagnosis, phrases: Phrases) -> dict[str, Any]:
     lines = []
     if source.rows:
         lines.append(phrases.fill(text("rows"), {"rows": source.rows, "bad": source.bad_rows}, {}))
-    # the note that sums up bad rows says what the table below says
-    lines += [phrases.say(note) for note in diagnosis.notes if not note.en.startswith("of ")]
-    rows = [[str(bad.line), bad.column, phrases.say(bad.reason)] for bad in diagnosis.bad_rows[:_LISTED]]
-    rest = source.bad_rows - len(rows)
+    lines += [phrases.say(note) for note in diagnosis.notes]
+    listed = diagnosis.faults.listed[:_LISTED]
+    rows = [[str(bad.line), bad.column, phrases.say(bad.reason)] for bad in listed]
+    rest = source.bad_rows - len({bad.line for bad in listed})
     coverage = [
         [one.shown, *(phrases.figure(ratio.coverage, "percent") for ratio in (
             one.oee.availability, one.oee.performance, one.oee.trs

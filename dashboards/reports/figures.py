@@ -42,9 +42,10 @@ def figures(diagnosis: Diagnosis, language: Language) -> dict[str, Any]:
             }
             for one in diagnosis.findings
         ],
-        "notes": [phrases.say(note) for note in diagnosis.notes],
+        "notes": [phrases.say(note) for note in (*diagnosis.notes, *diagnosis.faults.notes())],
         "bad_rows": [
-            {"line": bad.line, "column": bad.column, "reason": phrases.say(bad.reason)} for bad in diagnosis.bad_rows
+            {"line": bad.line, "column": bad.column, "reason": phrases.say(bad.reason)}
+            for bad in diagnosis.faults.listed
         ],
     })  # fmt: skip
     return found

@@ -1,4 +1,5 @@
-"""Sentences with figures in them: `{name:kind}` in a template becomes the figure as people of a language write it.
+"""Sentences with figures in them: `{name:kind}` in a template becomes the figure as people of a language write it, and
+`[one|many]` after it the words that go with that number in that language.
 
 French typography is done here once: no-break spaces before : ; ? ! % and inside guillemets, in templates, never in
 words that come from data.
@@ -8,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Final
 
 from dashboards.web.definitions import LOSSES
@@ -18,18 +20,25 @@ from pipeline.said import Said
 
 _NARROW: Final = "\u202f"
 _WIDE: Final = "\u00a0"
-_PLACE: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
+_PLACE: Final = re.compile(r"\{(\w+)(?::(\w+))?\}|\[([^|\]]*)\|([^\]]*)\]")
 _SMALL: Final = 1e-4
 
 
 def typeset(text: str, language: Language) -> str:
     """The text with the spaces of its language."""
+    text = text.replace("(p {", f"(p{_WIDE}{{")
     if language != "fr":
         return text
     text = re.sub(r" ([;?!%])", _NARROW + r"\1", text)
     text = re.sub(r" :", _WIDE + ":", text)
     text = re.sub(r"(?<=\w)'(?=\w)", "\u2019", text)
     return text.replace("« ", "«" + _WIDE).replace(" »", _WIDE + "»")
+
+
+def alone(number: float, language: Language) -> bool:
+    """Whether a number, as it is shown, takes the singular: in French below two, in English one alone."""
+    shown = round(number) if isfinite(number) else 2
+    return shown in (0, 1) if language == "fr" else shown == 1
 
 
 def category(name: str, language: Language) -> str:
@@ -58,14 +67,19 @@ class Phrases:
 
     def fill(self, said: Said, figures: Mapping[str, float], words: Mapping[str, str]) -> str:
         """A template with its figures and words in place."""
+        number = nan
 
         def one(place: re.Match[str]) -> str:
-            name, kind = place[1], place[2]
+            nonlocal number
+            name, kind, singular, plural = place.groups()
+            if name is None:
+                return singular if alone(number, self.language) else plural
             if kind is None:
                 return words[name]
             if kind == "category":
                 return category(words[name], self.language)
-            return self.figure(figures[name], kind)
+            number = figures[name]
+            return self.figure(number, kind)
 
         return _PLACE.sub(one, typeset(said.in_(self.language), self.language))
 
@@ -88,8 +102,8 @@ def _seconds(formats: Formats, value: float) -> str:
 
 
 def _ms(formats: Formats, value: float) -> str:
-    if math.isinf(value):
-        return "∞"
+    if math.isinf(value):  # so many never came back
+        return "perdu" if formats.language == "fr" else "lost"
     digits = 0 if value == round(value) or value >= 100 else 1
     return f"{formats.number(value, digits)}{_WIDE}ms"
 

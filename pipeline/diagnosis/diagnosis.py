@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from math import nan
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.diagnosis.finding import Finding
 from pipeline.diagnosis.subject import Link, Machine, Source, Subject
 from pipeline.diagnosis.table import findings
 from pipeline.files.eventlog import EventLog
-from pipeline.files.faults import BadRow, Faults
+from pipeline.files.faults import Faults
 from pipeline.files.guard import RefusedFileError
 from pipeline.files.vocabulary import plain
 from pipeline.kpis.evaluate import history_of
@@ -36,7 +36,7 @@ class Diagnosis:
 
     subject: Subject
     notes: tuple[Said, ...] = ()
-    bad_rows: tuple[BadRow, ...] = ()
+    faults: Faults = field(default_factory=Faults)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -86,7 +86,7 @@ def of_logs(
         notes.append(
             Said(f"of one instant only, and left out: {names}", f"d'un seul instant, laissées de côté : {names}")
         )
-    return Diagnosis(subject, tuple(dict.fromkeys(notes)), tuple(faults.listed))
+    return Diagnosis(subject, tuple(dict.fromkeys(notes)), faults)
 
 
 def of_store(store: Store, plant: Plant, assets: Sequence[str], window: Window, now_ns: int) -> Diagnosis:

@@ -48,9 +48,9 @@ def findings(subject: Subject) -> tuple[Finding, ...]:
     found = [Finding(rule.name, match, rule.words[match.variant]) for rule in RULES for match in rule.find(subject)]
     told: dict[str, float] = defaultdict(float)
     for one in found:
-        if one.rule == "starved_or_blocked" and one.match.words.get("other"):
+        if one.rule == "starved_or_blocked" and one.match.variant != "chain":
             told[one.match.asset] += one.match.figures["lost"]
-    # a loss whose cause another finding names is not told twice: where that is most of it
+    # what a finding of waits explains for the most part is not told twice
     found = [one for one in found if not (
         one.rule == "largest_losses" and one.match.words["category"] == Category.INDUCED
         and told[one.match.asset] >= 0.5 * one.match.figures["lost"]

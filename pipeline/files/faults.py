@@ -82,8 +82,8 @@ class Faults:
             return ()
         first = self.listed[0]
         return (Said(
-            f"of {self.rows} rows, not usable in full: {self.count}; the first: line {first.line}, column "
-            f"{first.column!r}: {first.reason.en}",
-            f"sur {self.rows} lignes, inutilisables en entier : {self.count} ; la première : ligne "
+            f"rows that could not be used, or not in full: {self.count} of {self.rows}; the first: line {first.line}, "
+            f"column {first.column!r}: {first.reason.en}",
+            f"lignes inutilisables, ou pas en entier : {self.count} sur {self.rows} ; la première : ligne "
             f"{first.line}, colonne {first.column!r} : {first.reason.fr}",
         ),)  # fmt: skip

@@ -315,7 +315,7 @@ class Gatherer:
                 # of a stretch, all was made since it began
                 series[metric] = summed(series[metric], self._first_ns if self._ends else None)
         span = Window(self._first_ns, self._last_ns + 1)
-        return Gathered(series, faults, (*notes, *faults.notes()), span)
+        return Gathered(series, faults, tuple(notes), span)
 
     def _close(self, series: dict[str, Series]) -> list[Said]:
         """End the states of a list of stretches: where the next does not follow at once, the state between rows."""
@@ -336,8 +336,10 @@ class Gatherer:
         if not overlapping:
             return []
         return [Said(
-            f"{overlapping} rows begin before the row before them ends: from there on the later row counts",
-            f"{overlapping} lignes commencent avant la fin de la précédente : la plus récente l'emporte",
+            f"{overlapping} {'rows begin' if overlapping > 1 else 'row begins'} before the row before ends: from there "
+            "on the later row counts",
+            f"{overlapping} {'lignes commencent' if overlapping > 1 else 'ligne commence'} avant la fin de la "
+            "précédente : la plus récente l'emporte",
         )]  # fmt: skip
 
 

@@ -117,8 +117,10 @@ class TimeReader:
         found = []
         if self.twice:
             found.append(Said(
-                f"{self.twice} rows lie in an hour that the clock showed twice: told apart by their order",
-                f"{self.twice} lignes tombent dans l'heure que l'horloge a montrée deux fois : départagées par l'ordre",
+                f"{self.twice} {'rows lie' if self.twice > 1 else 'row lies'} in an hour that the clock showed twice: "
+                "told apart by the order of rows",
+                f"{self.twice} {'lignes tombent' if self.twice > 1 else 'ligne tombe'} dans l'heure que l'horloge a "
+                "montrée deux fois : l'ordre des lignes départage",
             ))  # fmt: skip
         if self.ambiguous_order:
             found.append(Said(

@@ -25,7 +25,7 @@ _EXACT_NS: Final = 2**52
 _HALF: Final = 26
 """So many bits are counted by themselves, and the others, where all are more than a double can count."""
 
-_FEW: Final = 64
+FEW: Final = 64
 """So many pieces are done one by one."""
 
 
@@ -42,7 +42,7 @@ class Periods:
         first_ns, last_ns = self._cuts.bounds
         starts, ends = (np.minimum(np.maximum(one, first_ns), last_ns) for one in (starts_ns, ends_ns))
         bounds = distinct(np.concatenate((starts, ends)))
-        if len(bounds) > _FEW:
+        if len(bounds) > FEW:
             bounds = distinct(np.concatenate((bounds, np.arange(bounds[0], bounds[-1], _EXACT_NS))))
             pieces = self._together(bounds)
         else:
@@ -116,7 +116,7 @@ class Begins:
 
     def between(self, low: Indices, high: Indices) -> Indices:
         """How many begin in the stretches [low, high) of each window."""
-        if len(low) <= _FEW and self._rows is None:
+        if len(low) <= FEW and self._rows is None:
             counts = (np.count_nonzero(self._begins[a:b]) for a, b in zip(low.tolist(), high.tolist(), strict=True))
             return np.fromiter(counts, np.intp, len(low))
         if self._rows is None:

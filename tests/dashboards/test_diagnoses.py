@@ -192,6 +192,42 @@ def test_a_form_that_makes_no_sense_is_shown_again_with_why(app: Client, field: 
     assert app.get(f"/api/v1/diagnoses/{number}").json()["state"] == "mapping"
 
 
+def test_a_form_with_a_mistake_keeps_what_was_filled_in(app: Client) -> None:
+    """One field is wrong: the others, words and days included, are not to be filled in again; nor is the wrong one."""
+    number = bring(app)
+    fields = {
+        "timezone": "UTC", "time": "Date", "metric:state": "État", "words_of": "État", "metric:parts_scrap": "Motif",
+        "metric:parts": "", "metric:parts_good": "", "metric:reason": "",
+        "word:Marche": "SETUP", "word:Arrêt": "OUT_OF_SERVICE", "counts": "since_last", "duration_unit": "h",
+        "machine": 'La "grande" presse', "cycle_s": "12,5", "hourly_cost": "1 250,5", "target": "80 pour cent",
+        "micro_stop_s": "90", "shifts": "5:00-13:00", "breaks": "9:00-9:20", "day": ["tue", "sat"], "save_as": "Presse",
+    }  # fmt: skip
+    page = app.post(f"/diagnoses/{number}?lang=fr", data=fields)
+    assert page.status_code == 422
+    for name, value in fields.items():
+        if isinstance(value, str) and f'<input name="{name}"' in page.text:
+            shown = re.search(rf'<input name="{name}"[^>]* value="([^"]*)"', page.text)
+            assert shown is not None, name
+            assert html.unescape(shown[1]) == value
+    chosen = dict(re.findall(r'<select name="([^"]*)"(?:(?!</select>).)*? selected>([^<]*)<', page.text))
+    assert chosen == {
+        "timezone": "UTC", "time": "Date", "metric:state": "État", "metric:parts_scrap": "Motif",
+        "word:Marche": "Réglage", "word:Arrêt": "En panne", "counts": "montrent les pièces depuis la ligne précédente",
+        "duration_unit": "h",
+    }  # fmt: skip
+    assert re.findall(r'name="day" value="(\w+)" checked', page.text) == ["tue", "sat"]
+
+
+def test_the_span_of_a_file_is_told_by_the_clock_of_the_file(app: Client) -> None:
+    """The plant is in Paris, the file in New York: it speaks of eight to twelve by its own clock."""
+    number = bring(app)
+    mapping = app.get(f"/api/v1/diagnoses/{number}/proposal").json()["mapping"] | {"timezone": "America/New_York"}
+    assert app.post(f"/api/v1/diagnoses/{number}/run", json=mapping).status_code == 202
+    assert finished(app, number) == "done"
+    page = app.get(f"/diagnoses/{number}?lang=en").text
+    assert "2026-11-02 08:00 – 2026-11-02 12:00 · America/New_York" in page
+
+
 def test_a_form_says_numbers_and_hours_as_people_write_them() -> None:
     """ "1 250,5 €" an hour, two shifts from Monday to Friday with a break."""
     said = {

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -24,6 +25,7 @@ from dashboards.web.diagnoses.desk import Desk
 from dashboards.web.diagnoses.preview import ROWS, Preview
 from dashboards.web.diagnoses.result import BarOut, ResultOut
 from dashboards.web.diagnoses.shelf import MAPPING_NAME, Diagnosis
+from dashboards.web.formats import Formats
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.texts import Language, mark, translations
 from pipeline.files.guard import RefusedFileError
@@ -129,6 +131,7 @@ def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
             machine=machine,
             figures=figures,
             names=LOSSES,
+            when=Formats(page.language, ZoneInfo(result.timezone)),
             report=report.shown(desk.shelf.folder(found.id), page.language),
             charted=charts.AVAILABLE,
             may=who.role >= Role.ENGINEER,
@@ -154,21 +157,27 @@ def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
 
 def mapping_page(
     desk: Desk, renderer: Renderer, page: Page, who: Who, found: Diagnosis, before: EventLogConfig | None,
-    fault: Said | None, code: int = 200, preview: Preview | Said | None = None, save_as: str = "",
+    fault: Said | None, code: int = 200, preview: Preview | Said | None = None,
     proposal: Proposal | None = None, words: Sequence[Word] | None = None,
+    said: Mapping[str, str] | None = None, said_days: Sequence[str] = (),
 ) -> Response:  # fmt: skip
     """The proposal as a form: what was recognised, how sure that is, the first rows of the file. `words`: those of the
-    column of states, where they were read already."""
+    column of states, where they were read already; `said`: what somebody filled in stands in its fields again, right or
+    wrong."""
+    said = said or {}
     if proposal is None:
         zone = before.timezone if before is not None and before.timezone else ZONES[0]
         proposal = desk.propose(found, zone, page.language)
     mapping = before or desk.mapping(found, proposal)
-    column = mapping.columns.get("state")
+    column = said.get("metric:state", mapping.columns.get("state"))
     if words is None:
-        other = column and column != proposal.mapping.columns.get("state")
-        words = desk.words(found, mapping, page.language) if other else proposal.words
+        words = proposal.words
+        if column in {one.name for one in proposal.columns} and column != proposal.mapping.columns.get("state"):
+            chosen = mapping.model_copy(update={"columns": {**mapping.columns, "state": column}})
+            words = desk.words(found, chosen, page.language)
     states = {word.word: mapping.states.get(word.word, word.state) for word in words}
     calendar = mapping.calendar
+    days = calendar.shifts[0].days if calendar and calendar.shifts else DAYS[:5]
     return renderer.page(
         page,
         "mapping.html",
@@ -177,6 +186,8 @@ def mapping_page(
         proposal=proposal,
         mapping=mapping,
         guesses={guess.field: guess for guess in proposal.guesses},
+        given=said.get,
+        words_of=column or "",
         words=words,
         word_states=states,
         columns=[column.name for column in proposal.columns],
@@ -186,7 +197,7 @@ def mapping_page(
         zones=dict.fromkeys((proposal.mapping.timezone or ZONES[0], *ZONES)),
         shifts=form.turns(calendar.shifts) if calendar else "",
         breaks=form.turns(calendar.breaks) if calendar else "",
-        days=calendar.shifts[0].days if calendar and calendar.shifts else DAYS[:5],
+        days=said_days if said else days,
         all_days=DAY_NAMES,
         saved=desk.shelf.mappings(who.organisation),
         fault=fault.in_(page.language) if fault else found.fault or None,
@@ -194,7 +205,6 @@ def mapping_page(
         preview_fault=preview.in_(page.language) if isinstance(preview, Said) else None,
         preview_rows=ROWS,
         live=proposal.layout.kind != "xlsx" or found.bytes < _QUICK_SHEET_BYTES,
-        save_as=save_as,
         nan=math.nan,
         may=who.role >= Role.ENGINEER,
     )
@@ -214,7 +224,17 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
         proposal = desk.propose(found, said.get("timezone") or ZONES[0], page.language)
         mapping, fault, words = _filled_in(desk, found, said, days, proposal, page.language)
         shown = partial(
-            mapping_page, desk, renderer, page, who, found, mapping, proposal=proposal, save_as=_name(said), words=words
+            mapping_page,
+            desk,
+            renderer,
+            page,
+            who,
+            found,
+            mapping,
+            proposal=proposal,
+            words=words,
+            said=said,
+            said_days=days,
         )
         if said.get("preview"):
             if mapping is None or fault is not None:

@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from dashboards.reports.content import content
 from dashboards.reports.phrases import Phrases
+from dashboards.reports.texts import text
 from dashboards.web.formats import Formats
 from km0.cli import app
+from pipeline.diagnosis.diagnosis import of_logs
 from pipeline.diagnosis.finding import Confidence, Match, Words
 from pipeline.diagnosis.table import RULES
+from pipeline.files import eventlog
+from pipeline.files.mapping import EventLogConfig
+from pipeline.said import Said
 from telemetry.errors import ConfigError
 from telemetry.plant import Plant
 from tests.support import require_program
@@ -215,10 +221,10 @@ def test_what_a_user_gets_wrong_is_said(tmp_path: Path, arguments: list[str], se
 
 def test_no_file_and_no_table(tmp_path: Path) -> None:
     """Refused with a sentence that names the file."""
-    for name, content in (("none.csv", None), ("empty.csv", b""), ("x.pdf", b"%PDF-1.7")):
+    for name, held in (("none.csv", None), ("empty.csv", b""), ("x.pdf", b"%PDF-1.7")):
         path = tmp_path / name
-        if content is not None:
-            path.write_bytes(content)
+        if held is not None:
+            path.write_bytes(held)
         with pytest.raises(ConfigError, match=name):
             CliRunner().invoke(app, ["diagnose", str(path)], catch_exceptions=False)
 
@@ -249,7 +255,54 @@ def test_every_sentence_of_every_rule_can_be_said(language: Any) -> None:
             assert isinstance(words, Words)
             for said in (words.title, words.evidence, words.check):
                 told = phrases.tell(said, match)
-                assert not set("{}") & set(told)
+                assert not set("{}[]|") & set(told)
                 assert language == "en" or not re.search(
                     r"[a-zé0-9] ?[;?!%]|\w:|« | »", told.replace("\u00a0", "#").replace("\u202f", "#")
                 ), told
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_one_of_a_thing_is_not_said_in_the_plural(language: Any) -> None:
+    """No rule, no text and no note of a file counts a noun that has one form only: "1 arrêts", "1 rows"."""
+    sentences = [said.in_(language) for rule in RULES for words in rule.words.values()
+                 for said in (words.title, words.evidence, words.check)]  # fmt: skip
+    sentences += [text(name).in_(language) for name in ("parts", "rows", "more_rows", "link")]
+    counted = [place for sentence in sentences for place in re.findall(r"\{\w+:number\}[^{.;]*", sentence)]
+    assert len(counted) > 20
+    one_form = r"\{\w+:number\} (?!\[|(good|more) \[|of |sur |fois|sans |without |could )\w"
+    assert [place for place in counted if re.match(one_form, place)] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "number", "expected"),
+    [
+        ("fr", 0, "0 ligne lue, dont 0 inutilisable, ou pas en entier."),
+        ("fr", 1, "1 ligne lue, dont 1 inutilisable, ou pas en entier."),
+        ("fr", 1.5, "2 lignes lues, dont 2 inutilisables, ou pas en entier."),
+        ("fr", 2, "2 lignes lues, dont 2 inutilisables, ou pas en entier."),
+        ("en", 0, "0 rows were read; 0 could not be used, or not in full."),
+        ("en", 1, "1 row was read; 1 could not be used, or not in full."),
+        ("en", 2, "2 rows were read; 2 could not be used, or not in full."),
+    ],
+)
+def test_the_number_chooses_its_words(language: Any, number: float, expected: str) -> None:
+    """In French nothing and one are singular, in English one alone; as the number is shown. A word of the data that
+    looks like a choice stays as it is."""
+    phrases = Phrases(Formats(language, Plant().zone))
+    assert phrases.fill(text("rows"), {"rows": number, "bad": number}, {}) == expected
+    assert "[a|b]" in phrases.fill(Said("{n:number} {word}", "{n:number} {word}"), {"n": 1}, {"word": "[a|b]"})
+
+
+def test_the_report_tells_of_machines_left_out_and_counts_the_rows_it_does_not_list(tmp_path: Path) -> None:
+    """Forty rows with both counters bad: of the 80 cells 25 are shown, of 13 rows, and 27 rows more are not. A machine
+    of one instant is named."""
+    rows = "".join(f"2026-03-13 06:{n:02d};T1;{('run', 'stop')[n % 2]};x;y\n" for n in range(40))
+    path = tmp_path / "a.csv"
+    path.write_text(f"time;machine;state;parts;parts_good\n2026-03-13 06:00;T2;run;1;1\n{rows}"
+                    "2026-03-13 07:00;T1;run;1;1\n2026-03-13 07:10;T1;run;9;9\n")  # fmt: skip
+    config = EventLogConfig(timezone="UTC", machines="machine")
+    said = content(of_logs(eventlog.load_each(path, config), path), "fr")["quality"]
+    assert said["lines"][0] == "43 lignes lues, dont 40 inutilisables, ou pas en entier."
+    assert len(said["bad_rows"]["rows"]) == 25
+    assert said["rest"] == "27 autres ne sont pas listées ici."
+    assert any("laissées de côté\u00a0: T2" in line for line in said["lines"])

@@ -323,7 +323,7 @@ def test_bad_rows_of_a_machine_that_is_left_out_are_rows_of_the_file(tmp_path: P
     config = EventLogConfig(timezone="UTC", machines="machine")
     found = of_logs(eventlog.load_each(path, config), path)
     assert [one.shown for one in found.subject.machines] == ["T1"]
-    assert [(bad.line, bad.column) for bad in found.bad_rows] == [(4, "time"), (5, "machine"), (6, "state")]
+    assert [(bad.line, bad.column) for bad in found.faults.listed] == [(4, "time"), (5, "machine"), (6, "state")]
     source = found.subject.source
     assert (source.rows, source.bad_rows, source.bad_times) == (6, 3, 1)
     assert any("left out: T2" in note.en for note in found.notes)

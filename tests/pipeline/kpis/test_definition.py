@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pipeline.kpis.machine import MachineHistory
+from pipeline.kpis.periods import FEW
 from pipeline.kpis.states import Category
 from telemetry.plant import Asset, CalendarConfig, Plant, Turn
 from telemetry.samples import Sample, Series, Window
@@ -33,7 +34,8 @@ def series_of(samples: list[Sample]) -> dict[str, Series]:
 
 
 def compare(samples: list[Sample]) -> None:
-    """Over the whole span, over hours of it, and over windows that begin and end anywhere."""
+    """Over the whole span, over hours of it, over windows that begin and end anywhere, and over so many small ones
+    that they are summed together: each as if it were computed alone."""
     series = series_of(samples)
     span = Window(START - 3600 * 10**9, START + SPAN + 3600 * 10**9)
     plain = Definition(samples, MILL.cycle_s, 20, 4, SHIFT, PAUSE)
@@ -41,6 +43,8 @@ def compare(samples: list[Sample]) -> None:
     history = MachineHistory(MILL, CALENDAR, zone, span, 2 * START, reader(series), series.keys())
     bounds = [span.start_ns // CELL + 120 * n for n in range(12)]
     windows = [*pairwise(bounds), (bounds[0], bounds[-1]), (bounds[1] + 7, bounds[4] + 33), (bounds[5] + 1, bounds[6])]
+    windows += pairwise(range(bounds[0] + 5, bounds[-1], 20))
+    assert len({bound for window in windows for bound in window}) > FEW
     starts, ends = (np.array([window[side] * CELL for window in windows], np.int64) for side in (0, 1))
     columns = history.columns(starts, ends)
     for row, (start, end) in enumerate(windows):
