@@ -31,6 +31,7 @@ from telemetry.words import Words
 YEAR = Window(1_767_225_600 * SECOND_NS, (1_767_225_600 + 365 * 86400) * SECOND_NS)
 REASONS = ("", "panne", "réglage", "no material", "tool change")
 MINUTE_NS = 60 * SECOND_NS
+ZONE = Plant(timezone="UTC").zone
 MACHINE = Asset(path="km0/a/m", name="m", cycle_s={"*": 20.0}, stale_after_s=86400.0, micro_stop_s=0.0)
 
 
@@ -75,8 +76,7 @@ def ours(series: dict[str, Series]) -> Oee:
     def read(metric: str, _: Window) -> Series:
         return series.get(metric, Series.empty())
 
-    zone = Plant(timezone="UTC").zone
-    return MachineHistory(MACHINE, None, zone, YEAR, YEAR.end_ns, read, series).over(YEAR)
+    return MachineHistory(MACHINE, None, ZONE, YEAR, YEAR.end_ns, read, series).over(YEAR)
 
 
 def dicts(year: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -73,7 +73,7 @@ def test_a_preview_computes_nothing_and_keeps_what_was_filled_in(app: Client) ->
     page = app.post(f"/diagnoses/{number}?lang=fr", data=CHOSEN | {"preview": "1"}, follow_redirects=False).text
     assert app.get(f"/api/v1/diagnoses/{number}").json()["state"] == "mapping"
     assert app.get("/api/v1/mappings").json()["mappings"] == []
-    assert 'value="60,00"' in page
+    assert 'name="cycle_s" inputmode="decimal" value="60"' in page
     assert 'name="save_as" maxlength="100" value="Presse 1"' in page
 
 
