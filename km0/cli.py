@@ -39,6 +39,10 @@ COMMANDS: Final = {
 """Every command in the order of `km0 --help`: "module:function", or "module:app" of a group of commands."""
 
 
+MARKUP: Final = "markdown"
+"""How help is read: rich's own markup takes the [s] of a unit and the [store] of a section for tags, and drops them."""
+
+
 class _Commands(Mapping[str, Any]):
     """Imports a command when it is wanted: `km0 --version` should not wait for numpy."""
 
@@ -46,10 +50,11 @@ class _Commands(Mapping[str, Any]):
         module, _, attribute = COMMANDS[name].partition(":")
         found = getattr(import_module(module), attribute)
         if isinstance(found, typer.Typer):
+            found.rich_markup_mode = MARKUP
             group = typer.main.get_group(found)
             group.name = name
             return group
-        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        alone = typer.Typer(add_completion=False, rich_markup_mode=MARKUP)
         alone.command(name)(found)
         return typer.main.get_command(alone)
 
@@ -75,7 +80,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=MARKUP,
 )
 
 

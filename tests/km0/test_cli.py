@@ -32,6 +32,19 @@ def test_help_lists_the_commands_a_newcomer_needs() -> None:
         assert command in answer.stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("simulate",), ("scenario's [h].", "Wait so long [s]")),
+        (("init", "influxdb"), ("its [store] says", "[days]")),
+    ],
+)
+def test_help_shows_units_and_sections(command: tuple[str, ...], words: tuple[str, ...]) -> None:
+    """What stands in square brackets is read by people, not taken for markup, in commands and in groups of them."""
+    shown = " ".join(km0(*command, "--help").stdout.replace("│", " ").split())
+    assert all(word in shown for word in words), shown
+
+
 def test_check_accepts_the_sample_file() -> None:
     """The demonstrator's own plant file is right, and says how much there is in it."""
     answer = km0("check", str(sample_file()))

@@ -19,6 +19,12 @@ from tests.support import require_program
 Section = dict[str, Any]
 Changes = dict[str, Any]
 
+
+def rolling(name: str, turn: int) -> Changes:
+    """The machines of a scenario, their counters beginning again at 0 instead of showing `turn`."""
+    return {"assets": tuple(one.model_copy(update={"counter_rolls_at": turn}) for one in open_scenario(name).assets)}
+
+
 QUICK: dict[str, tuple[str, Changes]] = {
     "demonstrator": ("late,duplicated", {"hours": 1.0}),
     "good-week": (
@@ -26,7 +32,7 @@ QUICK: dict[str, tuple[str, Changes]] = {
         {"hours": 1.0, "start": datetime.fromisoformat("2026-11-02T12:00+01:00")},
     ),
     "dying-spindle": ("renumbered", {"hours": 1.0}),
-    "starved-line": ("renamed", {"hours": 1.0}),
+    "starved-line": ("renamed", {"hours": 1.0} | rolling("starved-line", 64)),  # over OPC UA; each makes some 80 parts
     "handover-storm": ("skew", {"hours": 3.0}),
     "wrong-reference-cycle": ("garbage,counter-reset,silence,leftovers,lost,type-change,duplicated", {"hours": 3.0}),
     "two-products": ("server-restart", {"hours": 2.0}),
