@@ -52,11 +52,13 @@ def shared_data(name: str) -> Path:
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     """A file system of that size, mounted at a folder that is made for it."""
+    if os.geteuid() != 0:
+        pytest.skip("file systems are mounted by root")
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)]
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
-        missing(f"no file system can be mounted here, for which one must be root: {mounted.stderr.strip()}")
+        missing(f"no file system can be mounted here: {mounted.stderr.strip()}")
     try:
         yield folder
     finally:

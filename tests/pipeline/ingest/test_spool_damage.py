@@ -1,5 +1,6 @@
 """The spool in a file that is damaged: what can be read of it is saved, whatever happens meanwhile."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -159,8 +160,7 @@ async def test_a_damaged_file_is_moved_aside_once_and_what_is_readable_is_saved(
     """A start, not a crash loop; the damaged file is kept; batches away from the damage are not lost."""
     path = tmp_path / "spool.sqlite"
     async with Spool(path) as spool:
-        for n in range(400):
-            await spool.put(samples(n, 1, "z" * 3000))
+        await asyncio.gather(*(spool.put(samples(n, 1, "z" * 3000)) for n in range(400)))
         await spool.set_aside("mqtt", "not JSON", b"{")
     content = bytearray(path.read_bytes())
     if damage == "head":
