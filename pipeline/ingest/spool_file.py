@@ -132,9 +132,9 @@ def _saved(path: Path, aside: Path, reason: str) -> tuple[sqlite3.Connection, st
 def _fresh(path: Path) -> sqlite3.Connection:
     """An empty spool that takes the place of the damaged one when all is in it."""
     new = path.with_name(f"{path.name}{_NEW}")
-    for suffix in ("", "-journal"):
+    for suffix in ("", "-journal", "-wal", "-shm"):
         Path(f"{new}{suffix}").unlink(missing_ok=True)
-    return _opened(new, "DELETE")  # as a log of its own it would need the room of all that is saved once more
+    return _opened(new, "DELETE")  # in WAL mode all would lie in the log first, and take its room twice
 
 
 def _salvage(aside: Path, connection: sqlite3.Connection, table: str, columns: str) -> int:
