@@ -161,6 +161,7 @@ def _machine_line(store: Store, figures: Figures, asset: str, kpi: str, span: Wi
             if kpi == "required_time":
                 exact = whole.required_s  # the calendar needs no samples
             elif kpi == "parts":
+                exact = exact if pieces else None  # all of it silent: not even that there were none is known
                 covered = sum(p.end_ns - p.start_ns for p in pieces) / (end - start)
             else:
                 covered = float(sum(p.required_s for p in pieces) / whole.required_s) if whole.required_s else 1.0
@@ -171,7 +172,7 @@ def _machine_line(store: Store, figures: Figures, asset: str, kpi: str, span: Wi
             allowed = seconds if kpi == "running_time" else seconds / max(1.0, float(whole.required_s))
             covered = math.nan
         _judge(line, value, exact, covered, allowed, f"{kind} {start}")
-        if kind == "hour" and value is not None:
+        if kind == "hour" and value is not None and not math.isnan(value.numerator):
             numerator += value.numerator
             denominator += value.denominator
             exact_pieces += pieces
