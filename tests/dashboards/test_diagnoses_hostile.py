@@ -103,8 +103,12 @@ def test_no_downloaded_table_holds_a_formula(cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["a;=1+1", "a; @SUM(A1)", 'a;"b";-1', "a\n=1+1", "a\t+1", 'x;"=cmd()', 'x; ""  "@SUM(A1)']
-)
+    "cell",
+    [
+        "a;=1+1", "a; @SUM(A1)", 'a;"b";-1', "a\n=1+1", "a\t+1", 'x;"=cmd()', 'x; ""  "@SUM(A1)', 'a;"=1+1;', ';"+1',
+        "a;\"=cmd|'/c calc'!A1;b",
+    ],
+)  # fmt: skip
 def test_no_downloaded_table_holds_a_formula_where_lines_are_cut_at_semicolons(cell: str) -> None:
     """A French spreadsheet that opens it by a double click cuts it so, quotes or not."""
     rows = desk.table(("a", "b"), [("x", cell), (cell, "x")]).decode("utf-8-sig")
