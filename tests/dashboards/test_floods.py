@@ -2,19 +2,16 @@
 
 import asyncio
 import contextlib
-import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import httpx2
 import pytest
 
-from dashboards.web import connections, security
-from dashboards.web import server as serving
+from dashboards.web import security
 from dashboards.web.accounts import passwords
 from dashboards.web.accounts.identity import OPEN
 from dashboards.web.config import WebConfig
@@ -24,70 +21,8 @@ from dashboards.web.diagnoses.upload import bring
 from dashboards.web.problems import ProblemError
 from telemetry.config import parse
 from telemetry.errors import ConfigError, StoreError
-from tests.dashboards.accounts.companies import PASSWORD, Companies, companies
-from tests.dashboards.test_server import served
-
-PATIENT_S = 30
-"""How long a test waits for what must come [s]."""
-HEAD = b"%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
-
-
-class Raw:
-    """A connection that says what no client library would."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self.close = writer.close
-
-    @classmethod
-    async def to(cls, address: str) -> "Raw":
-        # small windows: what nobody takes, either way, does not fit into the buffers between
-        made = socket.socket()
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-        made.connect(("127.0.0.1", int(address.rstrip("/").rpartition(":")[2])))
-        return cls(*await asyncio.open_connection(sock=made, limit=4096))
-
-    def say(self, request: bytes, *headers: bytes) -> None:
-        self._writer.write(HEAD % (request, b"".join(header + b"\r\n" for header in headers)))
-
-    async def send(self, part: bytes) -> None:
-        self._writer.write(part)
-        await self._writer.drain()
-
-    async def answer(self) -> tuple[int, bytes]:
-        async with asyncio.timeout(PATIENT_S):
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            [size] = [line.split()[1] for line in head.lower().splitlines() if line.startswith(b"content-length")]
-            return int(head.split()[1]), await self._reader.readexactly(int(size))
-
-    async def is_cut(self) -> bool:
-        """Whether the other side gives this up while nothing is read."""
-        async with asyncio.timeout(PATIENT_S):
-            while True:
-                try:
-                    await self.send(b"\r\n")
-                except ConnectionError:
-                    return True
-                await asyncio.sleep(0.05)
-
-    async def rest(self) -> bytes:
-        """What still comes until the other side ends it."""
-        came = b""
-        async with asyncio.timeout(PATIENT_S):
-            try:
-                while part := await self._reader.read(1 << 16):
-                    came += part
-            except ConnectionError:
-                pass
-        return came
-
-
-@asynccontextmanager
-async def reached(found: Companies) -> AsyncIterator[str]:
-    """The address of the app of two companies."""
-    async with served(found.seeded, found.app) as (address, _):
-        yield address
+from tests.dashboards.accounts.companies import PASSWORD, companies
+from tests.dashboards.raw import PATIENT_S, Raw, reached
 
 
 @pytest.mark.parametrize("request_line", [b"PUT /api/v1/mappings/x", b"POST /login", b"POST /welcome/x"])
@@ -257,72 +192,6 @@ def test_a_company_that_asks_for_much_does_not_make_others_wait_for_all_of_it(
     assert all(done.acquire(timeout=PATIENT_S) for _ in range(9))
     assert order.index(2) in (1, 2)
     work.close()
-
-
-async def test_connections_too_many_are_told_so_and_then_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of four promised the fourth is answered; the fifth and the sixth are told 503, the seventh is cut unheard."""
-    monkeypatch.setattr(connections, "HEAD_S", 10 * PATIENT_S)
-    monkeypatch.setattr(connections, "MORE", 2)
-    monkeypatch.setattr(serving, "BESIDES_STREAMS", 3)
-    async with reached(companies(tmp_path, max_streams=1)) as address:
-        held = [await Raw.to(address) for _ in range(4)]
-        held[3].say(b"GET /login")
-        assert (await held[3].answer())[0] == 200
-        held += [await Raw.to(address) for _ in range(3)]
-        assert await held[6].rest() == b""
-        for too_many in held[4:6]:
-            too_many.say(b"GET /login")
-        assert [(await too_many.answer())[0] for too_many in held[4:6]] == [503, 503]
-        for one in held:
-            one.close()
-
-
-async def test_silent_connections_do_not_make_it_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that never ask are closed, those too many at once; who asks is answered. The collectors' files and
-    connections come out of the same number that the process may have."""
-    monkeypatch.setattr(connections, "HEAD_S", 1.0)
-    monkeypatch.setattr(connections, "MORE", 2)
-    monkeypatch.setattr(serving, "BESIDES_STREAMS", 3)
-    found = companies(tmp_path, max_streams=1)
-    async with reached(found) as address:
-        silent = [await Raw.to(address) for _ in range(20)]
-        assert [await raw.rest() for raw in silent] == [b""] * 20
-        raw = await Raw.to(address)
-        raw.say(b"GET /login")
-        assert (await raw.answer())[0] == 200
-        for one in (raw, *silent):
-            one.close()
-
-
-async def test_a_head_that_comes_byte_by_byte_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also on a connection that was answered before, and however often a byte comes."""
-    monkeypatch.setattr(connections, "HEAD_S", 0.5)
-    async with reached(companies(tmp_path)) as address:
-        raw = await Raw.to(address)
-        raw.say(b"GET /login")
-        assert (await raw.answer())[0] == 200
-
-        async def drip() -> None:
-            while True:
-                await raw.send(b"G")
-                await asyncio.sleep(0.05)
-
-        dripping = asyncio.create_task(drip())
-        assert await raw.rest() == b""
-        dripping.cancel()
-        await asyncio.wait([dripping])
-        raw.close()
-
-
-async def test_who_takes_no_answer_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand answers asked for and none taken: the connection ends."""
-    monkeypatch.setattr(connections, "STALLED_S", 0.3)
-    async with reached(companies(tmp_path)) as address:
-        raw = await Raw.to(address)
-        for _ in range(1000):
-            raw.say(b"GET /static/app.css")
-        assert await raw.is_cut()
-        raw.close()
 
 
 async def _attempt(address: str, forwarded: str, name: str, password: str = "wrong") -> int:  # noqa: S107  # it is
