@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from km0 import proposal
-from km0.console import add_row, out
+from km0.console import add_row, out, plain
 from km0.proposal import slug, toml
 from telemetry.config import Secret
 from telemetry.errors import ConfigError
@@ -86,7 +85,7 @@ def _show(found: "list[Heard]", seconds: float, most: int) -> None:
     table = Table("topic", "per s", "dialect", "metric", "sample")
     for heard in found:
         row = _row(heard, seconds)
-        sample = re.sub(r"[^\x20-\x7e\xa0-\uffff]", ".", row["sample"])
+        sample = plain(row["sample"])
         metrics = ", ".join(f"{where or 'last level'} → {metric}" for where, metric in heard.metrics.items())
         rate = f"{row['per_second']:g}" + (" retained" if heard.retained else "")
         add_row(

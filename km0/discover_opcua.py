@@ -122,7 +122,7 @@ def _show(found: "Survey", security: str, search: str, under: str) -> None:
             add_row(table, metric.name, told_value(metric.sample), "\n".join(metric.paths))
         out.print(table)
         for path in machine.left_out:
-            out.print(f"  left out, another node tells it already: {path}", markup=False)
+            out.print(f"  left out, another node tells it already: {plain(path)}", markup=False)
     if not found.machines:
         out.print(
             "No machine of Machinery, MachineTool or PackML here. Variables, and what they may mean:", markup=False

@@ -2,13 +2,15 @@
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
+from asyncua import ua
 from typer.testing import CliRunner
 
-from km0 import discover_mqtt
+from collectors.opcua.browse import Seen
+from collectors.opcua.machine import Machine
+from collectors.opcua.survey import Metric, Survey, Variable
+from km0 import discover_opcua
 from km0.cli import app
 from pipeline.ingest.spool import Spool
 
@@ -31,12 +33,18 @@ def test_a_message_does_not_keep_the_list_from_being_shown(tmp_path: Path) -> No
     assert "\x1b" not in told.output
 
 
-def test_a_topic_does_not_keep_the_others_from_being_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    """What `km0 discover mqtt` heard is told as it was said, but for what a terminal would obey."""
-    heard = SimpleNamespace(
-        topic=HOSTILE, count=3, retained=0, dialect=None, metrics={}, payload=f'{{"v": "{HOSTILE}"}}'.encode()
-    )
-    discover_mqtt._show(cast("list[Any]", [heard]), 1.0, 10)
+def test_a_machine_named_by_a_stranger_titles_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """A browse name, a nameplate and the paths of a foreign OPC UA server are shown as they are, but for what a
+    terminal would obey."""
+    seen = Seen(ua.NodeId(1), HOSTILE, "urn:x", HOSTILE, is_object=True, type=ua.NodeId(2))
+    plate, paths = {"Manufacturer": HOSTILE}, [f"A/{HOSTILE}"]
+    machine = Machine(seen, "nsu=urn:x;i=1", "MachineTool", plate, left_out=paths)
+    found = Survey([(machine, [Metric("parts", tuple(paths), None)])], [Variable(HOSTILE, "i=7", HOSTILE, "")])
+    discover_opcua._show(found, "None", "", "site/area/line")
     told = capsys.readouterr().out
-    assert "[/bold]" in told
+    shown = HOSTILE.replace("\x1b", "·")
+    whole = "".join(line.strip(" │") for line in told.splitlines())  # folded at the terminal's width, never cut short
+    assert f"{shown} · MachineTool · Manufacturer {shown}" in " ".join(told.split())
+    assert f"tells it already: A/{shown}" in told
+    assert whole.count("[/bold]") >= 5
     assert "\x1b" not in told

@@ -20,13 +20,15 @@ from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
 from tests.support import Mosquitto, free_port
 
+HOSTILE = "[/x] [link=https://evil.example]here[/link] \x1b[31m"
+
 SAID: list[tuple[str, bytes]] = [
     ("km0/fabrication/cell-2/press-1/state", b'{"value": 3, "time": "2026-11-22T03:49:57.123Z"}'),
     ("km0/fabrication/cell-2/press-1/parts", b'{"value": 7, "time": "2026-11-22T03:49:57.123Z"}'),
     ("km0/fabrication/cell-2/press-1/temp", b'{"value": 21.5, "time": "2026-11-22T03:49:57.123Z"}'),
     ("printers/P1/report", b'{"ts": 1795319397123, "state": "EXECUTING", "made": 12, "power_w": 230.5}'),
     ("Hall 1/meter/power", b"812.5"),
-    ("other/thing", b"\xff\xfe\x00"),
+    ("other/[/x]", f"\n{HOSTILE}".encode() + b"\xff\xfe\x00"),
     ("spBv1.0/G/NDATA/E", b"\x18\x01"),
 ]
 
@@ -53,7 +55,8 @@ def saying(port: int) -> Iterator[None]:
 
 def discover(port: int, *options: str) -> str:
     with saying(port):
-        result = CliRunner().invoke(app, ["discover", "mqtt", "127.0.0.1", "--port", str(port), "--for", "1", *options])
+        command = ["discover", "mqtt", "127.0.0.1", "--port", str(port), "--for", "1", *options]
+        result = CliRunner().invoke(app, command, env={"COLUMNS": "250"})
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -68,12 +71,24 @@ def test_topics_dialects_and_metrics_are_told(mosquitto: Mosquitto) -> None:
         "km0/fabrication/cell-2/press-1/temp": "json",
         "printers/P1/report": "json",
         "Hall 1/meter/power": "value",
-        "other/thing": "unknown",
+        "other/[/x]": "unknown",
         "spBv1.0/G/NDATA/E": "sparkplug",
     }
     assert rows["km0/fabrication/cell-2/press-1/temp"]["metrics"] == {"": "temperature"}
     assert rows["printers/P1/report"]["metrics"] == {"/state": "state", "/made": "parts", "/power_w": "power"}
     assert all(row["per_second"] > 1 for row in rows.values())
+
+
+def test_what_strangers_say_is_shown_and_commands_nothing(mosquitto: Mosquitto) -> None:
+    """One topic and one message with "[/x]" ended the whole look in a traceback; the escape in it is a dot, the end of
+    line too, and the row is whole."""
+    told = discover(mosquitto.port)
+    assert "\x1b" not in told
+    (row,) = [line for line in told.splitlines() if "other/" in line]
+    shown = HOSTILE.replace("\x1b", "·")
+    cells = [cell.strip() for cell in row.strip("│").split("│")]
+    assert (cells[0], cells[2:]) == ("other/[/x]", ["unknown", "?", f"·{shown}\\xff\\xfe·"])
+    assert "km0/fabrication/cell-2/press-1/temp" in told
 
 
 async def test_what_is_written_collects_what_was_found(mosquitto: Mosquitto, tmp_path: Path) -> None:
