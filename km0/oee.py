@@ -293,6 +293,11 @@ def _show(report: dict[str, Any]) -> None:
     parts = (f"{name} {'not known' if math.isnan(one) else f'{one:g}'}" for name, one in report["parts"].items())
     out.print(f"parts {', '.join(parts)}")
     out.print(figures)
+    if rows := report.get("iso_22400_2_table"):
+        indices = Table("ISO 22400-2", "value", "formula", box=None)
+        for name, row in rows.items():
+            indices.add_row(name, "not known" if math.isnan(row["value"]) else f"{row['value']:.5g}", row["formula"])
+        out.print(indices)
     for bar in report.get("pareto", {}).get("category", []):
         cost = "" if math.isnan(bar["cost"]) else f"  {bar['cost']:,.2f} €"
         out.print(f"  {bar['name']:12} {bar['seconds']:12,.1f} s  {bar['cumulative']:7.1%}{cost}", markup=False)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -130,15 +130,10 @@ def test_the_reference_cycles_of_the_plant_file_are_those_of_the_machines() -> N
     assert {path: plant.asset(path).cycle_s for path in MACHINES} == reference_cycles()
 
 
-@pytest.fixture(scope="module")
-def live_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("live") / "data"
-
-
-@pytest.fixture(scope="module")
-def live(live_folder: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """A demonstration that has gone live, and the address of its page; the last test that uses it ends it."""
-    with demonstrating(live_folder, "--past", "2h") as process:
+def test_while_it_runs_nobody_else_has_its_folder_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+    """One process has the data: another says which and ends, without a traceback. Then Ctrl-C ends the whole process
+    tree of the first cleanly within three seconds, and nothing of it goes on."""
+    with demonstrating(tmp_path / "data", "--past", "2h") as process:
         assert process.stderr is not None
         address = ""
         for line in process.stderr:
@@ -146,29 +141,20 @@ def live(live_folder: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
                 address = next(word for word in line.split() if word.startswith("http://")).rstrip("/")
             if line.startswith("live"):
                 break
-        yield process, address
-
-
-@pytest.mark.usefixtures("live")
-def test_a_second_demo_on_the_same_folder_is_told_so(live_folder: Path) -> None:
-    """One process has the data; another says which and ends, without a traceback."""
-    again = subprocess.run(command(live_folder, "--for", "5s"), capture_output=True, text=True, timeout=60, check=False)
-    assert again.returncode == 2
-    assert "another km0 demo is running" in again.stderr
-    assert "--data OTHER" in again.stderr
-
-
-def test_ctrl_c_ends_it_within_three_seconds(live: tuple["subprocess.Popen[str]", str]) -> None:
-    """Ctrl-C ends the whole process tree cleanly, and nothing of it goes on."""
-    process, address = live
-    assert httpx2.get(f"{address}/api/v1/health").status_code == 200
-    children = _children(process.pid)
-    assert len(children) >= 2
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 0
-    assert time.monotonic() - began < 3
-    assert not [child for child in children if _alive(child)]
+        again = subprocess.run(
+            command(tmp_path / "data", "--for", "5s"), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert again.returncode == 2
+        assert "another km0 demo is running" in again.stderr
+        assert "--data OTHER" in again.stderr
+        assert httpx2.get(f"{address}/api/v1/health").status_code == 200
+        children = _children(process.pid)
+        assert len(children) >= 2
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 3
+        assert not [child for child in children if _alive(child)]
 
 
 def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:

@@ -97,6 +97,11 @@ def test_a_form_with_what_a_machine_cannot_know_gets_the_table_of_iso_22400_2(tm
     }  # fmt: skip
     assert found["figures"]["nee"]["value"] == pytest.approx(values["nee_index"])
     assert "first_pass_yield" not in values
+    shown = CliRunner().invoke(app, ["oee", str(case)]).stdout.splitlines()
+    told = {line.split()[0]: line.strip().split(maxsplit=2)[1:] for line in shown if len(line.split()) > 2}
+    assert told["corrective_maintenance_ratio"] == ["0.25", "CMT / (CMT + PMT)"]
+    assert told["throughput_rate"][0] == "1.4"
+    assert all(name in told for name in values)
     for page in ("kpis.md", "kpis.fr.md"):
         text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
         assert FORM in text
