@@ -105,6 +105,8 @@ class InfluxServer:
                 if "error" in result:
                     raise trouble(str(result["error"]), bucket)
                 found.setdefault(result.get("statement_id", 0), []).extend(result.get("series", []))
+            if missing := set(range(len(statements))) - found.keys():
+                raise ValueError(f"{len(missing)} of {len(statements)} questions have no result")
             return [found[number] for number in range(len(statements))]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreError(f"InfluxDB at {self._config.url} answers what is no InfluxQL result: {error}") from error
