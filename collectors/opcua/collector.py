@@ -6,6 +6,7 @@ Invariants:
 """
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Coroutine
 from time import monotonic, time_ns
@@ -31,6 +32,9 @@ from telemetry.validity import Gate, can_be
 
 RETRY_S: Final = 30.0
 """How often refused nodes are tried again [s]."""
+
+SETTLED_S: Final = 0.2
+"""How long [s] after the server told of a change machines are browsed again: a job comes with all of its nodes."""
 
 
 class OpcUaCollector:
@@ -104,6 +108,8 @@ class OpcUaCollector:
                 self._transfers = self._transfers and kept is None
                 subscription, resolved = await Subscription.create(session, self._config), {}
                 self._open_holes_of_break(session, subscription.silence_s)
+                if self._config.machines and self._config.browse_s:
+                    await subscription.follow_model_changes()  # before we browse: no change is to be missed
             session.transferable = self._transfers
             self._component.gauge("server_ahead_ms", session.clock_ahead_ns / 1e6)
             self._component.gauge("session_since_s", self._now_ns() / SECOND_NS)
@@ -230,21 +236,30 @@ class OpcUaCollector:
 
     async def _look_again(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
         """Try nodes again that were refused, or that vanished, and browse machines again: a server adds jobs and tools
-        while it runs."""
+        while it runs, and may say so."""
         browse_s = (self._config.browse_s if self._config.machines else 0) or math.inf
-        browsed, vanished = monotonic(), self._delivery.vanished
+        browsed, took_s, told = monotonic(), 0.0, False
+        vanished, changed = self._delivery.vanished, self._delivery.model_changed
         while True:
-            await asyncio.sleep(min(self._retry_s, browse_s))
-            due = monotonic() - browsed >= browse_s
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), min(self._retry_s, browse_s))
+            if changed.is_set():
+                # Changes come in swarms: browsing shall not take more than a quarter of the server's time.
+                await asyncio.sleep(max(SETTLED_S, browsed + 3 * took_s - monotonic()))
+                told = True
+                changed.clear()
+            due = told or monotonic() - browsed >= browse_s
             if not (due or vanished or self._refused or self._sources.missing):
                 continue
             lost = set(vanished)
             vanished.clear()  # before: what vanishes meanwhile is to be looked for once more
             for handle in lost:
                 resolved.pop(handle, None)
+            began = monotonic()
             try:
                 await self._follow(session, subscription, resolved)
-                browsed = monotonic()
+                browsed, told = monotonic(), False
+                took_s = browsed - began
             except SourceError:  # a server that is gone is noticed, and said, by its silence
                 vanished |= lost
 

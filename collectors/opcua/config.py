@@ -150,8 +150,8 @@ class OpcUaConfig(Section):
         300.0,
         ge=0,
         le=86_400,
-        description="how often [s] machines are browsed again, for the jobs and tools that they have come to have; "
-        "0: only when a session begins",
+        description="how often [s] machines are browsed again, for the jobs and tools that they have come to have; at "
+        "once where the server tells of them (model change events); 0: only when a session begins",
     )
     nodes: tuple[OpcUaNode, ...] = Field((), description="nodes that are followed besides, or instead")
 

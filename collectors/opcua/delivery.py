@@ -17,7 +17,9 @@ from typing import Final
 from asyncua.ua.status_codes import StatusCodes
 
 from collectors.opcua.blend import BlendPart
+from collectors.opcua.events import tells_model_change
 from collectors.opcua.holes import Holes
+from collectors.opcua.items import MODEL_CHANGES
 from collectors.opcua.machine import Reader
 from collectors.opcua.presence import Presence
 from collectors.opcua.sources import Sources
@@ -74,6 +76,8 @@ class Delivery:
         id, the item that followed the former stays dumb."""
         self.kept: Collection[int] = ()
         """Handles of a subscription that the server kept through a break: if it speaks, nothing is missing of them."""
+        self.model_changed: Final = asyncio.Event()
+        """Set when the server says that nodes came or went."""
         self.without_history = ""
         """A node whose hole was left, and why; "" for none."""
 
@@ -150,6 +154,10 @@ class Delivery:
         sources = self._sources.all
         for handle, reading in readings:
             if handle >= len(sources):
+                if handle == MODEL_CHANGES:
+                    if tells_model_change(reading):
+                        self.model_changed.set()
+                    continue
                 batch.aside.append((f"a value for handle {handle}, which was never given", repr(reading).encode()))
                 continue
             reader = sources[handle].reader

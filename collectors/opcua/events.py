@@ -34,6 +34,10 @@ _REFRESHING: Final = (
 )
 """What frames a refresh and is no event of the machine."""
 
+_MODEL_CHANGE: Final = ObjectIds.BaseModelChangeEventType
+_MODEL_CHANGES: Final = (_MODEL_CHANGE, ObjectIds.GeneralModelChangeEventType, ObjectIds.SemanticChangeEventType)
+"""What tells that nodes came or went: without saying which, or with (OPC 10000-3, 9.32)."""
+
 _REMEMBERED: Final = 1000
 """Instants of which the events are remembered."""
 
@@ -58,6 +62,38 @@ def event_filter(namespaces: Sequence[str]) -> Any:
         operand.AttributeId = ua.UInt32(AttributeIds.Value)
         wanted.SelectClauses.append(operand)
     return wanted
+
+
+def model_change_filters() -> list[Any]:
+    """What asks for model changes alone: the first that a server takes will do.
+
+    asyncua's server knows a type's own events only, not those of its sub-types; others may know no "or".
+    """
+    own = [_of_type(number) for number in _MODEL_CHANGES[:2]]
+    either = ua.ContentFilterElement(
+        FilterOperator=ua.FilterOperator.Or,
+        FilterOperands=[ua.ElementOperand(Index=ua.UInt32(number)) for number in (1, 2)],
+    )
+    kind = ua.SimpleAttributeOperand(
+        TypeDefinitionId=_BASE_EVENT,
+        BrowsePath=[ua.QualifiedName("EventType", ua.UInt16(0))],
+        AttributeId=ua.UInt32(AttributeIds.Value),
+    )
+    return [
+        ua.EventFilter(SelectClauses=[kind], WhereClause=ua.ContentFilter(Elements=elements))
+        for elements in ([either, *own], own[:1])
+    ]
+
+
+def _of_type(number: int) -> Any:
+    operand = ua.LiteralOperand(Value=ua.Variant(ua.NodeId(ua.Int32(number)), ua.VariantType.NodeId))
+    return ua.ContentFilterElement(FilterOperator=ua.FilterOperator.OfType, FilterOperands=[operand])
+
+
+def tells_model_change(reading: Reading) -> bool:
+    """Whether an event asked for so is one; a server may send others all the same. A vendor's own type may be."""
+    kind = getattr(reading.value[0], "Value", None) if isinstance(reading.value, list) and reading.value else None
+    return isinstance(kind, ua.NodeId) and (kind.NamespaceIndex != 0 or kind.Identifier in _MODEL_CHANGES)
 
 
 class EventValues:

@@ -15,7 +15,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from collectors.opcua.config import OpcUaConfig
-from collectors.opcua.events import event_filter
+from collectors.opcua.events import event_filter, model_change_filters
 from collectors.opcua.session import Session, counts
 from telemetry.errors import SourceError
 
@@ -25,6 +25,11 @@ _NO_FILTER: Final = (
     StatusCodes.BadDeadbandFilterInvalid,
     StatusCodes.BadMonitoredItemFilterInvalid,
 )
+
+
+MODEL_CHANGES: Final = 2**31 - 1
+"""The client handle of the item that tells of model changes; those of nodes count from 0. (Of 2**32 - 1 node-opcua's
+server makes 0.)"""
 
 
 class Items:
@@ -93,6 +98,31 @@ class Items:
         for handle in former:
             del self._ids[handle]
             self.short_queues.pop(handle, None)
+
+    async def follow_model_changes(self, session: Session) -> bool:
+        """Have the server say when its nodes come and go; False: it does not. Raises SourceError."""
+        for wanted in model_change_filters():
+            item = ua.MonitoredItemCreateRequest()
+            item.ItemToMonitor.NodeId = ua.NodeId(ua.Int32(ObjectIds.Server))
+            item.ItemToMonitor.AttributeId = AttributeIds.EventNotifier
+            item.MonitoringMode = ua.MonitoringMode.Reporting
+            asked = item.RequestedParameters
+            asked.ClientHandle = MODEL_CHANGES
+            asked.SamplingInterval = 0.0
+            asked.QueueSize = 10
+            asked.Filter = wanted
+            request = ua.CreateMonitoredItemsRequest()
+            request.Parameters.SubscriptionId = self._id
+            request.Parameters.ItemsToCreate = [item]
+            try:
+                results = (await session.ask(request, ua.CreateMonitoredItemsResponse)).Results or ()
+            except SourceError as error:
+                if not isinstance(error.__cause__, ua.uaerrors.UaStatusCodeError):
+                    raise
+                continue
+            if results and results[0].StatusCode.is_good():
+                return True
+        return False
 
     async def _refresh_conditions(self) -> None:
         """Have the server tell the alarms that are on, whenever they began (ConditionRefresh, OPC 10000-9, 5.5.7)."""

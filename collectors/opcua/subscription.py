@@ -133,6 +133,10 @@ class Subscription:
         """Have the server delete the items of these client handles, as far as there are any. Raises SourceError."""
         await self.items.delete(self._session, handles)
 
+    async def follow_model_changes(self) -> bool:
+        """As Items.follow_model_changes: what comes bears the handle MODEL_CHANGES."""
+        return await self.items.follow_model_changes(self._session)
+
     async def next(self) -> list[Publication]:
         """Wait for notifications and return all that arrived, in order; acknowledges those returned before.
 

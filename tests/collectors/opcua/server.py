@@ -1,8 +1,9 @@
 """A real OPC UA server (asyncua's) in a process of its own, told over a pipe what to do.
 
 `serve(spec, pipe)` sends "ready" when it listens and "done" after each command, and ends after None. Commands:
-{"write": [[node, value, ms, status], …]}, {"add": [node, …]}, {"pace": {"nodes": […], "count": n, "per_s": n,
-"start_ms": t}}. A node is [uri, name]; ms is the source time since the epoch, None for none; status a StatusCode.
+{"write": [[node, value, ms, status], …]}, {"add": [node, …]}, {"announce": event type}, {"pace": {"nodes": […],
+"count": n, "per_s": n, "start_ms": t}}. A node is [uri, name]; ms is the source time since the epoch, None for none;
+status a StatusCode.
 asyncua drops from a full queue without the overflow bit that OPC 10000-4, 7.39 asks for, and keeps a variable's first
 type for ever; this server does neither. Nor does it hand over subscriptions to another session, unless told
 {"hands_over": true}: asyncua's does, and then publishes to the session that is gone.
@@ -169,6 +170,11 @@ class Plant:
             if (theirs, called) == (uri, name):
                 await self._history.save_node_value(nodeid, data_value(value, ms, *status))
 
+    async def announce(self, event_type: int) -> None:
+        """Raise an event of a standard type at the Server object."""
+        generator = await self._server.get_event_generator(ua.NodeId(event_type))
+        await generator.trigger(message="announced")
+
     async def write(self, rows: list[Any]) -> None:
         if self._file is not None:
             with self._file.open("a") as file:
@@ -203,7 +209,7 @@ async def _main(spec: dict[str, Any], pipe: Connection) -> None:
                 if verb == "pace":
                     await plant.pace(**argument)
                 else:
-                    await {"write": plant.write, "add": plant.add}[verb](argument)
+                    await {"write": plant.write, "add": plant.add, "announce": plant.announce}[verb](argument)
             pipe.send("done")
 
 

@@ -4,8 +4,13 @@ import asyncio
 import time
 
 import pytest
+from asyncua.ua.object_ids import ObjectIds
 
 from collectors.opcua.collector import OpcUaCollector
+from collectors.opcua.events import tells_model_change
+from collectors.opcua.items import MODEL_CHANGES
+from collectors.opcua.session import connect
+from collectors.opcua.subscription import Subscription
 from telemetry.errors import SourceError
 from telemetry.health import Component
 from telemetry.samples import Quality
@@ -160,6 +165,21 @@ async def test_cancelled_it_ends_though_the_server_is_frozen() -> None:
         server.release()
     assert done == {run}
     assert run.cancelled()
+
+
+@pytest.mark.parametrize("kind", [ObjectIds.BaseModelChangeEventType, ObjectIds.GeneralModelChangeEventType])
+async def test_model_changes_are_told_and_no_other_events(kind: int) -> None:
+    """By a server that knows nothing of sub-types in a filter: with the nodes that changed, or without."""
+    async with peer() as server, connect(config(server.port), None) as session:
+        subscription = await Subscription.create(session, config(server.port))
+        assert await subscription.follow_model_changes()
+        await server.tell(announce=ObjectIds.SystemEventType)
+        await server.tell(announce=kind)
+        came = []
+        while not came:
+            came = [told for one in await subscription.next() for told in one.readings]
+        subscription.close()
+    assert [(handle, tells_model_change(reading)) for handle, reading in came] == [(MODEL_CHANGES, True)]
 
 
 async def test_one_node_that_falls_silent_is_said_and_the_others_flow() -> None:

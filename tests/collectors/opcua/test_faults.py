@@ -1,6 +1,7 @@
 """Faults of servers and paths, one by one: data flows again, and nothing is missing that the server still had."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.collectors.opcua.running import MS, collecting, row
 from tests.collectors.opcua.tap import CREATE_ITEMS, REPUBLISHED, tapped
 from tests.contracts.collector import until
 from tests.contracts.memory import MemorySink
+
+PARTS = {"node": f"nsu={URI};s=parts", "metric": "parts"}
 
 
 def written(count: int, first: int = 1) -> list[tuple[str, float, int]]:
@@ -197,6 +200,34 @@ async def test_a_type_that_changes_does_not_stop_its_node() -> None:
     assert row(sink, "power")[1:] == [(3, 7.0), (4, 1.0)]
     assert ["word" in letter.reason for letter in sink.dead_letters] == [True, False]
     assert "an array of 2" in sink.dead_letters[1].reason
+
+
+@pytest.mark.parametrize("wrong_ms", [25 * 3_600_000, -(10**12)], ids=["a day and an hour ahead", "in 1995"])
+async def test_a_source_time_that_cannot_be_is_set_aside_and_misleads_nobody(wrong_ms: int) -> None:
+    """The value is a dead letter that says why; those before and after it are kept, and what is missed afterwards is
+    looked for from the last time that could be."""
+    sink = MemorySink()
+    wrong_ms += time.time_ns() // MS - T0_MS
+    async with peer("parts", history=True) as server:
+        path = Wire(server.port)
+        await path.mend()
+        async with collecting(config(path.port, PARTS), sink) as component:
+            await until(lambda: row(sink, "parts") == [(0, 0.0)])
+            await server.write(("parts", 1.0, 1))
+            await server.write(("parts", 2.0, wrong_ms))
+            await until(lambda: component.counted("dead_letters") == 1)
+            await path.cut()
+            await until(lambda: component.condition is Condition.FAILING)
+            await server.write(("parts", 3.0, 3))
+            await path.mend()
+            await until(lambda: (3, 3.0) in row(sink, "parts"))
+            await server.write(("parts", 4.0, 4))
+            await until(lambda: (4, 4.0) in row(sink, "parts"))
+        await path.cut()
+    assert all_of(sink) == {0: 0.0, 1: 1.0, 3: 3.0, 4: 4.0}
+    reasons = {letter.reason.partition(": ")[2] for letter in sink.dead_letters}
+    assert len(reasons) == 1
+    assert ("more than a day ahead of ours" if wrong_ms > 0 else "is before 2000") in reasons.pop()
 
 
 async def test_a_lost_message_is_sent_again() -> None:

@@ -270,6 +270,27 @@ async def test_jobs_and_tools_that_come_and_go_while_a_session_stands(server: Fo
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_what_the_server_tells_of_its_nodes_is_looked_at_at_once(server: Foreign) -> None:
+    """By its model change events a job that comes is followed, and one that goes no more, though machines are to be
+    browsed again in a day only."""
+    sink = MemorySink()
+    plan = "Mill/Production/ProductionPlan"
+    await server.tell(versions=[plan])
+    async with collecting(by_machines(server, browse_s=86_400), sink, plant=PLANT) as component:
+        await until(lambda: component.condition is Condition.OK and last(sink, MILL, "tool_life") is not None)
+        nodes = component.snapshot()["gauges"]["nodes"]
+        await server.tell(job=["Job8", "OF-8"])
+        await until(lambda: component.snapshot()["gauges"]["nodes"] == nodes + 4)
+        await server.tell(state=[f"{plan}/Job1/State", "Ended"])
+        await server.tell(state=[f"{plan}/Job8/State", "Running"])
+        await until(lambda: last(sink, MILL, "order") == (0.0, "OF-8"))
+        await server.tell(remove=f"{plan}/Job8")
+        await until(lambda: component.snapshot()["gauges"]["nodes"] == nodes)
+        assert component.counted("reconnects") == 0
+    assert sink.dead_letters == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_alarms_begin_end_and_are_told_to_who_comes_later(server: Foreign) -> None:
     """A condition has its error code, 0 when it is over; one that stands is told again at its own time after a break;
     two events of one instant are two samples."""

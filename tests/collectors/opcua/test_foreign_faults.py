@@ -226,6 +226,45 @@ async def test_a_metric_of_several_nodes_is_known_again_when_all_of_them_are(ser
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_what_was_missed_is_read_of_nodes_that_were_numbered_anew_meanwhile(server: Foreign) -> None:
+    """While the connection was broken a press's nodes got other numbers: they are known by their places, what their
+    history holds of the time of the break is told, and then what they do."""
+    sink = MemorySink()
+    blocks = "Press/MachineryBuildingBlocks"
+    item, mode = f"{blocks}/MachineryItemState", f"{blocks}/MachineryOperationMode"
+    path = Wire(server.port)
+    await path.mend()
+    machine = {"nodes": [], "machines": [{"asset": PRESS, "machine": "Press"}], "browse_s": 0}
+    settings = config(server.port, **machine, url=f"opc.tcp://127.0.0.1:{path.port}/km0", **PATIENT, online_s=1)
+    try:
+        async with collecting(settings, sink, plant=PLANT) as component:
+            await server.tell(state=[item, "Executing"])
+            await until(lambda: last(sink, PRESS, "state") == (MachineState.EXECUTING, ""))
+            nodes = component.snapshot()["gauges"]["nodes"]
+            await path.cut()
+            await until(lambda: component.condition is Condition.FAILING)
+            await server.tell(number="Press")
+            await server.tell(historize=[f"{one}/CurrentState/Id" for one in (item, mode)])
+            at = time.time_ns() // 1_000_000
+            await server.tell(state=[mode, "Setup", at + 1])
+            await server.tell(state=[item, "NotExecuting", at + 2])
+            await server.tell(state=[mode, "Processing", at + 3])
+            await path.mend()
+            await until(lambda: component.counted("holes_filled") == 3)
+            assert component.counted("holes_left") == 0
+            await server.tell(state=[item, "Executing", at + 4])
+            await until(lambda: last(sink, PRESS, "state") == (MachineState.EXECUTING, ""))
+            assert component.snapshot()["gauges"]["nodes"] == nodes == 3
+    finally:
+        await server.tell(number="Press")
+        await path.cut()
+    told_of = {one.time_ns // 1_000_000 - at: one.value for one in states(sink)}
+    assert [told_of[ms] for ms in (1, 2, 3, 4)] == [
+        MachineState.SETUP, MachineState.SETUP, MachineState.NOT_EXECUTING, MachineState.EXECUTING,
+    ]  # fmt: skip
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_clock_set_forward_and_back_loses_nothing(server: Foreign) -> None:
     """An hour ahead, then two hours back during a break: source times are kept, and history is read from the time on
     the clock that now goes at which we last heard of the server."""

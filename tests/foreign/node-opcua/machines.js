@@ -167,11 +167,19 @@ function addPress(space, folder) {
   const machinery = space.getNamespaceIndex(URIS.machinery);
   const own = space.getOwnNamespace();
   const press = own.addObject({ browseName: "Press", nodeId: "s=Press", organizedBy: folder });
-  const blocks = own.addObject({
+  own.addObject({
     browseName: { name: "MachineryBuildingBlocks", namespaceIndex: machinery },
     typeDefinition: "FolderType",
     componentOf: press,
   });
+  number(space, press);
+}
+
+// Its building blocks have the numbers that come next: others, whenever this is done again.
+function number(space, press) {
+  const machinery = space.getNamespaceIndex(URIS.machinery);
+  const blocks = child(press, "MachineryBuildingBlocks");
+  for (const former of blocks.findReferencesExAsObject("HasAddIn")) space.deleteNode(former);
   for (const [name, type] of [
     ["MachineryItemState", "MachineryItemState_StateMachineType"],
     ["MachineryOperationMode", "MachineryOperationModeStateMachineType"],
@@ -179,8 +187,8 @@ function addPress(space, folder) {
     const built = space.findObjectType(type, machinery).instantiate({ browseName: { name, namespaceIndex: machinery } });
     blocks.addReference({ referenceType: "HasAddIn", nodeId: built.nodeId });
   }
-  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryItemState"), "Executing", new Date());
-  setState(child(child(press, "MachineryBuildingBlocks"), "MachineryOperationMode"), "Processing", new Date());
+  setState(child(blocks, "MachineryItemState"), "Executing", new Date());
+  setState(child(blocks, "MachineryOperationMode"), "Processing", new Date());
 }
 
 function addPacker(space, folder) {
@@ -204,4 +212,4 @@ function machines(space, pressAlone) {
   return { folder, packml, alert };
 }
 
-module.exports = { child, setState, addJob, addTool, anew, machines };
+module.exports = { child, setState, addJob, addTool, anew, number, machines };

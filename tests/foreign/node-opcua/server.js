@@ -9,9 +9,11 @@
 //   {"condition": [active, message, severity, code]}   the mill's alert begins or ends
 //   {"historize": [path, …]}                  variables have a history from now on
 //   {"job": [name, order]}, {"tool": [name, number, new, worn]}   the mill has one more
+//   {"versions": [path, …]}                   objects have a NodeVersion: the server tells when their children change
 //   {"remove": path}                          and what is there no more
 //   {"anew": true}                            the mill has its first jobs, tools, states and program again, and no alarm
 //   {"items": true}                           says how many items the newest subscription has: {"event":"items","count":n}
+//   {"number": "Press"}                       the press's nodes have other numbers from now on
 //   {"clock": ms}                             the server's clock is set forward, or back
 //   {"stop_clock": ms}                        the server's clock stands at that time; 0: it goes again
 //   {"pace": {"names": […], "per_s": n, "seconds": s}}   plain variables count up, each n times a second
@@ -39,7 +41,7 @@ const {
   VariantArrayType, Range, standardUnits, MonitoredItem,
 } = require("node-opcua");
 const { nodesets } = require("node-opcua-nodesets");
-const { child, setState, addJob, addTool, anew, machines } = require("./machines.js");
+const { child, setState, addJob, addTool, anew, number, machines } = require("./machines.js");
 
 // What enters a queue is published, or its overflow told. What a node took before it was looked at never does.
 let queued = 0, counted = new Set();
@@ -149,11 +151,16 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
       const newest = all.reduce((one, other) => (one.id > other.id ? one : other));
       setImmediate(() => say({ event: "items", count: newest.monitoredItemCount }));
     },
+    versions: (paths) => paths.forEach((one) => own.addVariable({
+      browseName: { name: "NodeVersion", namespaceIndex: 0 }, propertyOf: find(one), dataType: "String",
+      value: { dataType: DataType.String, value: "1" },
+    })),
     remove: (where) => space.deleteNode(find(where)),
     anew: () => {
       anew(space, child(folder, "Mill"));
       commands.condition([false, "nothing", 100, "E0"]);
     },
+    number: (where) => number(space, find(where)),
     clock: (ms) => { ahead = ms; },
     stop_clock: (ms) => { stopped = ms; },
     pace: ({ names, per_s, seconds }) => {
