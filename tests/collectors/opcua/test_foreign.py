@@ -277,7 +277,7 @@ async def test_what_the_server_tells_of_its_nodes_is_looked_at_at_once(server: F
     sink = MemorySink()
     plan = "Mill/Production/ProductionPlan"
     await server.tell(versions=[plan])
-    async with collecting(by_machines(server, browse_s=86_400), sink, plant=PLANT) as component:
+    async with collecting(by_machines(server, machines=MACHINES[:1], browse_s=86_400), sink, plant=PLANT) as component:
         await until(lambda: component.condition is Condition.OK and last(sink, MILL, "tool_life") is not None)
         nodes = component.snapshot()["gauges"]["nodes"]
         await server.tell(job=["Job8", "OF-8"])
