@@ -8,24 +8,24 @@ machines are does not depend on when, how fast or in how many runs they are play
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from simulators.breaking import Breaking
-from simulators.disturbance import Disturbance, Register, ToMessages
 from simulators.echo_reflector import EchoReflector
-from simulators.faults import MESSAGE_FAULTS, WORD, Done, Fault
+from simulators.faults import WORD, Done
 from simulators.journal import Journal
 from simulators.link import PROBE_METRICS
 from simulators.lives import lives
+from simulators.mqtt_devices import MqttDevices, Send
 from simulators.mqtt_plant import MqttPublisher
-from simulators.payloads import Message, report_messages, value_messages
+from simulators.payloads import Message
 from simulators.radio_path import LinkConfig
 from simulators.recordings import replay
-from simulators.sections import Link, MqttMachine, OpcUaMachine, RadioNetwork, SparkplugMachine, Vehicle
+from simulators.sections import Link, OpcUaMachine, RadioNetwork, SparkplugMachine, Vehicle
 from simulators.sparkplug_edge import SparkplugEdge
 from simulators.spec import Spec
 from simulators.timeline import Event, Timeline, told
@@ -48,9 +48,6 @@ _FAR_NS: Final = 1 << 62
 _CLOSE_S: Final = 0.5
 _HOST_S: Final = 30.0
 
-Send = Callable[[list[Event], int], Awaitable[None]]
-"""Sends the events of an asset, and what else is due before that instant [ns]."""
-
 
 @dataclass(slots=True)
 class _Asset:
@@ -68,9 +65,12 @@ class Plant:
         self._cursor_ns = spec.starts_at_ns
         self._probed_from_ns = _FAR_NS
         self._assets: dict[str, _Asset] = {}
+        self.done: Final = Done()
         self._mqtt: MqttPublisher | None = None
+        self._devices: MqttDevices | None = None
         if (broker := spec.mqtt) is not None:
             self._mqtt = MqttPublisher(broker.host, broker.port, self._accepted, login=broker.login, ca=broker.ca)
+            self._devices = MqttDevices(self._mqtt, spec.seed, spec.epoch_ns, spec.scenario.faults, self.done)
         self._opcua: OpcUaPlant | None = None
         self._link: UdpLink | None = None
         self._reflector: EchoReflector | None = None
@@ -84,11 +84,7 @@ class Plant:
             if isinstance(asset, OpcUaMachine) and asset.speaks != "plain"
         }
         others = [asset.model for asset in scenario.others if asset.path in played]
-        self._disturbed: dict[str, Disturbance] = {}
         self._edges: dict[str, SparkplugEdge] = {}
-        self._to_enter: list[tuple[int, Message]] = []
-        """Reasons that an operator has not entered yet, and when he does [ns]."""
-        self.done: Final = Done()
         self.truth: Final = Truth(self._machines.values(), spec.seed, spec.epoch_ns, self._links.values(), others)
 
     @property
@@ -122,9 +118,8 @@ class Plant:
         await self._open_edges()
         for path in self._played:
             await self._open(path)
-        for disturbed in self._disturbed.values():
-            for message in disturbed.leftovers():  # the broker has them before anybody listens
-                await self._mqtt_publish(message, retain=True)
+        if self._devices:
+            await self._devices.leftovers()
         if self._mqtt:
             await self._mqtt.settled()
         return ports
@@ -157,7 +152,8 @@ class Plant:
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             await self._reached()
             progress((self._cursor_ns - begin_ns) / (self._past_ends_ns - begin_ns))
-        await self._told_at_last()
+        if self._devices:
+            await self._devices.rest(entered=self._spec.until_ns is not None)
         await breaking.mend()
         await self._reached()
         if self._opcua:
@@ -166,14 +162,6 @@ class Plant:
             self._spec.disturbances.write_text(json.dumps(asdict(self.done)), encoding="utf-8")
         if self._link:
             self._probed_from_ns = self._cursor_ns
-
-    async def _told_at_last(self) -> None:
-        """What was held back of the past, and what operators have not entered by its end."""
-        for disturbed in self._disturbed.values():
-            for message in disturbed.rest():
-                await self._mqtt_publish(message)
-        if self._spec.until_ns is not None:
-            await self._enter(_FAR_NS)
 
     async def live(self) -> None:
         """Publish each event at its instant, until cancelled."""
@@ -237,14 +225,11 @@ class Plant:
             self._assets[path] = _Asset(timeline, partial(self._forward, edge, path))
             return
         if asset.kind != "opcua":
-            to_messages = report_messages if asset.kind == "printer" else value_messages
-            mine = [fault for fault in self._spec.scenario.faults if fault.concerns(path, asset.kind)]
-            if faults := [fault for fault in mine if fault.kind in MESSAGE_FAULTS]:
-                register = self._register(path, faults)
-                self._disturbed[path] = Disturbance(
-                    path, faults, self._spec.epoch_ns, self._spec.seed, to_messages, self.done, register
-                )
-            self._assets[path] = _Asset(timeline, partial(self._publish, to_messages, path))
+            assert self._devices
+            model = self._machines.get(path)
+            turn = model.rolls_over_at if model is not None else None
+            send = self._devices.open(asset, partial(self._life, path), turn or WORD)
+            self._assets[path] = _Asset(timeline, partial(self._publish, send))
             return
         # A variable has its value in force before anyone looks; what happens at this very instant is news.
         assert self._opcua
@@ -252,12 +237,6 @@ class Plant:
         await self._opcua.write(path, in_force.values())
         self._assets[path] = _Asset(timeline, partial(self._write, path))
         await self._write(path, timeline.until(self._cursor_ns + 1))
-
-    def _register(self, path: str, faults: Sequence[Fault]) -> Register | None:
-        """The counters of a machine of which the scenario wants to see them roll over."""
-        starts = [fault.window_ns(self._spec.epoch_ns)[0] for fault in faults if fault.kind == "counter-rollover"]
-        turn = self._machines[path].rolls_over_at or WORD if path in self._machines else WORD
-        return Register.rolling(Timeline(self._life(path)).until(min(starts)), turn) if starts else None
 
     async def _open_edges(self) -> None:
         """An edge node for each line whose machines speak Sparkplug."""
@@ -282,7 +261,7 @@ class Plant:
         async with asyncio.TaskGroup() as wires:
             for asset in self._assets.values():
                 events = asset.timeline.until(end_ns)
-                if events or self._disturbed:
+                if events or (self._devices and self._devices.disturbed):
                     wires.create_task(_send(asset, events, end_ns))
         self._cursor_ns = max(self._cursor_ns, end_ns)
 
@@ -298,29 +277,8 @@ class Plant:
         await self._opcua.write(path, events)
         self._journal.add(path, events)
 
-    async def _publish(self, to_messages: ToMessages, path: str, events: list[Event], until_ns: int) -> None:
-        wanted = [event for event in events if event[0] < self._probed_from_ns or event[1] not in PROBE_METRICS]
-        disturbed = self._disturbed.get(path)
-        asset = self._played[path]
-        late_ns = round(asset.reasons_late_s * 10**9) if isinstance(asset, MqttMachine) else 0
-        for message in disturbed.messages(wanted, until_ns) if disturbed else to_messages(path, wanted):
-            entered_ns = message.events[-1][0] + late_ns if message.events else 0
-            if late_ns and message.topic.endswith("/reason") and entered_ns >= until_ns:
-                self._to_enter.append((entered_ns, message))
-            else:
-                await self._mqtt_publish(message)
-        await self._enter(until_ns)
-
-    async def _enter(self, until_ns: int) -> None:
-        """Publish the reasons that operators enter before an instant [ns]."""
-        due = [message for at_ns, message in self._to_enter if at_ns < until_ns]
-        self._to_enter = [entry for entry in self._to_enter if entry[0] >= until_ns]
-        for message in due:
-            await self._mqtt_publish(message)
-
-    async def _mqtt_publish(self, message: Message, *, retain: bool = False) -> None:
-        assert self._mqtt
-        await self._mqtt.publish(message, retain=retain)
+    async def _publish(self, send: Send, events: list[Event], until_ns: int) -> None:
+        await send([one for one in events if one[0] < self._probed_from_ns or one[1] not in PROBE_METRICS], until_ns)
 
     def _accepted(self, message: Message) -> None:
         self._journal.add(message.asset, message.events)

@@ -2,18 +2,15 @@
 
 Invariants. `seq` counts every message but the death; `bdSeq` every CONNECT. Data go out only after the births of this
 session, and, with a primary host, only while that says that it is online. What could not be sent, and what was sent
-in the last seconds before a connection or the primary host was lost (QoS 0: nobody acknowledged it), goes out after the
-next births as historical. An event is accepted when the broker has acknowledged a message that was sent after it.
+in the last seconds before a connection or the primary host was lost, goes out after the next births as historical: see
+simulators.outbox.
 """
 
 import asyncio
 import json
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -24,29 +21,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from simulators import sparkplug_words as words
 from simulators.machine import NS_PER_MS
+from simulators.outbox import Outbox, Told
 from simulators.sparkplug_payload import asks_for_birth, payload
 from simulators.timeline import Event, Value
 from telemetry.errors import SourceError
 
-_MOST: Final = 100
-"""Values in one message."""
-
-_AGAIN_S: Final = 20.0
-"""A host that is lost without a word is missed after its keep-alive [s]; what was sent since is sent again."""
-
 _KEEPALIVE_S: Final = 3
 _SEQUENCE: Final = 256
-
-
-@dataclass(slots=True)
-class _Told:
-    """An event on its way."""
-
-    asset: str
-    event: Event
-    historical: bool = False
-    accepted: bool = False
-    sent_s: float = 0.0
 
 
 class SparkplugEdge:
@@ -67,7 +48,7 @@ class SparkplugEdge:
         self._devices: Final = {asset: device for device, (asset, _) in devices.items()}
         names = [(asset, name) for asset, metrics in devices.values() for name in metrics]
         self._aliases: Final = {key: number for number, key in enumerate(names, 1)}
-        self._accepted: Final = accepted
+        self._outbox: Final = Outbox(accepted)
         self._primary: Final = primary_host
         self._client: Client | None = None
         self._bd_seq = -1
@@ -75,9 +56,6 @@ class SparkplugEdge:
         self._connected = self._begun = self._born = self._cut = False
         self._host_online = threading.Event() if primary_host is not None else None
         self._host_said_ms = -1
-        self._waiting: deque[_Told] = deque()
-        self._sent: deque[_Told] = deque()
-        self._proofs: dict[int, list[_Told]] = {}
         self._in_force: dict[tuple[str, str], tuple[int, Value]] = {}
         self._now_ms = 0
         self._changed = asyncio.Event()
@@ -114,12 +92,12 @@ class SparkplugEdge:
         for event in events:
             time_ns, name, value = event
             self._in_force[asset, name] = time_ns, value
-            self._waiting.append(_Told(asset, event, historical=not self._born))
+            self._outbox.add(Told(asset, event, historical=not self._born))
         self._pump()
 
     async def settled(self) -> None:
         """Return once the broker has everything, or the uplink was cut on purpose."""
-        await self._until(lambda: self._cut or not (self._waiting or self._proofs), None)
+        await self._until(lambda: self._cut or self._outbox.empty, None)
 
     async def cut(self) -> None:
         """The uplink is lost: the broker publishes the will, and what happens is kept."""
@@ -174,15 +152,8 @@ class SparkplugEdge:
         self._pump()
 
     def _lost(self) -> None:
-        """What nobody has confirmed goes out again, as history."""
         self._connected = self._born = False
-        since = time.monotonic() - _AGAIN_S
-        again = [told for told in self._sent if told.sent_s >= since or not told.accepted]
-        for told in (*again, *self._waiting):
-            told.historical = True
-        self._waiting.extendleft(reversed(again))
-        self._sent.clear()
-        self._proofs.clear()
+        self._outbox.lost()
         self._changed.set()
 
     def _hear_host(self, message: bytes) -> None:
@@ -210,8 +181,7 @@ class SparkplugEdge:
     def _rebirth(self) -> None:
         self.rebirths += 1
         if self._born:
-            for told in self._waiting:
-                told.historical = True
+            self._outbox.late()
             self._give_birth()
 
     # what is said
@@ -223,19 +193,11 @@ class SparkplugEdge:
         if not self._born:
             self._born = True
             self._give_birth()
-        batch: list[_Told] = []
-        while self._waiting:
-            told = self._waiting.popleft()
-            if batch and (batch[0].asset != told.asset or len(batch) >= _MOST):
-                self._data(batch)
-                batch = []
-            batch.append(told)
-        if batch:
+        for batch in self._outbox.batches():
             self._data(batch)
-        unproved = [told for told in self._sent if not told.accepted]
-        if unproved:
+        if self._outbox.unproved:
             proof = self._client.publish(f"km0/sent/{self._group}/{self._edge}", b"", qos=1)
-            self._proofs[proof.mid] = unproved
+            self._outbox.prove(proof.mid)
         self._changed.set()
 
     def _give_birth(self) -> None:
@@ -249,17 +211,16 @@ class SparkplugEdge:
                 time_ns, value = self._in_force.get((asset, name), (self._now_ms * NS_PER_MS, None))
                 metrics.append(words.birth(name, alias, time_ns, value))
                 if value is not None:
-                    self._sent.append(_Told(asset, (time_ns, name, value), sent_s=time.monotonic()))
+                    self._outbox.sent(Told(asset, (time_ns, name, value)))
             self._say("DBIRTH", metrics, asset)
 
-    def _data(self, batch: list[_Told]) -> None:
+    def _data(self, batch: list[Told]) -> None:
         metrics = []
         for told in batch:
             time_ns, name, value = told.event
             alias = self._aliases[told.asset, name]
             metrics.append(words.data(name, alias, time_ns, value, historical=told.historical))
-            told.sent_s = time.monotonic()
-            self._sent.append(told)
+            self._outbox.sent(told)
         self._say("DDATA", metrics, batch[0].asset)
 
     def _say(self, kind: str, metrics: list[bytes], asset: str | None = None) -> None:
@@ -275,13 +236,7 @@ class SparkplugEdge:
         return payload([words.session(self._bd_seq)])
 
     def _proved(self, mid: int) -> None:
-        for told in self._proofs.pop(mid, ()):
-            if not told.accepted:
-                told.accepted = True
-                self._accepted(told.asset, (told.event,))
-        since = time.monotonic() - _AGAIN_S
-        while self._sent and self._sent[0].accepted and self._sent[0].sent_s < since:
-            self._sent.popleft()
+        self._outbox.proved(mid)
         self._changed.set()
 
     async def _until(self, reached: Callable[[], bool], seconds: float | None) -> bool:
