@@ -85,6 +85,7 @@ class Plant:
         }
         others = [asset.model for asset in scenario.others if asset.path in played]
         self._edges: dict[str, SparkplugEdge] = {}
+        self._to_forward: dict[str, dict[str, list[Event]]] = {}
         self.truth: Final = Truth(self._machines.values(), spec.seed, spec.epoch_ns, self._links.values(), others)
 
     @property
@@ -222,7 +223,7 @@ class Plant:
             in_force = {metric: (time_ns, metric, value) for time_ns, metric, value in past}
             in_force |= {metric: (t, metric, value) for t, metric, value in timeline.until(self._cursor_ns + 1)}
             edge.begin(path, in_force.values(), self._cursor_ns)
-            self._assets[path] = _Asset(timeline, partial(self._forward, edge, path))
+            self._assets[path] = _Asset(timeline, partial(self._forward, asset.group, path))
             return
         if asset.kind != "opcua":
             assert self._devices
@@ -253,8 +254,8 @@ class Plant:
             )
             await self._edges[group].start()
 
-    async def _forward(self, edge: SparkplugEdge, path: str, events: list[Event], until_ns: int) -> None:
-        edge.publish(path, events, until_ns)
+    async def _forward(self, group: str, path: str, events: list[Event], _until_ns: int) -> None:
+        self._to_forward.setdefault(group, {})[path] = events
 
     async def _advance(self, end_ns: int) -> None:
         """Publish every event before `end_ns`."""
@@ -263,6 +264,9 @@ class Plant:
                 events = asset.timeline.until(end_ns)
                 if events or (self._devices and self._devices.disturbed):
                     wires.create_task(_send(asset, events, end_ns))
+        for group, heard in self._to_forward.items():
+            self._edges[group].publish(heard, end_ns)
+        self._to_forward.clear()
         self._cursor_ns = max(self._cursor_ns, end_ns)
 
     async def _reached(self) -> None:

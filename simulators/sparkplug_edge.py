@@ -86,13 +86,15 @@ class SparkplugEdge:
         if not await self._until(lambda: self._born, seconds):
             raise SourceError(f"the Sparkplug host application {self._primary!r} is not online after {seconds:g} s")
 
-    def publish(self, asset: str, events: Iterable[Event], now_ns: int) -> None:
-        """Tell events of a device, now or when it can be done. `now_ns`: the device's clock [ns]."""
+    def publish(self, told: Mapping[str, Iterable[Event]], now_ns: int) -> None:
+        """Tell events of devices, now or when it can be done. `now_ns`: the devices' clock [ns]; all that happened to
+        any of them until then must be there, for a birth says of all what is in force."""
         self._now_ms = max(self._now_ms, now_ns // NS_PER_MS)
-        for event in events:
-            time_ns, name, value = event
-            self._in_force[asset, name] = time_ns, value
-            self._outbox.add(Told(asset, event, historical=not self._born))
+        for asset, events in told.items():
+            for event in events:
+                time_ns, name, value = event
+                self._in_force[asset, name] = time_ns, value
+                self._outbox.add(Told(asset, event, historical=not self._born))
         self._pump()
 
     async def settled(self) -> None:

@@ -54,7 +54,7 @@ async def test_wireshark_reads_the_topics_of_a_sparkplug_session(mosquitto: Mosq
         await edge.start()
         edge.begin(PRESS, [(T0, "state", 2), (T0, "parts", 0)], T0)
         await edge.followed(20)
-        edge.publish(PRESS, [(T0 + 10**9, "state", 3)], T0 + 10**9)
+        edge.publish({PRESS: [(T0 + 10**9, "state", 3)]}, T0 + 10**9)
         await edge.settled()
         await edge.stop()
     rows = await asyncio.to_thread(

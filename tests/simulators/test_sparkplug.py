@@ -77,7 +77,9 @@ async def test_a_session_is_births_data_and_a_death_in_sequence(mosquitto: Mosqu
     with Ear(mosquitto.port) as ear:
         async with edge_at(mosquitto.port) as (edge, taken):
             await edge.followed(20)
-            edge.publish(FILLER, [(at(10), "state", 3), (at(1500), "parts", 1), (at(1600), "power", 3210.5)], at(2000))
+            edge.publish(
+                {FILLER: [(at(10), "state", 3), (at(1500), "parts", 1), (at(1600), "power", 3210.5)]}, at(2000)
+            )
             await edge.settled()
             assert [event[0] for event in taken][-3:] == [at(10), at(1500), at(1600)]
         await asyncio.to_thread(ear.wait, lambda: "NDEATH" in ear.kinds())
@@ -113,7 +115,7 @@ async def test_a_host_that_asks_gets_births_again(mosquitto: Mosquitto) -> None:
     with Ear(mosquitto.port, f"spBv1.0/{GROUP}/#") as ear:
         async with edge_at(mosquitto.port) as (edge, _):
             await edge.followed(20)
-            edge.publish(FILLER, [(at(5), "parts", 7)], at(100))
+            edge.publish({FILLER: [(at(5), "parts", 7)]}, at(100))
             await edge.settled()
             command = f"spBv1.0/{GROUP}/NCMD/gateway"
             await asyncio.to_thread(publish.single, command, REBIRTH, hostname="127.0.0.1", port=mosquitto.port)
@@ -127,6 +129,20 @@ async def test_a_host_that_asks_gets_births_again(mosquitto: Mosquitto) -> None:
     assert (parts["value"], parts["timestamp"]) == (7, T0 // 10**6 + 5)
 
 
+async def test_a_birth_says_of_every_device_what_is_in_force_then(mosquitto: Mosquitto) -> None:
+    """A birth that comes between what two devices have to say of the same minute knows both: a host says again, at the
+    time of the birth, what that says is in force, and an older state of one of them would be a lie."""
+    with Ear(mosquitto.port, f"spBv1.0/{GROUP}/DBIRTH/#") as ear:
+        async with edge_at(mosquitto.port) as (edge, _):
+            await edge.followed(20)
+            edge._born = False  # as after a connection that has just come back
+            edge.publish({FILLER: [(at(30_000), "parts", 7)], CAPPER: [(at(40_000), "parts", 6)]}, at(60_000))
+            await asyncio.to_thread(ear.wait, lambda: len(ear.heard) == 4)
+    for birth, parts in zip(decoded(ear.heard)[2:], (7, 6), strict=True):
+        assert birth["timestamp"] == at(60_000) // 10**6
+        assert next(m["value"] for m in birth["metrics"] if m["name"] == "Admin/ProdProcessedCount") == parts
+
+
 async def test_an_uplink_that_is_lost_is_a_death_and_what_happened_comes_as_history(mosquitto: Mosquitto) -> None:
     """The broker publishes the will; back again, bdSeq is one higher and what was kept is_historical, in order."""
     with Ear(mosquitto.port) as ear:
@@ -135,11 +151,11 @@ async def test_an_uplink_that_is_lost_is_a_death_and_what_happened_comes_as_hist
             await edge.settled()
             await edge.cut()
             await asyncio.to_thread(ear.wait, lambda: ear.kinds()[-1:] == ["NDEATH"])
-            edge.publish(FILLER, [(at(10), "parts", 1), (at(20), "parts", 2)], at(30))
+            edge.publish({FILLER: [(at(10), "parts", 1), (at(20), "parts", 2)]}, at(30))
             assert not [event for event in taken if event[0] > T0]
             await edge.mend()
             await edge.settled()
-            edge.publish(FILLER, [(at(40), "parts", 3)], at(50))
+            edge.publish({FILLER: [(at(40), "parts", 3)]}, at(50))
             await edge.settled()
             assert {event[2] for event in taken if event[1] == "parts"} == {0, 1, 2, 3}
         await asyncio.to_thread(ear.wait, lambda: ear.kinds().count("NDEATH") == 2)
@@ -167,12 +183,12 @@ async def test_an_edge_node_waits_for_its_primary_host(mosquitto: Mosquitto) -> 
             await host_says(mosquitto.port, online=True, stamp=1000)
             await edge.followed(20)
             await host_says(mosquitto.port, online=False, stamp=999)
-            edge.publish(FILLER, [(at(10), "parts", 1)], at(30))
+            edge.publish({FILLER: [(at(10), "parts", 1)]}, at(30))
             await edge.settled()
             assert "NDEATH" not in ear.kinds()
             await host_says(mosquitto.port, online=False, stamp=1001)
             await asyncio.to_thread(ear.wait, lambda: "NDEATH" in ear.kinds())
-            edge.publish(FILLER, [(at(20), "parts", 2)], at(30))
+            edge.publish({FILLER: [(at(20), "parts", 2)]}, at(30))
             await host_says(mosquitto.port, online=True, stamp=1002)
             await edge.settled()
             assert {event[2] for event in taken if event[1] == "parts"} == {0, 1, 2}
