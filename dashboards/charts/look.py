@@ -1,6 +1,7 @@
 """Colours, fonts and locales of every chart. The colours are the pages' own, read from their style sheet."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -82,11 +83,21 @@ NARROW: Final = "width < 220"
 """Vega's expression for a plot as on a telephone: there its words must be few."""
 
 
-def room(top: float, wide: float, least: float = 0.0) -> alt.Scale:
-    """A scale with room for words to the right of the longest bar; on a telephone they take more of it."""
-    return alt.Scale(
-        domainMin=least, domainMax={"expr": f"{top * 2.1} * ({NARROW}) + {top * wide} * !({NARROW})"}, nice=False
-    )
+_SIGN: Final = 7.0
+"""What a sign takes at most [px], at 12 px, in the fonts of browsers that have not ours."""
+_GAP: Final = 10
+"""Between a bar and its words, and after them [px]."""
+
+
+def room(bars: Sequence[tuple[float, str, str]], least: float = 0.0) -> alt.Scale:
+    """A scale on which every bar has its words to its right: `bars` are where each ends, all its words, and those that
+    a telephone shows."""
+
+    def reached(end: float, words: str) -> str:
+        return f"{end - least} / max(0.25, 1 - {_SIGN * len(words) + _GAP} / width)"
+
+    wide, narrow = (f"{least} + max({', '.join(reached(bar[0], bar[which]) for bar in bars) or 1})" for which in (1, 2))
+    return alt.Scale(domainMin=least, domainMax={"expr": f"{NARROW} ? {narrow} : {wide}"}, nice=False)
 
 
 def few(words: str, short: str) -> dict[str, str]:

@@ -34,13 +34,13 @@ def pareto(
         }
         for number, bar in enumerate(shown)
     ]
-    top = max((row["hours"] for row in rows), default=1.0)
+    scale = room([(row["hours"], row["text"], row["short"]) for row in rows])
     order = [row["name"] for row in rows]
     y = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=300, ticks=False, domain=False))
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
     x_title = "heures perdues" if language == "fr" else "hours lost"
     drawn = base.mark_bar(height=_ROW - 7, color=look["fault"]).encode(
-        x=alt.X("hours:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6, grid=False), scale=room(top, 1.5)),
+        x=alt.X("hours:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6, grid=False), scale=scale),
         tooltip=[alt.Tooltip("name:N", title=" "), alt.Tooltip("text:N", title=" ")],
     )
     words = base.mark_text(align="left", dx=5, color=look["ink"], text=few("text", "short")).encode(x="hours:Q")

@@ -47,13 +47,10 @@ def waterfall(steps: Sequence[Step], language: Language, *, look: Look = LIGHT, 
     y = alt.Y(
         "row:N", sort=None, title=None, axis=alt.Axis(labelExpr=labels, labelLimit=300, ticks=False, domain=False)
     )
-    top = max((row["to"] for row in rows), default=1.0)
     x_title = "heures" if language == "fr" else "hours"
     least = min((row["from"] for row in rows), default=0.0)
-    # room for the words to the right of the longest bar
-    x = alt.X(
-        "from:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6, grid=False), scale=room(top, 1.3, least)
-    )
+    scale = room([(row["to"], row["text"], row["short"]) for row in rows], least)
+    x = alt.X("from:Q", title=x_title, axis=alt.Axis(format=",~r", tickCount=6, grid=False), scale=scale)
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
     colours = alt.Scale(domain=["time", "loss"], range=[look["bar"], look["fault"]])
     bars = base.mark_bar(height=_ROW - 7).encode(

@@ -133,16 +133,19 @@ def _spec(
     words, look = translations(language).gettext, DARK if dark else LIGHT
     names = {key: words(word) for key, (_, word) in LOSSES.items()}
     target = context.plant.asset(path).target_trs if path else None
+
+    def _drawn_reasons(causes: tuple[list[Loss], Point] | None) -> dict[str, Any]:
+        bars = [] if causes is None else _reasons(causes[0])
+        called = {bar.name: bar.name.replace("_", " ") or words("no reason given") for bar in bars}
+        return pareto(bars, language, names=called, look=look, width="container")
+
     make: Mapping[str, Callable[[], dict[str, Any]]] = {
         "waterfall": lambda: waterfall(
             [Step(code, words(word), seconds, lost) for code, word, seconds, lost in steps(found)], language,
             look=look, width="container",
         ),
         "pareto": lambda: pareto(_bars(found), language, names=names, look=look, width="container"),
-        "reasons": lambda: pareto(
-            _reasons((reader.causes(path, chosen) or ([],))[0]), language, names={"": words("no reason given")},
-            look=look, width="container",
-        ),
+        "reasons": lambda: _drawn_reasons(reader.causes(path, chosen)),
         "trend": lambda: trend(
             [Dot(v.start_ns, v.end_ns, v.value, v.coverage) for v in found.trend], language, context.plant.zone,
             title="TRS", target=target, look=look, width="container",

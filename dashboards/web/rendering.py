@@ -10,7 +10,7 @@ import jinja2
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from dashboards.web import draw, figures
+from dashboards.web import draw, figures, states
 from dashboards.web.accounts.identity import OPEN, Identity
 from dashboards.web.formats import Formats
 from dashboards.web.looks import DEFINITIONS, LOOKS, SYMBOLS
@@ -120,6 +120,7 @@ class Renderer:
             looks=LOOKS,
             definitions=DEFINITIONS,
             symbols=SYMBOLS,
+            state_of=states.name_of,
             factors=figures.FACTORS,
             metrics=METRICS,
             draw=draw,

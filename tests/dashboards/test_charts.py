@@ -55,6 +55,25 @@ def test_pareto_keeps_the_order_and_cuts_the_rest() -> None:
     assert len(rows(pareto(bars, "en", most=20))) == 9
 
 
+@pytest.mark.parametrize("width", [640, 400, 280, 140])
+@pytest.mark.parametrize("which", ["waterfall", "pareto"])
+def test_every_bar_has_room_for_its_words(width: int, which: str) -> None:
+    """Beside the longest bar too, on any screen: words begin where they end inside the plot, at 6.5 px a sign."""
+    if which == "waterfall":
+        steps = [Step("tO", "Ouverture", 512_000), Step("", "Arrêts", 24_000, loss=True), Step("tR", "Requis", 488_000),
+                 Step("tP", "Pannes", 180_000, loss=True), Step("tF", "Fonctionnement", 308_000)]  # fmt: skip
+        spec = waterfall(steps, "fr", width=width)
+    else:
+        spec = pareto([Bar("a", 82_000, 0.577, 0.577, 3, math.nan), Bar("b", 60_000, 0.423, 1.0, 9, math.nan)], "fr",
+                      width=width)  # fmt: skip
+    told = [node for node in ET.fromstring(svg(spec, "fr")).iter() if "mark" in node.get("aria-roledescription", "")]  # noqa: S314
+    told = [node for node in told if node.tag.endswith("text")]
+    assert len(told) == len(rows(spec))
+    for node in told:
+        start = float(node.get("transform", "").removeprefix("translate(").partition(",")[0])
+        assert start + 6.5 * len(node.text or "") <= width, node.text
+
+
 def test_long_names_stay_apart() -> None:
     """Two causes that begin alike are two rows."""
     bars = [Bar("x" * 60 + str(n), 10, 0.5, 0.5, 1, math.nan) for n in range(2)]
