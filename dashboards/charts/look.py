@@ -93,10 +93,14 @@ def room(bars: Sequence[tuple[float, str, str]], least: float = 0.0) -> alt.Scal
     """A scale on which every bar has its words to its right: `bars` are where each ends, all its words, and those that
     a telephone shows."""
 
-    def reached(end: float, words: str) -> str:
-        return f"{end - least} / max(0.25, 1 - {_SIGN * len(words) + _GAP} / width)"
+    def most(words: Sequence[str]) -> str:
+        ends = (
+            f"{bar[0] - least} / max(0.25, 1 - {_SIGN * len(word) + _GAP} / width)"
+            for bar, word in zip(bars, words, strict=True)
+        )
+        return f"{least} + max({', '.join(ends) or 1})"
 
-    wide, narrow = (f"{least} + max({', '.join(reached(bar[0], bar[which]) for bar in bars) or 1})" for which in (1, 2))
+    wide, narrow = most([bar[1] for bar in bars]), most([bar[2] for bar in bars])
     return alt.Scale(domainMin=least, domainMax={"expr": f"{NARROW} ? {narrow} : {wide}"}, nice=False)
 
 
