@@ -53,6 +53,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = problems.RESPONSES | {
         (401, "Log in, or send a token"),
         (403, "Not with this role, scope or organisation"),
         (404, "No such diagnosis or mapping in this organisation"),
+        (408, "The body came too slowly"),
         (409, "Not now: it is running, or has no result yet"),
         (413, "The file is too large"),
         (507, "No room is left for it"),
