@@ -152,7 +152,7 @@ class CollectorContract:
         await until(lambda: component.condition is Condition.OK or task.done())
         known = await bench.publish(50)
         with pytest.raises(StoreError, match="disk full"):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 45)
         assert broken.samples == []
         sink = SizedSink()
         async with running(bench, sink):

@@ -28,7 +28,7 @@ def build(settings: MqttConfig) -> tuple[MqttCollector, Component]:
 async def failure(settings: MqttConfig) -> str:
     """Why running the collector fails."""
     with pytest.raises(SourceError) as raised:
-        await asyncio.wait_for(build(settings)[0].run(SizedSink()), 10)
+        await asyncio.wait_for(build(settings)[0].run(SizedSink()), 45)
     return str(raised.value)
 
 
