@@ -13,7 +13,9 @@ class Known:
     """A metric that a birth described. `metric` is "" when the plant file asks nothing of it.
 
     `field` is where its values lie when it is a plain number on both sides, of `bits` if signed; else "". `last` is its
-    newest value; `unknown_ns` [ns] is from when on it was last said to be unknown.
+    newest value; `unknown_ns` [ns] is from when on it was last said to be unknown. Where the clock of its node showed
+    less at the birth that ended that, `again_ns` is the instant from which on what is in force is said to be, until the
+    clock has passed it, and `since_ns` the time of that value.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Known:
     alias: int | None = None
     last: Sample | None = None
     unknown_ns: int = 0
+    again_ns: int = 0
+    since_ns: int = 0
 
 
 def bd_seq_of(payload: Any) -> int | None:

@@ -215,7 +215,7 @@ class EdgeNode:
             if metric.name in before:
                 earlier = before[metric.name]
                 known.last_ns, known.last = earlier.last_ns, earlier.last
-                known.unknown_ns = earlier.unknown_ns if earlier.stale else 0
+                known.unknown_ns = earlier.unknown_ns if earlier.stale or earlier.again_ns else 0
             born[metric.name] = known
             if metric.HasField("alias"):
                 known.alias = metric.alias

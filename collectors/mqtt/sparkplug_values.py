@@ -37,6 +37,8 @@ class Values:
             if value >> (bits - 1):
                 value -= 1 << bits
         time_ns = time_ms * MS_NS
+        if time_ns <= known.again_ns:
+            return None
         number = value * self._scale + self._offset
         sample = Sample(time_ns, known.asset, known.metric, number, "", Quality.GOOD, received_ns)
         if known.last_ns < time_ns <= received_ns + FUTURE_NS:
@@ -64,13 +66,18 @@ class Values:
             time_ns, quality = received_ns, max(quality, Quality.UNCERTAIN)
         sample = Sample(time_ns, known.asset, known.metric, number, text, quality, received_ns)
         yield sample
+        if not birth and known.since_ns <= time_ns <= known.again_ns:
+            known.since_ns = time_ns
+            known.last = Sample(known.again_ns, known.asset, known.metric, number, text, quality, received_ns)
+            yield known.last
         if metric.is_historical:
             return
         again_ns = 0
         if birth and holds(known.metric):
             again_ns = written_ns if written_ns <= received_ns + FUTURE_NS else 0
             if known.unknown_ns > max(time_ns, again_ns):  # said by a clock that shows less by now: a birth ends it
-                again_ns = known.unknown_ns + 1
+                known.since_ns = min(time_ns, again_ns or time_ns)  # it may be of the clock before
+                known.again_ns = again_ns = known.unknown_ns + 1
         if again_ns > time_ns:
             time_ns = again_ns
             sample = Sample(time_ns, known.asset, known.metric, number, text, quality, received_ns)

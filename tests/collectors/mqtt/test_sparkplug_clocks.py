@@ -15,7 +15,7 @@ BEHIND_MS = 5000
 def in_force(*answers: Any) -> tuple[float, int]:
     """Value and quality of the state that is in force at the end of all time."""
     states = [one for answer in answers for one in answer if isinstance(one, Sample) and one.metric == "state"]
-    last = max(states, key=lambda sample: sample.time_ns)
+    last = sorted(states, key=lambda sample: sample.time_ns)[-1]  # of one instant, what was said last
     return last.value, last.quality
 
 
@@ -150,6 +150,40 @@ def test_a_birth_ends_an_outage_though_the_clock_of_the_node_was_set_back() -> N
     conversation.now = T + 70 * S
     again = running(conversation, 1, T_MS + 70_000 - 3_600_000)
     assert in_force(before, set_back, dead, again) == (3.0, Quality.GOOD)
+
+
+def test_until_a_clock_that_was_set_back_has_caught_up_each_new_value_is_in_force() -> None:
+    """What a birth said to be in force at the instant of the death, which is still to come by the clock of the node,
+    does not overtake what happens meanwhile: also what is said as a past, and after births that were asked for."""
+    back = 3_600_000
+    conversation = Conversation()
+    said = running(conversation, 0, T_MS)
+    conversation.now = T + 60 * S
+    said += conversation.ddata(seq=2, at_ms=T_MS + 60_000 - back) + conversation.ndeath(0)
+    conversation.now = T + 70 * S
+    said += running(conversation, 1, T_MS + 70_000 - back)
+
+    def state(word: str, second: int, seq: int, *, historical: bool = False) -> None:
+        at_ms = T_MS + second * 1000 - back
+        said.extend(
+            conversation.ddata(metric(value=word, alias=2, at_ms=at_ms, historical=historical), seq=seq, at_ms=at_ms)
+        )
+
+    state("STOPPED", 80, 2)
+    assert in_force(said) == (2.0, Quality.GOOD)
+    state("RUNNING", 75, 3, historical=True)
+    assert in_force(said) == (2.0, Quality.GOOD), "it was older"
+    state("RUNNING", 90, 4, historical=True)
+    assert in_force(said) == (3.0, Quality.GOOD)
+    state_now = metric("State", "RUNNING", alias=2, datatype=12, at_ms=T_MS + 90_000 - back)
+    said += conversation.nbirth(bd=1, at_ms=T_MS + 100_000 - back)
+    said += conversation.dbirth(state_now, at_ms=T_MS + 100_000 - back)
+    state("STOPPED", 110, 2)
+    assert in_force(said) == (2.0, Quality.GOOD)
+    state("RUNNING", 3_700, 3)
+    state("STOPPED", 3_710, 4)
+    assert in_force(said) == (2.0, Quality.GOOD)
+    assert max(one.time_ns for one in said if isinstance(one, Sample)) == T + 110 * S, "it has caught up"
 
 
 def test_made_up_devices_fill_no_memory() -> None:
