@@ -84,6 +84,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"description": text, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     for status, text in (
         (404, "No such asset, metric or KPI"),
+        (414, "The address is too long: ask for fewer assets at a time"),
         (422, "A parameter is wrong; the detail says which and how to write it"),
         (503, "The store does not answer now; try again after Retry-After seconds"),
     )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from km0.cli import app
@@ -54,9 +55,10 @@ def saying(port: int) -> Iterator[None]:
 
 
 def discover(port: int, *options: str) -> str:
-    with saying(port):
+    with saying(port), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("km0.discover_mqtt.out", Console(width=250, highlight=False, soft_wrap=True))
         command = ["discover", "mqtt", "127.0.0.1", "--port", str(port), "--for", "1", *options]
-        result = CliRunner().invoke(app, command, env={"COLUMNS": "250"})
+        result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     return result.output
 
