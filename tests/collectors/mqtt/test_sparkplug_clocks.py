@@ -15,7 +15,7 @@ BEHIND_MS = 5000
 def in_force(*answers: Any) -> tuple[float, int]:
     """Value and quality of the state that is in force at the end of all time."""
     states = [one for answer in answers for one in answer if isinstance(one, Sample) and one.metric == "state"]
-    last = sorted(states, key=lambda sample: sample.time_ns)[-1]  # of one instant, what was said last
+    last = max(reversed(states), key=lambda sample: sample.time_ns)  # of one instant, what was said last
     return last.value, last.quality
 
 
