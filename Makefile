@@ -32,7 +32,7 @@ imports: .venv/.dev ## who may import whom
 	$(BIN)/lint-imports --no-logo
 
 pytest: .venv/.dev ## the tests, without lint (ARGS="-k spool")
-	$(BIN)/pytest -m "not soak" -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -m "not soak" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 peers: programs packages ## what tests talk to: system programs (installed when root on Debian), packages of npm
 

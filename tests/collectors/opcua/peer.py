@@ -41,7 +41,7 @@ def config(port: int, *nodes: dict[str, Any], **settings: Any) -> OpcUaConfig:
         "security": "None",
         "publishing_ms": 20,
         "sampling_ms": 0,
-        "keepalive_ms": 100,
+        "keepalive_ms": 1000,  # the watchdog gives it three: a busy machine is no server that is gone
         "lifetime_ms": 60_000,
         "online_s": 0,
         "nodes": [{"asset": MILL, **node} for node in chosen],
