@@ -150,7 +150,8 @@ class Recompute:
                 self._component.count("store_errors")
                 delay = error.retry_after_s or min(30.0, max(every_s, 2 * delay))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurried.wait(), delay)
+                async with asyncio.timeout(delay):  # wait_for of Python 3.11 can lose a cancellation
+                    await self._hurried.wait()
 
     def _resume(self, now: int) -> None:
         """Take up where the last process ended: at the first day that was not final, or at an asset's first sample."""

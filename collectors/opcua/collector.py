@@ -242,7 +242,8 @@ class OpcUaCollector:
         vanished, changed = self._delivery.vanished, self._delivery.model_changed
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), min(self._retry_s, browse_s))
+                async with asyncio.timeout(min(self._retry_s, browse_s)):  # wait_for of 3.11 can lose a cancellation
+                    await changed.wait()
             if changed.is_set():
                 # Changes come in swarms: browsing shall not take more than a quarter of the server's time.
                 await asyncio.sleep(max(SETTLED_S, browsed + 3 * took_s - monotonic()))

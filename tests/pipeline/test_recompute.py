@@ -354,6 +354,24 @@ async def test_run_steps_until_cancelled_and_survives_a_failing_store() -> None:
     assert len(availability(store)) == 1
 
 
+@pytest.mark.parametrize("moments", range(5))
+async def test_hurried_and_cancelled_at_once_it_ends(moments: int) -> None:
+    """A verification hurries the last step and ends: the cancellation is not lost to the hurry."""
+    component = Component("recompute")
+    recompute = Recompute(MemoryStore(), PLANT, component, now_ns=Clock(T0 + HOUR))
+    task = asyncio.create_task(recompute.run(every_s=3600.0))
+    async with asyncio.timeout(30):
+        while "step_ms" not in component.snapshot()["gauges"]:  # noqa: ASYNC110 - told by a thread
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        recompute.hurry()
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.wait({task}, timeout=20)
+    assert task.cancelled()
+
+
 async def test_whoever_waits_has_the_next_step_now() -> None:
     """Between two steps an hour apart, what was stored is computed at once when hurried."""
     store, component = MemoryStore(), Component("recompute")
