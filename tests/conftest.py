@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.pipeline.stores.influxd import Influxd
 from tests.support import Mosquitto, free_port
 
 # Same seed, same result: what `make test` asks today it asked yesterday. The soak tests ask something new each time.
@@ -30,3 +31,12 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def own_influxd(tmp_path: Path) -> Iterator[Influxd]:
+    """An InfluxDB of the test's own, which it may stop, kill and limit."""
+    server = Influxd(tmp_path / "influxd")
+    server.start()
+    yield server
+    server.kill()

@@ -4,7 +4,9 @@ import json
 import math
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from httpx2 import Client
@@ -240,25 +242,32 @@ def test_an_answer_is_kept_for_a_moment() -> None:
     assert memo.get("a", compute) == 3
 
 
-def test_nobody_waits_for_what_was_known() -> None:
-    """While one computes a value again, the others get the old one at once."""
+@contextmanager
+def computing_anew(age_s: int) -> Iterator[tuple[Memo[str], ThreadPoolExecutor, Future[str], threading.Event]]:
+    """A memo of 10 s that knows "old" since `age_s` [s] while a thread computes "new": until the event is set."""
     clock, begun, go_on = Clock(), threading.Event(), threading.Event()
     memo: Memo[str] = Memo(10, clock)
     assert memo.get("a", lambda: "old") == "old"
-    clock.now_ns += 11 * 10**9
+    clock.now_ns += age_s * 10**9
 
     def slow() -> str:
         begun.set()
         assert go_on.wait(60)
         return "new"
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         one = pool.submit(memo.get, "a", slow)
         assert begun.wait(60)
+        yield memo, pool, one, go_on
+
+
+def test_nobody_waits_for_what_was_known() -> None:
+    """While one computes a value again, the others get the old one at once."""
+    with computing_anew(age_s=11) as (memo, _, one, go_on):
         assert memo.get("a", lambda: "never") == "old"
         go_on.set()
         assert one.result(60) == "new"
-    assert memo.get("a", lambda: "never") == "new"
+        assert memo.get("a", lambda: "never") == "new"
 
 
 @pytest.mark.parametrize("number", [-1, 2**63, 10**30])
@@ -287,19 +296,7 @@ def test_of_what_fails_nothing_is_left() -> None:
 
 def test_what_is_much_too_old_is_given_to_nobody() -> None:
     """After five periods whoever asks waits for the one who computes, and gets what that one found."""
-    clock, begun, go_on = Clock(), threading.Event(), threading.Event()
-    memo: Memo[str] = Memo(10, clock)
-    assert memo.get("a", lambda: "old") == "old"
-    clock.now_ns += 50 * 10**9
-
-    def slow() -> str:
-        begun.set()
-        assert go_on.wait(60)
-        return "new"
-
-    with ThreadPoolExecutor(2) as pool:
-        one = pool.submit(memo.get, "a", slow)
-        assert begun.wait(60)
+    with computing_anew(age_s=50) as (memo, pool, one, go_on):
         other = pool.submit(memo.get, "a", lambda: "never")
         with pytest.raises(TimeoutError):
             other.result(0.2)  # it waits; `go_on` is what it waits for

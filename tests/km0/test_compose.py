@@ -288,7 +288,7 @@ def test_the_broker_lets_nobody_in_without_a_password_and_gives_each_its_own(own
 
 
 def _without_breaks(plant: Path) -> None:
-    """In a break nothing is required, and a machine heard of since then has no TRS: three times twenty minutes a day."""
+    """In a break nothing is required, and a machine heard of since then has no TRS: twenty minutes, thrice a day."""
     text, found = re.subn(r"^breaks = \[\n.*?^\]\n", "", plant.read_text(), flags=re.DOTALL | re.MULTILINE)
     assert found == 1
     plant.write_text(text)

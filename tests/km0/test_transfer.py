@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +22,6 @@ from tests.pipeline.stores.influxd import Influxd
 
 NAMES = [(asset, name) for asset in (MILL, PRESS) for name in ("oee", "trs", "availability")]
 PLANT = f'[[plant.assets]]\npath = "{MILL}"\nname = "M"\n[[plant.assets]]\npath = "{PRESS}"\nname = "P"\n'
-
-
-@pytest.fixture
-def influxd(tmp_path: Path) -> Iterator[Influxd]:
-    server = Influxd(tmp_path / "influxd")
-    server.start()
-    yield server
-    server.kill()
 
 
 @dataclass
@@ -96,10 +88,10 @@ def filled(folder: Path) -> Path:
     return plant(folder, '[store]\nkind = "duckdb"\n')
 
 
-def test_a_plant_moves_to_influxdb_and_is_equal(km0: Km0, influxd: Influxd, tmp_path: Path) -> None:
+def test_a_plant_moves_to_influxdb_and_is_equal(km0: Km0, own_influxd: Influxd, tmp_path: Path) -> None:
     """`km0 move`: every field of every sample, every KPI value, NaN included; nothing is computed again for nothing."""
     old = filled(tmp_path / "old")
-    config = influxd.databases("move_")
+    config = own_influxd.databases("move_")
     new = plant(
         tmp_path,
         f'[store]\nkind = "influxdb"\nurl = "{config.url}"\nbucket = "{config.bucket}"\n'

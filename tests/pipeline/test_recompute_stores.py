@@ -11,7 +11,6 @@ from telemetry.health import Component
 from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, KpiValue, Sample
-from tests.pipeline.stores.influxd import Influxd
 
 MINUTE = 60 * SECOND_NS
 HOUR = 60 * MINUTE
@@ -31,7 +30,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     held: list[Store] = []
     config = DuckDbConfig(path=tmp_path / "km0.duckdb")
     if request.param == "influxdb":
-        config = request.getfixturevalue("influxd").databases("recompute_")
+        config = request.getfixturevalue("own_influxd").databases("recompute_")
 
     def again() -> Store:
         for store in held:
@@ -42,14 +41,6 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     yield again
     for store in held:
         store.close()
-
-
-@pytest.fixture
-def influxd(tmp_path: Path) -> Iterator[Influxd]:
-    server = Influxd(tmp_path / "influxd")
-    server.start()
-    yield server
-    server.kill()
 
 
 def said(asset: Asset, first_min: int, last_min: int) -> list[Sample]:

@@ -108,9 +108,9 @@ def test_what_a_node_said_itself_to_be_unknown_stays_so_when_another_device_tell
     assert good(*answer) == [("parts_good", 6, 10_000)]
 
 
-def test_a_device_that_is_born_later_than_its_node_was_not_known_meanwhile() -> None:
-    """The node tells what it kept, of its device F. D may have died any time in the outage: it comes an hour later."""
-    conversation = Conversation(asset=EACH)
+def died_and_back_with_one_device(conversation: Conversation) -> tuple[list[Any], int]:
+    """What a node said that died after a minute, came back after two with its device F alone and told what that had
+    kept; and from when on device D is unknown [ns after T]."""
     count = metric("Good Count", 5, datatype=8, at_ms=T_MS)
     said = reborn(conversation, 0, 0) + conversation.hear("DBIRTH", payload(count, at_ms=T_MS, seq=2), device="F")
     conversation.now = T + 60 * S
@@ -120,6 +120,13 @@ def test_a_device_that_is_born_later_than_its_node_was_not_known_meanwhile() -> 
     said += died + conversation.nbirth(bd=1, at_ms=later)
     said += conversation.hear("DBIRTH", payload(count, at_ms=later, seq=1), device="F")
     said += conversation.hear("DDATA", payload(counted(6, 90), at_ms=later, seq=2), device="F")
+    return said, at_ns
+
+
+def test_a_device_that_is_born_later_than_its_node_was_not_known_meanwhile() -> None:
+    """The node tells what it kept, of its device F. D may have died any time in the outage: it comes an hour later."""
+    conversation = Conversation(asset=EACH)
+    said, at_ns = died_and_back_with_one_device(conversation)
     conversation.now, later = T + 3600 * S, T_MS + 3_600_000
     state = metric("State", "RUNNING", datatype=12, at_ms=T_MS)
     said += conversation.hear("DBIRTH", payload(state, at_ms=later, seq=3), device="D")
@@ -131,15 +138,7 @@ def test_a_device_that_is_born_later_than_its_node_was_not_known_meanwhile() -> 
 def test_a_device_that_is_born_after_its_node_told_of_the_past_is_known_again_too() -> None:
     """Births and what was kept are mixed: device by device."""
     conversation = Conversation(asset=EACH)
-    count = metric("Good Count", 5, datatype=8, at_ms=T_MS)
-    said = reborn(conversation, 0, 0) + conversation.hear("DBIRTH", payload(count, at_ms=T_MS, seq=2), device="F")
-    conversation.now = T + 60 * S
-    died = conversation.ndeath(0)
-    at_ns = stale([one for one in died if isinstance(one, Sample) and one.asset.endswith("D")])["state"] - T
-    conversation.now, later = T + 120 * S, T_MS + 120_000
-    said += died + conversation.nbirth(bd=1, at_ms=later)
-    said += conversation.hear("DBIRTH", payload(count, at_ms=later, seq=1), device="F")
-    said += conversation.hear("DDATA", payload(counted(6, 90), at_ms=later, seq=2), device="F")
+    said, at_ns = died_and_back_with_one_device(conversation)
     state = metric("State", "RUNNING", datatype=12, at_ms=T_MS)
-    said += conversation.hear("DBIRTH", payload(state, at_ms=later, seq=3), device="D")
+    said += conversation.hear("DBIRTH", payload(state, at_ms=T_MS + 120_000, seq=3), device="D")
     assert over(said)["state", at_ns] == (3.0, GOOD)

@@ -1,7 +1,6 @@
 """When a server whose disk was full may be written to again: by its own word for when it was started."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -150,25 +149,17 @@ def test_a_server_that_does_not_tell_gets_nothing_and_people_are_told_why(major:
         told(major, 404, b"", 0, 0)
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Influxd]:
-    made = Influxd(tmp_path / "influxd")
-    made.start()
-    yield made
-    made.kill()
-
-
-def test_a_real_1x_tells_its_start_and_another_after_it_was_started_anew(own: Influxd) -> None:
+def test_a_real_1x_tells_its_start_and_another_after_it_was_started_anew(own_influxd: Influxd) -> None:
     """Stopped or killed; also where it asks for a password."""
-    server = InfluxServer(InfluxDbConfig(url=own.url))
-    for end in (own.stop, own.kill):
+    server = InfluxServer(InfluxDbConfig(url=own_influxd.url))
+    for end in (own_influxd.stop, own_influxd.kill):
         before = server._started()
         assert not before.is_before(server._started())
         end()
         with pytest.raises(StoreError, match="cannot be reached"):
             server._started()
-        own.settings["HTTP_AUTH_ENABLED"] = "true"
-        own.start()
+        own_influxd.settings["HTTP_AUTH_ENABLED"] = "true"
+        own_influxd.start()
         assert before.is_before(server._started())
 
 

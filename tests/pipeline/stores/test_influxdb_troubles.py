@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,14 +23,6 @@ from tests.support import small_disk
 pytestmark = pytest.mark.timeout(400)  # a busy machine starts a database slowly
 
 MONTH_NS = 30 * 24 * 3600 * SECOND_NS
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Influxd]:
-    server = Influxd(tmp_path / "influxd")
-    server.start()
-    yield server
-    server.kill()
 
 
 @dataclass
@@ -111,30 +103,34 @@ async def _working(component: Component, more: int = 500) -> None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_nothing_is_missing_after_the_server_went_away(own: Influxd, tmp_path: Path, end: str) -> None:
+async def test_nothing_is_missing_after_the_server_went_away(own_influxd: Influxd, tmp_path: Path, end: str) -> None:
     """Twice stopped, or killed -9, in the middle of writes, and started again on the same data."""
-    async with loaded(own.databases(), tmp_path) as (_, component):
+    async with loaded(own_influxd.databases(), tmp_path) as (_, component):
         for _ in range(2):
             await _working(component)
-            await asyncio.to_thread(getattr(own, end))
+            await asyncio.to_thread(getattr(own_influxd, end))
             await _failing(component)
-            await asyncio.to_thread(own.start)
+            await asyncio.to_thread(own_influxd.start)
         await _working(component)
 
 
-async def test_nothing_is_missing_after_the_right_to_write_was_taken_away(own: Influxd, tmp_path: Path) -> None:
+async def test_nothing_is_missing_after_the_right_to_write_was_taken_away(own_influxd: Influxd, tmp_path: Path) -> None:
     """401 and 403 keep the samples and raise the alarm; when the right is given back, all arrive."""
-    config = own.databases()
-    own.run("CREATE USER admin WITH PASSWORD 'p' WITH ALL PRIVILEGES", "CREATE USER collector WITH PASSWORD 'c'")
+    config = own_influxd.databases()
+    own_influxd.run(
+        "CREATE USER admin WITH PASSWORD 'p' WITH ALL PRIVILEGES", "CREATE USER collector WITH PASSWORD 'c'"
+    )
 
     def grant(right: str) -> None:
         for name in ("km0", "km0_journal"):
-            own.run(f'REVOKE ALL ON "{name}" FROM collector', f'GRANT {right} ON "{name}" TO collector', user="admin:p")
+            own_influxd.run(
+                f'REVOKE ALL ON "{name}" FROM collector', f'GRANT {right} ON "{name}" TO collector', user="admin:p"
+            )
 
     grant("ALL")
-    own.stop()
-    own.settings["HTTP_AUTH_ENABLED"] = "true"
-    own.start()
+    own_influxd.stop()
+    own_influxd.settings["HTTP_AUTH_ENABLED"] = "true"
+    own_influxd.start()
     (tmp_path / "token").write_text("collector:c")
     collecting = config.model_copy(update={"token": Secret(file=tmp_path / "token")})
     async with loaded(collecting, tmp_path) as (_, component):
@@ -146,15 +142,17 @@ async def test_nothing_is_missing_after_the_right_to_write_was_taken_away(own: I
         await _working(component)
 
 
-async def test_nothing_is_missing_after_its_disk_could_not_be_written(own: Influxd, tmp_path: Path) -> None:
+async def test_nothing_is_missing_after_its_disk_could_not_be_written(own_influxd: Influxd, tmp_path: Path) -> None:
     """No new shard can be made: a write error of the server, and then it can again."""
-    own.kill()
-    own.unprivileged = True  # root may write to what is read-only
-    own.start()
-    config = own.databases()
+    own_influxd.kill()
+    own_influxd.unprivileged = True  # root may write to what is read-only
+    own_influxd.start()
+    config = own_influxd.databases()
     async with loaded(config, tmp_path) as (load, component):
         await _working(component)
-        folders = [folder for top in ("data", "wal") for folder in (own.folder / top).rglob("*") if folder.is_dir()]
+        folders = [
+            folder for top in ("data", "wal") for folder in (own_influxd.folder / top).rglob("*") if folder.is_dir()
+        ]
         for folder in folders:
             folder.chmod(0o555)
         load.later = True
@@ -193,33 +191,36 @@ async def test_nothing_is_missing_after_its_disk_was_full(tmp_path: Path) -> Non
             own.kill()
 
 
-async def test_nothing_is_missing_after_a_limit_of_its_own_was_reached(own: Influxd, tmp_path: Path) -> None:
+async def test_nothing_is_missing_after_a_limit_of_its_own_was_reached(own_influxd: Influxd, tmp_path: Path) -> None:
     """New machines beyond max-values-per-tag: all waits, with the words to look up; then not."""
-    own.stop()
-    own.settings |= {"DATA_MAX_VALUES_PER_TAG": "5", "DATA_INDEX_VERSION": "inmem"}
-    own.start()
-    async with loaded(own.databases(), tmp_path) as (load, component):
+    own_influxd.stop()
+    own_influxd.settings |= {"DATA_MAX_VALUES_PER_TAG": "5", "DATA_INDEX_VERSION": "inmem"}
+    own_influxd.start()
+    async with loaded(own_influxd.databases(), tmp_path) as (load, component):
         await _working(component)
         load.assets = 30
         await _failing(component)
         assert "max-values-per-tag" in component.snapshot()["detail"]
-        await asyncio.to_thread(own.stop)
-        own.settings["DATA_MAX_VALUES_PER_TAG"] = "0"
-        await asyncio.to_thread(own.start)
+        await asyncio.to_thread(own_influxd.stop)
+        own_influxd.settings["DATA_MAX_VALUES_PER_TAG"] = "0"
+        await asyncio.to_thread(own_influxd.start)
         await _working(component)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-async def test_nothing_is_missing_after_twenty_kills_under_load(own: Influxd, tmp_path: Path) -> None:
+async def test_nothing_is_missing_after_twenty_kills_under_load(own_influxd: Influxd, tmp_path: Path) -> None:
     """At random instants of its life: while it starts, writes, and snapshots its cache to disk."""
     rng = random.Random(5)
-    own.kill()
-    own.settings |= {"DATA_CACHE_SNAPSHOT_MEMORY_SIZE": "100000", "DATA_CACHE_SNAPSHOT_WRITE_COLD_DURATION": "1s"}
-    own.start()
-    async with loaded(own.databases(), tmp_path) as (_, component):
+    own_influxd.kill()
+    own_influxd.settings |= {
+        "DATA_CACHE_SNAPSHOT_MEMORY_SIZE": "100000",
+        "DATA_CACHE_SNAPSHOT_WRITE_COLD_DURATION": "1s",
+    }
+    own_influxd.start()
+    async with loaded(own_influxd.databases(), tmp_path) as (_, component):
         for _ in range(20):
             await asyncio.sleep(rng.uniform(0.1, 3))
-            await asyncio.to_thread(own.kill)
-            await asyncio.to_thread(own.start)
+            await asyncio.to_thread(own_influxd.kill)
+            await asyncio.to_thread(own_influxd.start)
         await _working(component)
