@@ -214,7 +214,7 @@ class EdgeNode:
                 known.bits = SIGNED_BITS.get(metric.datatype, 0)
             if metric.name in before:
                 earlier = before[metric.name]
-                known.last_ns, known.last = earlier.last_ns, earlier.last
+                known.last_ns, known.last, known.stale = earlier.last_ns, earlier.last, earlier.stale
                 known.unknown_ns = earlier.unknown_ns if earlier.stale or earlier.again_ns else 0
             born[metric.name] = known
             if metric.HasField("alias"):

@@ -194,7 +194,8 @@ class OpcUaCollector:
     def _take_up_progress(self) -> None:
         """What a former process delivered of sources that are known by now."""
         for handle, source in enumerate(self._sources):
-            latest_ns = self._reached.latest.get(source.key, 0)
+            # Where the time of a value was ahead of ours, or could not be: what came after our last sign of life.
+            latest_ns = min(self._reached.latest.get(source.key, 0), self._reached.heard_ns)
             if handle not in self._delivery.latest and can_be(latest_ns, self._now_ns()):
                 self._delivery.latest[handle] = latest_ns
                 self._holes.open(handle, latest_ns)
@@ -238,7 +239,8 @@ class OpcUaCollector:
         """Try nodes again that were refused, or that vanished, and browse machines again: a server adds jobs and tools
         while it runs, and may say so."""
         browse_s = (self._config.browse_s if self._config.machines else 0) or math.inf
-        browsed, took_s, told = monotonic(), 0.0, False
+        browsed = ended = monotonic()
+        took_s, told = 0.0, False
         vanished, changed = self._delivery.vanished, self._delivery.model_changed
         while True:
             with contextlib.suppress(TimeoutError):
@@ -246,7 +248,7 @@ class OpcUaCollector:
                     await changed.wait()
             if changed.is_set():
                 # Changes come in swarms: browsing shall not take more than a quarter of the server's time.
-                await asyncio.sleep(max(SETTLED_S, browsed + 3 * took_s - monotonic()))
+                await asyncio.sleep(max(SETTLED_S, ended + 3 * took_s - monotonic()))
                 told = True
                 changed.clear()
             due = told or monotonic() - browsed >= browse_s
@@ -260,9 +262,10 @@ class OpcUaCollector:
             try:
                 await self._follow(session, subscription, resolved)
                 browsed, told = monotonic(), False
-                took_s = browsed - began
             except SourceError:  # a server that is gone is noticed, and said, by its silence
                 vanished |= lost
+            ended = monotonic()
+            took_s = ended - began
 
     async def _watch_silence(self, subscription: Subscription) -> None:
         """Say which nodes have been silent for longer than the plant file lets them."""

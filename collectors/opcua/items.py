@@ -26,10 +26,9 @@ _NO_FILTER: Final = (
     StatusCodes.BadMonitoredItemFilterInvalid,
 )
 
-
 MODEL_CHANGES: Final = 2**31 - 1
-"""The client handle of the item that tells of model changes; those of nodes count from 0. (Of 2**32 - 1 node-opcua's
-server makes 0.)"""
+"""The client handle of the item that tells of model changes; those of nodes count from 0. Not 2**32 - 1: node-opcua's
+server answers to that with handle 0, which is a node's."""
 
 
 class Items:
@@ -48,6 +47,8 @@ class Items:
         self._unfiltered: Final[set[int]] = set()
         self._ids: Final[dict[int, int]] = {}
         """The server's numbers of the items, by handle."""
+        self._leaving: Final[set[int]] = set()
+        """Handles whose item is being deleted: where no answer came, it may be there or not."""
         self._events: Container[int] = ()
         self._session: Session
 
@@ -77,7 +78,7 @@ class Items:
         return refused
 
     def __contains__(self, handle: int) -> bool:
-        return handle in self._ids
+        return handle in self._ids and handle not in self._leaving
 
     async def delete(self, session: Session, handles: Iterable[int]) -> None:
         """As Subscription.leave."""
@@ -89,6 +90,7 @@ class Items:
             return (await session.ask(request, ua.DeleteMonitoredItemsResponse)).Results or ()
 
         former = [handle for handle in handles if handle in self._ids]
+        self._leaving.update(former)
         try:
             await session.batched("monitor", former, ask)
         except SourceError as error:
@@ -97,6 +99,7 @@ class Items:
                 raise
         for handle in former:
             del self._ids[handle]
+            self._leaving.discard(handle)
             self.short_queues.pop(handle, None)
 
     async def follow_model_changes(self, session: Session) -> bool:

@@ -1,7 +1,7 @@
 """How far a collector got, kept in a small file, so that a restart of the process is a break like any other.
 
-It is a hint, never the truth: a file that is old, missing or unreadable only makes more of the server's history be read
-again, which is harmless.
+It is a hint, never the truth: an old file makes more of the server's history be read again, which is harmless; without
+one that can be read we start as at first, and only `history_s` reads the past.
 """
 
 import contextlib

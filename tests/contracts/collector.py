@@ -109,11 +109,13 @@ async def running(bench: Bench, sink: SizedSink, *, connected: bool = True) -> A
     finally:
         task.cancel()
         # A second as this loop passes it: where the machine is busy elsewhere its moments are longer, and as few.
-        moments = 0
+        moments, began = 0, monotonic()
         while not task.done() and moments < 100:
             await asyncio.wait([task], timeout=0.01)
             moments += 1
+        took_s = monotonic() - began
     assert task.done(), "the collector did not end within a second of being cancelled"
+    assert took_s < 10, f"while it ended, the collector held up the whole process for {took_s:.1f} s"
 
 
 class CollectorContract:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,6 +12,7 @@ from telemetry.errors import StoreError
 from telemetry.health import Component, Condition
 from telemetry.plant import Asset, CalendarConfig, Plant, Turn
 from telemetry.samples import SECOND_NS, Changes, KpiValue, Sample, Window
+from tests.contracts.collector import until
 from tests.contracts.memory import MemoryStore
 
 MINUTE = 60 * SECOND_NS
@@ -360,37 +361,39 @@ async def test_hurried_and_cancelled_at_once_it_ends(moments: int) -> None:
     component = Component("recompute")
     recompute = Recompute(MemoryStore(), PLANT, component, now_ns=Clock(T0 + HOUR))
     task = asyncio.create_task(recompute.run(every_s=3600.0))
-    async with asyncio.timeout(30):
-        while "step_ms" not in component.snapshot()["gauges"]:  # noqa: ASYNC110 - told by a thread
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
-        recompute.hurry()
-        for _ in range(moments):
-            await asyncio.sleep(0)
-        task.cancel()
+    await until(lambda: recompute._hurried._waiters)  # type: ignore[attr-defined]  # the step is done
+    recompute.hurry()
+    for _ in range(moments):
+        await asyncio.sleep(0)
+    task.cancel()
     await asyncio.wait({task}, timeout=20)
     assert task.cancelled()
 
 
-async def test_whoever_waits_has_the_next_step_now() -> None:
-    """Between two steps an hour apart, what was stored is computed at once when hurried."""
-    store, component = MemoryStore(), Component("recompute")
-    recompute = Recompute(store, PLANT, component, now_ns=Clock(T0 + HOUR))
+class Held(MemoryStore):
+    """Its KPI values are on their way until `go`."""
 
-    async def seen(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(30):
-            while not condition():  # noqa: ASYNC110 - told by a thread
-                await asyncio.sleep(0.01)
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes, self.go = 0, threading.Event()
 
-    task = asyncio.create_task(recompute.run(every_s=3600.0))
-    await seen(lambda: "step_ms" in component.snapshot()["gauges"])
+    def write_kpis(self, values: Sequence[KpiValue], cursor: int) -> None:
+        self.writes += 1
+        assert self.go.wait(60)
+        super().write_kpis(values, cursor)
+
+
+async def test_whoever_hurries_once_has_the_next_step_now_also_while_one_is_under_way() -> None:
+    """Steps are an hour apart; what was stored while one ended is computed right after it."""
+    store = Held()
     store.write([state(0, 3)])
-
-    def computed() -> int:
-        recompute.hurry()
-        return len(availability(store))
-
-    await seen(computed)
+    recompute = Recompute(store, PLANT, Component("recompute"), now_ns=Clock(T0 + HOUR))
+    task = asyncio.create_task(recompute.run(every_s=3600.0))
+    await until(lambda: store.writes == 1)
+    store.write([state(30, 2)])
+    recompute.hurry()
+    store.go.set()
+    await until(lambda: store.writes == 2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

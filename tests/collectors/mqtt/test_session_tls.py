@@ -74,6 +74,7 @@ async def test_a_wrong_password_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     assert await hashing.wait() == 0
     async with guarded(tmp_path, f"password_file {tmp_path}/users") as port:
         settings = config(port, username="collector", password={"env": "MQTT_PASSWORD"})
+        monkeypatch.delenv("MQTT_PASSWORD", raising=False)
         with pytest.raises(ConfigError, match="MQTT_PASSWORD is not set"):
             build(settings)
         monkeypatch.setenv("MQTT_PASSWORD", "wrong")
@@ -153,6 +154,6 @@ async def test_messages_that_share_a_tls_record_are_all_read(tmp_path: Path, aut
         collector, _ = build(config(port, protocol="3.1.1", tls={"ca": str(tmp_path / "ca.pem")}))
         sink = SizedSink()
         task = asyncio.create_task(collector.run(sink))
-        await sink.until(samples=250, seconds=5)
+        await sink.until(samples=250)
         task.cancel()
         await asyncio.wait([task])

@@ -119,6 +119,27 @@ def test_a_message_time_that_cannot_be_moves_no_death() -> None:
     assert T + 59 * S < stale(conversation.ndeath(0))["state"] < T + 61 * S
 
 
+def test_one_message_from_the_future_moves_no_death() -> None:
+    """A time two hours ahead, once: a clock in summer and in another zone."""
+    conversation = Conversation().born()
+    conversation.now = T + 60 * S
+    conversation.ddata(metric(value=101, alias=1, at_ms=T_MS + 60_000), seq=2, at_ms=T_MS + 7_260_000)
+    conversation.now = T + 70 * S
+    conversation.ddata(metric(value=102, alias=1, at_ms=T_MS + 70_000), seq=3, at_ms=T_MS + 70_000)
+    conversation.now = T + 120 * S
+    assert T + 119 * S < stale(conversation.ndeath(0))["state"] < T + 121 * S
+
+
+def test_a_clock_that_was_set_ahead_is_believed_when_it_says_so_twice() -> None:
+    """By its own clock, which its values are written by, the node died two hours later."""
+    conversation = Conversation().born()
+    for seq, at_s in ((2, 60), (3, 70)):
+        conversation.now, ahead_ms = T + at_s * S, T_MS + at_s * 1000 + 7_200_000
+        conversation.ddata(metric(value=99 + seq, alias=1, at_ms=ahead_ms), seq=seq, at_ms=ahead_ms)
+    conversation.now = T + 120 * S
+    assert T + 7_319 * S < stale(conversation.ndeath(0))["state"] < T + 7_321 * S
+
+
 def test_a_birth_without_a_time_that_can_be_still_says_what_is_in_force() -> None:
     """The node writes microseconds for milliseconds in all of its messages: its state is known after an outage."""
     conversation = Conversation()

@@ -83,6 +83,27 @@ def test_a_node_that_dies_again_before_it_tells_what_it_kept_leaves_no_gap_eithe
     assert over(said)["state", second_ns] == (3.0, GOOD)
 
 
+def test_a_birth_that_cannot_be_read_makes_nothing_known() -> None:
+    """It died, its births tell a state that nobody knows, it dies again: of a state unknown since the first death
+    nothing is told by what it kept of the second."""
+    conversation = Conversation()
+    said = reborn(conversation, 0, 0)
+    conversation.now = T + 60 * S
+    died = conversation.ndeath(0)
+    first_ns = stale(died)["state"] - T
+    said += died
+    for session, at_s in ((1, 120), (2, 240)):
+        conversation.now, later = T + at_s * S, T_MS + at_s * 1000
+        odd = metric("State", "NO SUCH WORD", alias=2, datatype=12, at_ms=later)
+        count = metric("Good Count", 100, alias=1, datatype=8, at_ms=T_MS)
+        said += conversation.nbirth(bd=session, at_ms=later) + conversation.dbirth(count, odd, at_ms=later)
+        if session == 1:
+            conversation.now = T + 180 * S
+            said += conversation.ndeath(1)
+    said += conversation.ddata(counted(101, 200), seq=2, at_ms=T_MS + 240_000)
+    assert {at: told for (name, at), told in over(said).items() if name == "state" and at > 0} == {first_ns: (0.0, BAD)}
+
+
 def test_what_happened_before_or_after_an_outage_says_nothing_of_it() -> None:
     """A value of the day before, one that was heard, and one of a later outage: nobody knows what was kept of this."""
     conversation = Conversation()

@@ -182,10 +182,32 @@ async def test_model_changes_are_told_and_no_other_events(kind: int) -> None:
     assert [(handle, tells_model_change(reading)) for handle, reading in came] == [(MODEL_CHANGES, True)]
 
 
+async def test_a_node_that_moved_is_followed_though_the_server_did_not_answer_at_first() -> None:
+    """Whether the former item was deleted is not known: it is not taken for the new one, which is asked for again."""
+    async with peer("parts", "power") as server:
+        settings = config(server.port, timeout_ms=1_000)
+        async with connect(settings, None) as session:
+            subscription = await Subscription.create(session, settings)
+            place = (await session.namespaces()).index(URI)
+            assert await subscription.follow({0: f"ns={place};s=parts"}, ()) == {}
+            server.freeze()
+            with pytest.raises(SourceError):
+                await subscription.follow({0: f"ns={place};s=power"}, ())
+            server.release()
+            assert 0 not in subscription.items
+            assert await subscription.follow({0: f"ns={place};s=power"}, ()) == {}
+            await server.write(("parts", 5.0, 1), ("power", 7.5, 1))
+            came: list[object] = []
+            while 7.5 not in came:
+                came += [reading.value for one in await subscription.next() for _, reading in one.readings]
+            subscription.close()
+    assert 5.0 not in came
+
+
 async def test_one_node_that_falls_silent_is_said_and_the_others_flow() -> None:
-    """The watchdog of a single item: no value for half a second, although it was promised one."""
+    """The watchdog of a single item: no value for four seconds, although it was promised one."""
     sink = MemorySink()
-    nodes = [{"node": f"nsu={URI};s=parts", "metric": "parts", "silence_s": 0.5}]
+    nodes = [{"node": f"nsu={URI};s=parts", "metric": "parts", "silence_s": 4}]
     nodes.append({"node": f"nsu={URI};s=power", "metric": "power"})
     async with peer() as server, collecting(config(server.port, *nodes), sink) as component:
         await until(lambda: component.snapshot()["gauges"].get("silent_nodes") == 1)

@@ -202,12 +202,12 @@ async def test_a_type_that_changes_does_not_stop_its_node() -> None:
     assert "an array of 2" in sink.dead_letters[1].reason
 
 
-@pytest.mark.parametrize("wrong_ms", [25 * 3_600_000, -(10**12)], ids=["a day and an hour ahead", "in 1995"])
-async def test_a_source_time_that_cannot_be_is_set_aside_and_misleads_nobody(wrong_ms: int) -> None:
+@pytest.mark.parametrize("ahead", [True, False], ids=["a day and an hour ahead", "in 1995"])
+async def test_a_source_time_that_cannot_be_is_set_aside_and_misleads_nobody(ahead: bool) -> None:
     """The value is a dead letter that says why; those before and after it are kept, and what is missed afterwards is
     looked for from the last time that could be."""
     sink = MemorySink()
-    wrong_ms += time.time_ns() // MS - T0_MS
+    wrong_ms = (time.time_ns() // MS + 25 * 3_600_000 if ahead else 800_000_000_000) - T0_MS
     async with peer("parts", history=True) as server:
         path = Wire(server.port)
         await path.mend()
@@ -226,7 +226,7 @@ async def test_a_source_time_that_cannot_be_is_set_aside_and_misleads_nobody(wro
         await path.cut()
     assert all_of(sink) == {0: 0.0, 1: 1.0, 3: 3.0, 4: 4.0, 5: 5.0}
     (letter,) = sink.dead_letters
-    assert ("more than a day ahead of ours" if wrong_ms > 0 else "is before 2000") in letter.reason
+    assert ("more than a day ahead of ours" if ahead else "is before 2000") in letter.reason
 
 
 async def test_a_lost_message_is_sent_again() -> None:

@@ -205,7 +205,7 @@ async def test_cancelling_is_quick_and_keeps_what_was_measured() -> None:
             await sink.until(samples=1)
             await until_received(reflector, 100)
             started = monotonic()
-        assert monotonic() - started < 1
+        assert monotonic() - started < 5  # a second, on a machine that is not busy
     assert len(sink.samples) >= 99
 
 

@@ -12,15 +12,14 @@ import pytest
 from pipeline.ingest.spool import Spool
 from telemetry.health import Component, Condition
 from telemetry.samples import Sample
+from tests.contracts.collector import until
 from tests.contracts.sink import samples
 from tests.pipeline.ingest.spooled import condition, disk_full_at, on_disk
 from tests.support import small_disk
 
 
 async def failing(component: Component) -> None:
-    async with asyncio.timeout(60):
-        while condition(component) != Condition.FAILING:  # noqa: ASYNC110  # health is not signalled
-            await asyncio.sleep(0.01)
+    await until(lambda: component.condition is Condition.FAILING)
 
 
 async def test_a_full_disk_makes_put_wait_and_says_so(tmp_path: Path) -> None:
