@@ -18,8 +18,9 @@ demo: .venv/.demo ## simulated plant, collected, stored, shown: prints the page'
 
 install: .venv/.dev ## .venv with the km0 command and everything the demo and the tests need
 
-test: .venv/.dev programs lint ## everything CI checks
-	@$(MAKE) --no-print-directory --jobs 4 packages types imports pytest # mypy takes one core for half a minute
+test: programs ## everything CI checks
+	@$(MAKE) --no-print-directory --jobs 3 packages lint imports # npm's packages come while Python's do
+	@$(MAKE) --no-print-directory --jobs 2 types pytest # mypy takes one core for half a minute
 
 lint: .venv/.dev ## format and lint
 	$(BIN)/ruff format --check .
@@ -39,7 +40,7 @@ peers: programs packages ## what tests talk to: system programs (installed when 
 programs:
 	@sh tests/install-peers
 
-packages: # beside the tests: those that need one wait for it
+packages: # before the tests: npm's time is none of theirs
 	@$(PYTHON) -m tests.foreign.install
 
 soak: .venv/.dev peers ## the long tests

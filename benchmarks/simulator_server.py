@@ -32,11 +32,15 @@ class _Count:
     """A sink that counts the values of different times."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._seen: set[tuple[str, int]] = set()
         self.arrived_s = 0.0
 
+    @property
+    def count(self) -> int:
+        return len(self._seen)
+
     async def put(self, samples: Sequence[Sample]) -> None:
-        self.count += len(samples)
+        self._seen.update((one.asset, one.time_ns) for one in samples)
         self.arrived_s = time.monotonic()
 
     async def set_aside(self, source: str, reason: str, raw: bytes) -> None:
@@ -70,12 +74,12 @@ async def _server(items: int, pipe: Connection) -> None:
         values, behind = 0, 0.0
         while time.monotonic() - began < SECONDS:
             at_ns += _ROUND_NS
-            if rate:
-                due = began + values / rate
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                behind = time.monotonic() - due
+            due = began + values / rate if rate else began
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
             for path in _paths(items):
                 await plant.write(path, [(at_ns, "power", 100.0 + at_ns // _ROUND_NS % 7000)])
+            if rate:
+                behind = time.monotonic() - due
             values += items
         await plant.delivered(60.0)
         wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF)
@@ -94,8 +98,8 @@ async def _row(items: int) -> Row:
         sink = _Count()
         collector = OpcUaCollector(_config(url, items), _plant(items), Component("load"))
         task = asyncio.create_task(collector.run(sink))
-        full = await _given(ours, sink, items, 0.0)
-        steady = await _given(ours, sink, items, SHARE * full["rate"])
+        full = await _given(ours, sink, items, 0.0, task)
+        steady = await _given(ours, sink, items, SHARE * full["rate"], task)
         ours.send(None)
         if task.done():
             task.result()
@@ -115,8 +119,10 @@ async def _row(items: int) -> Row:
     }
 
 
-async def _given(pipe: Connection, sink: _Count, items: int, rate: float) -> dict[str, Any]:
-    while sink.count < items:  # noqa: ASYNC110 - the values in force come first
+async def _given(pipe: Connection, sink: _Count, items: int, rate: float, task: "asyncio.Task[None]") -> dict[str, Any]:
+    while sink.count < items:  # the values in force come first
+        if task.done():
+            task.result()
         await asyncio.sleep(0.05)
     before, usage, began = sink.count, resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
     pipe.send(rate)

@@ -50,9 +50,9 @@ def findings(subject: Subject) -> tuple[Finding, ...]:
     for one in found:
         if one.rule == "starved_or_blocked" and one.match.variant != "chain":
             told[one.match.asset] += one.match.figures["lost"]
-    # what a finding of waits explains for the most part is not told twice
+    # a loss of which findings of waits leave nothing large is not told twice
     found = [one for one in found if not (
         one.rule == "largest_losses" and one.match.words["category"] == Category.INDUCED
-        and told[one.match.asset] >= 0.5 * one.match.figures["lost"]
+        and one.match.figures["share"] * (1 - told[one.match.asset] / one.match.figures["lost"]) < stops.LARGE
     )]  # fmt: skip
     return tuple(sorted(found, key=lambda one: one.order))

@@ -124,7 +124,15 @@ def load_each(
         return [_from_shdr(path, config, most_rows)]
     part = Part(most_rows, opened(path, config, largest=largest))
     with tables.readable(path):
-        found: dict[str, Gathered] = gather_each(part.table, config, progress)
+        try:
+            found: dict[str, Gathered] = gather_each(part.table, config, progress)
+        except DecodeError as error:
+            if part.whole:
+                raise
+            raise guard.RefusedFileError(Said(
+                f"the first {most_rows} rows do not suffice ({error}); the whole file may",
+                f"les {most_rows} premières lignes ne suffisent pas ({error}) ; le fichier entier, peut-être",
+            )) from error  # fmt: skip
     return [
         EventLog(_of_machine(config, name, number), one.series, one.span, one.notes, one.faults, part.whole)
         for number, (name, one) in enumerate(found.items())

@@ -37,8 +37,9 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
-_DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
-"""No such table, a sector that cannot be read, a file that is too short."""
+_DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR_SHORT_READ}
+"""No such table, a file that is too short. A sector that cannot be read is SQLITE_CORRUPT, a DatabaseError;
+SQLITE_IOERR_READ is a disk that went away, whose rest is read at another start."""
 _TABLES: Final = {"batches": "put_ns, samples, body", "dead_letters": "at_ns, source, reason, raw"}
 
 

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final, Protocol
 
 from telemetry.errors import StoreError
@@ -33,6 +34,10 @@ class Start(Protocol):
         """Whether `later`, which was heard after this, is another start."""
         ...
 
+    def was_before(self, instant_s: float) -> bool:
+        """Whether it was surely before this instant of our monotonic clock [s]."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Named:
@@ -42,6 +47,9 @@ class _Named:
 
     def is_before(self, later: Start) -> bool:
         return later != self
+
+    def was_before(self, instant_s: float) -> bool:  # noqa: ARG002 - its clock is not ours
+        return not self.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,9 @@ class _Between:
         if not isinstance(later, _Between):
             return True
         return later.earliest > self.latest + (later.heard - self.heard) * _CLOCKS_DIFFER + _ROUNDED_S
+
+    def was_before(self, instant_s: float) -> bool:
+        return self.latest + (self.heard - instant_s) * _CLOCKS_DIFFER + _ROUNDED_S < instant_s
 
 
 NO_LOG: Final[Start] = _Named("")
@@ -85,8 +96,12 @@ def told(major: int, status: int, body: bytes, asked_s: float, answered_s: float
 class _Full:
     """A bucket of a server whose disk was full."""
 
+    since_s: float
+    """When that was [s], by our monotonic clock."""
     last: Start | None = None
     starts: int = 0
+    known: bool = False
+    """Whether no start can have been missed: it told its own before another could be."""
 
 
 class TornLog:
@@ -99,8 +114,9 @@ class TornLog:
 
     def full(self, bucket: str) -> None:
         """A write into it was refused because the disk was full."""
-        self._full[bucket] = full = _Full()
+        self._full[bucket] = full = _Full(monotonic())
         self._look(full)
+        full.known = True
 
     def spare(self, bucket: str) -> None:
         """Before something is sent. Raises StoreError when it would be lost."""
@@ -108,6 +124,11 @@ class TornLog:
         if full is None:
             return
         self._look(full)
+        if not (full.known or full.starts):
+            raise StoreError(
+                "InfluxDB's disk was full, and whether it was started anew since is not known: start it anew, twice; "
+                "what it is sent before that it may lose"
+            )
         if full.starts == 1:
             raise StoreError(
                 "InfluxDB was started after its disk had been full: start it once more; what it is sent before that it "
@@ -123,6 +144,7 @@ class TornLog:
 
     def _look(self, full: _Full) -> None:
         start = self._started()
+        full.known |= full.last is None and start.was_before(full.since_s)
         if full.last is not None and full.last.is_before(start):
             full.starts += 1
         full.last = start

@@ -138,8 +138,8 @@ def block(prefix: str, columns: Sequence[tuple[str, Sequence[str] | str]], times
 def written(numbers: Sequence[float] | Sequence[int], ending: str = "") -> list[str]:
     """Finite numbers in a notation that every InfluxDB reads back exactly, each with the ending ("i" for an integer).
 
-    msgspec writes floats as short as they can be, like `repr`, but many at once: `repr` of each takes four times as
-    long where they have decimals, and no longer where they are whole.
+    msgspec writes floats as short as they can be, like `repr`, but many at once: `repr` of each takes three to five
+    times as long where they have decimals, and half as long again where they are whole.
     """
     text = _encode(numbers).decode()[1:-1]
     return (f"{text}{ending}".replace(",", f"{ending},") if ending else text).split(",") if text else []

@@ -15,7 +15,8 @@ from telemetry.glossary import MachineState
 from telemetry.intervals import Instants, Intervals, intersect, none, total_s, union
 from telemetry.samples import SECOND_NS
 
-_LARGE: Final = 0.03
+LARGE: Final = 0.03
+"""A large loss [of required time]."""
 _MOST: Final = 3
 _FEWEST_MICRO: Final = 20
 _WAIT: Final = 0.02
@@ -32,7 +33,7 @@ def largest_losses(subject: Subject) -> Iterator[Match]:
             continue
         for bar in pareto(machine.losses, "category")[:_MOST]:
             share = bar.seconds / oee.required
-            if share < _LARGE:
+            if share < LARGE:
                 break
             causes = pareto((one for one in machine.losses if one.category == bar.name), "reason")
             cause = next((one for one in causes if one.name), None)

@@ -187,6 +187,18 @@ def test_waits_that_another_machine_explains_do_not_hide_the_others() -> None:
         assert not [one for one in of("largest_losses", explained) if one.match.asset == "site/lathe"]
 
 
+def test_waits_that_are_told_hide_no_large_loss_beside_them() -> None:
+    """Two hours starved, nearly two without an operator: neither is the smaller part of nothing."""
+    lathe = [(0, S.EXECUTING), (HOUR, S.STARVED), (3 * HOUR, S.EXECUTING)]
+    lathe += [(5 * HOUR, S.NOT_EXECUTING), (6.9 * HOUR, S.EXECUTING)]
+    everything = found(machine(lathe, 10 * HOUR, reasons=[(5 * HOUR, "no operator"), (6.9 * HOUR, "")]))
+    [waits] = of("starved_or_blocked", everything)
+    assert waits.match.figures["lost"] == pytest.approx(2 * HOUR)
+    [induced] = of("largest_losses", everything)
+    assert induced.match.figures["lost"] == pytest.approx(3.9 * HOUR)
+    assert induced.match.words["cause"] == "no operator"
+
+
 @pytest.mark.parametrize("order", [("saw", "drill", "washer"), ("washer", "drill", "saw"), ("drill", "washer", "saw")])
 def test_who_waits_itself_is_nobodys_cause(order: tuple[str, ...]) -> None:
     """The saw stands, drill and washer starve at the same moments: the saw is named, in whatever order they come."""

@@ -172,6 +172,19 @@ def test_several_machines_are_read_apart(tmp_path: Path) -> None:
         eventlog.load(path, found.mapping.model_copy(update={"only": "Fraiseuse"}))
 
 
+def test_the_first_rows_of_a_file_that_do_not_suffice_do_not_make_it_a_bad_one(tmp_path: Path) -> None:
+    """Sorted by machine, and only the second is asked for: of the first rows it is said that they are the first."""
+    head, *rows = MACHINES.splitlines()
+    path = wrote(tmp_path / "atelier.csv", "\n".join([head, *sorted(rows, key=lambda row: row.split(";")[1])]) + "\n")
+    wanted = propose(path).mapping.model_copy(update={"only": "Tour 2"})
+    with pytest.raises(DecodeError, match=r"the first 3 rows do not suffice.*Tour 2.*; the whole file may"):
+        eventlog.load_each(path, wanted, most_rows=3)
+    [whole] = eventlog.load_each(path, wanted, most_rows=100)
+    assert len(states(whole)) == 2
+    with pytest.raises(DecodeError, match=r"^(?!the first)"):
+        eventlog.load_each(path, wanted.model_copy(update={"only": "Fraiseuse"}), most_rows=100)
+
+
 def test_a_column_of_shifts_is_no_column_of_machines(tmp_path: Path) -> None:
     """ "Poste" with morning, afternoon and night is who worked, not what."""
     rows = "Date;Poste;Etat\n13/03/2026 06:00;Matin;Marche\n13/03/2026 14:00;Après-midi;Arrêt\n"

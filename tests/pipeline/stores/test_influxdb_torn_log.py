@@ -92,9 +92,34 @@ def test_a_server_that_did_not_tell_at_once_is_started_once_more_than_it_must(se
     with pytest.raises(StoreError):
         log.full("km0")
     server.silent, server.words = False, "first"
-    log.spare("km0")
+    with pytest.raises(StoreError, match="anew, twice"):
+        log.spare("km0")
     server.words = "second"
     with pytest.raises(StoreError, match="once more"):
+        log.spare("km0")
+    server.words = "third"
+    log.spare("km0")
+
+
+@pytest.mark.parametrize(("lived_s", "missed"), [(3600.0, False), (0.0, True)])
+def test_a_server_that_tells_later_how_long_it_has_lived_was_not_started_since(lived_s: float, missed: bool) -> None:
+    """2.x: its first word is enough where it shows that it has lived since before its disk was full."""
+    silent = True
+
+    def started() -> Start:
+        if silent:
+            raise StoreError("timed out")
+        now_s = time.monotonic()
+        return told(2, 200, uptime(str(lived_s)), now_s, now_s)
+
+    log = TornLog(started)
+    with pytest.raises(StoreError):
+        log.full("km0")
+    silent = False
+    if missed:
+        with pytest.raises(StoreError, match="anew, twice"):
+            log.spare("km0")
+    else:
         log.spare("km0")
 
 
