@@ -47,7 +47,8 @@ SETTLE_S: Final = 15.0
 HURRY_S: Final = 1.2
 """How long [s] what is under way may take to arrive when the user pressed Ctrl-C: the whole must end within 3 s."""
 COMPUTED_S: Final = 60.0
-"""How long [s] a run that ends by itself waits for its figures, so that they are of all it stored."""
+"""How long [s] a run that ends by itself waits for its figures, so that they are of all it stored; of an hour or shift
+that ended in its last seconds they may be those of before."""
 
 
 def duration_s(text: str) -> float:
@@ -61,7 +62,7 @@ def duration_s(text: str) -> float:
 def demo(
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: data in a temporary folder.")] = False,
     data: Annotated[Path, typer.Option(help="Folder of the data.")] = Path(".km0"),
-    ends_after: Annotated[str | None, typer.Option("--for", help="End by itself after 60s, 5m, 2h.")] = None,
+    ends_after: Annotated[str | None, typer.Option("--for", help="End by itself when live for 60s, 5m, 2h.")] = None,
     past: Annotated[str, typer.Option(help="How much of the plant's past is played first, in a new folder.")] = "24h",
     summary: Annotated[bool, typer.Option("--json", help="Print one JSON summary line at the end.")] = False,
     replay: Annotated[
@@ -140,7 +141,7 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account | None":
         stop = stop_event()  # until here Ctrl-C interrupts, as there is nothing to account for
         err.print(f"the plant is shown at [bold cyan]{platform.address}[/]  (Ctrl-C ends)")
         first_kpi = asyncio.create_task(_first_kpi(platform, started), name="first KPI")
-        hurry = await _until_stopped(plant, platform, lags, spec, stop, started, wanted.for_s)
+        hurry = await _until_stopped(plant, platform, lags, spec, stop, wanted.for_s)
         first_kpi.cancel()
         if hurry and not wanted.summary:
             plant.tell("stop")  # it ends while the platform does; what is under way is in its server's history
@@ -152,8 +153,7 @@ async def _demonstrate(folder: Path, wanted: Wanted) -> "Account | None":
         account = await _account(folder, platform, lags, first_kpi, HURRY_S if hurry else SETTLE_S)
         if hurry:
             return account
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(platform.computed(), COMPUTED_S)
+        await _computed(platform, stop)
         return replace(account, kpi_values=platform.health.component("recompute").counted("kpis"))
 
 
@@ -239,10 +239,9 @@ async def _until_stopped(
     lags: "Lags",
     spec: "Spec",
     stop: asyncio.Event,
-    started: float,
     for_s: float | None,
 ) -> bool:
-    """Play the past, then be live until told to stop or the time is over. True when somebody is waiting for the end."""
+    """Play the past, then be live until told to stop or for so long [s]. True when somebody is waiting for the end."""
     work = asyncio.create_task(_play(plant, platform, lags, spec), name="play")
     stopped = asyncio.create_task(stop.wait(), name="stop")
     try:
@@ -250,8 +249,7 @@ async def _until_stopped(
         if work.done():
             work.result()
             died = asyncio.create_task(plant.ended(), name="simulated plant")
-            left_s = None if for_s is None else max(0.0, started + for_s - time.monotonic())
-            await asyncio.wait({stopped, died}, return_when=asyncio.FIRST_COMPLETED, timeout=left_s)
+            await asyncio.wait({stopped, died}, return_when=asyncio.FIRST_COMPLETED, timeout=for_s)
             if died.done():
                 died.result()
             died.cancel()
@@ -259,6 +257,16 @@ async def _until_stopped(
     finally:
         work.cancel()
         stopped.cancel()
+
+
+async def _computed(platform: "Platform", stop: asyncio.Event) -> None:
+    """Wait until the figures are of all it stored, for a time, or until told to stop."""
+    work = [asyncio.create_task(one) for one in (platform.computed(), stop.wait())]
+    try:
+        await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED, timeout=COMPUTED_S)
+    finally:
+        for one in work:
+            one.cancel()
 
 
 async def _play(plant: "SimulatedPlant", platform: "Platform", lags: "Lags", spec: "Spec") -> None:

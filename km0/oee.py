@@ -160,9 +160,15 @@ def of_totals(case: Case) -> dict[str, Any]:
         own["PRI"] = case.cycle
     if both := sorted(own.keys() & case.elements.keys()):
         raise ConfigError(f"{both[0]} follows from the form ({own[both[0]]:g}): leave it out of its elements")
+    for code, value in sorted(case.elements.items()):
+        if value < 0:
+            raise ConfigError(f"{code} is {value:g}; an element is 0 or more")
     events = case.elements.get("FE", math.nan)
-    if not math.isnan(events) and (events < 0 or events % 1):
-        raise ConfigError(f"FE is {events:g}; write how many failure events there were, 0 or more")
+    if events % 1 > 0:
+        raise ConfigError(f"FE is {events:g}; write how many failure events there were, a whole number")
+    bad, told = found.made_all - found.good_all, sum(case.elements.get(code, 0.0) for code in ("RQ", "SQ"))
+    if found.made_coverage and found.good_coverage and told > bad + 1e-9:
+        raise ConfigError(f"RQ + SQ is {told:g}, and only {bad:g} parts are not good")
     found = replace(found, failures=events)
     elements = completed(own | case.elements)
     rows = {row.name: (row, ratio) for row, ratio in table(elements, case.denominator).items()}

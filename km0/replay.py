@@ -106,8 +106,9 @@ async def _over_opcua(found: Any, port: int, await_s: float, speed: float, *, no
         told = await over_opcua(found, server, speed=speed, by_ns=by_ns)
         await server.delivered(30.0)
         if stay:
+            stop = stop_event()
             err.print("Ctrl-C ends", markup=False)
-            await stop_event().wait()
+            await stop.wait()
     finally:
         with suppress(TimeoutError):
             await asyncio.wait_for(server.stop(), 2.0)

@@ -23,30 +23,38 @@ STOP_S: Final = 2.0
 
 
 class _Forked:
-    """A plant of a nursery, spoken to as a subprocess is. It has ended when its standard output has."""
+    """A plant of a nursery, spoken to as a subprocess is. It has ended when it has closed its standard output."""
 
     def __init__(self, born: Newborn) -> None:
         self.pid: Final = born.pid
         self.stdin: Final = os.fdopen(born.stdin, "wb", 0)
         self.stdout: Final = asyncio.StreamReader()
         self._read: Final = os.fdopen(born.stdout, "rb", 0)
+        self._ended: Final = asyncio.Event()
 
     async def open(self) -> Self:
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(self.stdout), self._read
-        )
+        ended = self._ended
+
+        class Output(asyncio.StreamReaderProtocol):
+            def connection_lost(self, exc: Exception | None) -> None:
+                super().connection_lost(exc)
+                ended.set()
+
+        await asyncio.get_running_loop().connect_read_pipe(lambda: Output(self.stdout), self._read)
         return self
 
     @property
     def returncode(self) -> int | None:
         """Its code is its nursery's to know."""
-        return 0 if self.stdout.at_eof() else None
+        return 0 if self._ended.is_set() else None
 
     async def wait(self) -> None:
-        while not self.stdout.at_eof():
-            await self.stdout.read(1 << 16)
+        """Its output is somebody else's to read: full and unread, its end is not seen."""
+        await self._ended.wait()
 
     async def communicate(self) -> None:
+        while await self.stdout.read(1 << 16):
+            pass
         await self.wait()
 
     def kill(self) -> None:
@@ -81,7 +89,8 @@ class SimulatedPlant:
     async def ready(self) -> dict[str, Any]:
         """Return once its wires are open, with their ports. Raises SourceError when it does not get there."""
         try:
-            return await asyncio.wait_for(self._event("ready"), START_S)
+            async with asyncio.timeout(START_S):  # wait_for of Python 3.11 can lose a cancellation
+                return await self._event("ready")
         except TimeoutError:
             raise SourceError(f"the simulated plant did not start within {START_S:g} s; see {self._log}") from None
 
@@ -116,10 +125,11 @@ class SimulatedPlant:
             assert self._child.stdin is not None
             self._child.stdin.close()
             try:
-                await asyncio.wait_for(self._child.communicate(), STOP_S)
+                async with asyncio.timeout(STOP_S):  # as above
+                    await self._child.communicate()
             except TimeoutError:
                 self._child.kill()
-                await self._child.wait()
+                await self._child.communicate()
         if isinstance(self._child, _Forked):
             self._child.stdin.close()
 
@@ -127,7 +137,8 @@ class SimulatedPlant:
         """Send a command: "play" or "stop"."""
         assert self._child is not None
         assert self._child.stdin is not None
-        self._child.stdin.write(f"{word}\n".encode())
+        with suppress(BrokenPipeError):  # it has died: its output ends, which says so
+            self._child.stdin.write(f"{word}\n".encode())
 
     async def _event(
         self,

@@ -85,9 +85,12 @@ class MqttPublisher:
         self._client.connect_async(*self._address, keepalive=_KEEPALIVE_S, properties=connect)
         self._client.loop_start()
         try:
-            await asyncio.wait_for(self._connected.wait(), timeout_s)
-        except TimeoutError:
+            async with asyncio.timeout(timeout_s):  # wait_for of Python 3.11 can lose a cancellation
+                await self._connected.wait()
+        except BaseException as error:
             self._client.loop_stop()
+            if not isinstance(error, TimeoutError):
+                raise
             host, port = self._address
             raise SourceError(f"no MQTT broker answers at {host}:{port} within {timeout_s:g} s") from None
         self._raise_refusal()

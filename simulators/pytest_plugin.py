@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,15 +61,16 @@ class PlantUnderTest:
         )
         path = folder / "spec.json"
         path.write_text(spec.model_dump_json(), encoding="utf-8")
-        born = nursery.born(path, folder / "simulation.log")
-        self._stdin, self._stdout = os.fdopen(born.stdin, "w"), os.fdopen(born.stdout)
+        self._log = folder / "simulation.log"
+        born = nursery.born(path, self._log)
+        self._stdin, self._stdout = os.fdopen(born.stdin, "wb", 0), os.fdopen(born.stdout)
         self._pid = born.pid
         self.opcua_url: Final[str | None] = self._wait_for("ready").get("opcua_url")
 
     def play(self) -> int:
         """Play the scenario, and return how many values were published once every wire has accepted its own."""
-        self._stdin.write("play\n")
-        self._stdin.flush()
+        with suppress(BrokenPipeError):  # it has died: its output ends, which says so
+            self._stdin.write(b"play\n")
         return int(self._wait_for("live")["published"])
 
     def close(self) -> None:
@@ -89,7 +90,8 @@ class PlantUnderTest:
                 return event
             if event["event"] == "error":
                 pytest.fail(f"the simulated plant: {event['message']}")
-        pytest.fail("the simulated plant ended by itself")
+        words = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        pytest.fail(f"the simulated plant ended by itself: {words}")
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,11 @@ asyncua makes its six thousand nodes anew for every server, which takes more tha
 a plant that is forked from a nursery, take a copy instead.
 
 Invariant: the pristine nodes are never written. A copy shares their values, which asyncua replaces and never changes,
-and nothing else.
+and nothing else: references it does change, where a node is renamed.
 """
 
 import gc
+from copy import copy as shallow
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class StandardServer(InternalServer):
 
 def _copied(data: NodeData) -> NodeData:
     copy = NodeData(data.nodeid)
-    copy.references = list(data.references)
+    copy.references = [shallow(reference) for reference in data.references]
     copy.call = data.call
     for number, attribute in data.attributes.items():
         held = copy.attributes[number] = AttributeValue(attribute.value)  # type: ignore[arg-type]  # its own note is wrong

@@ -47,7 +47,8 @@ class SenderProcess:
         child = self._running
         self.stop()
         try:
-            await asyncio.wait_for(self._drained(), _STOP_S)
+            async with asyncio.timeout(_STOP_S):  # wait_for of Python 3.11 can lose a cancellation
+                await self._drained()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()

@@ -137,6 +137,11 @@ def test_what_a_point_is_worth_and_by_what_means_are_divided(tmp_path: Path) -> 
         ('{"required": 1, "elements": {"QR": 1}}', "'QR' is no element of ISO 22400-2; there is AOET"),
         ('{"required": 1, "elements": {"PBT": 2}}', r"PBT follows from the form \(1\): leave it out"),
         ('{"required": 1, "elements": {"FE": 1.5}}', "FE is 1.5; write how many failure events"),
+        ('{"required": 480, "elements": {"TTR": -5}}', "TTR is -5; an element is 0 or more"),
+        (
+            '{"required": 480, "cycle": 0.5, "made": 700, "good": 679, "elements": {"RQ": 30}}',
+            r"RQ \+ SQ is 30, and only 21 parts are not good",
+        ),
         ('{"required": 8, "unit": "shift", "hourly_cost": 90}', "hourly_cost needs times in s, min or h; .*'shift'"),
         ('{"cycle": 1}', "give the required time"),
         ('{"requierd": 1}', "requierd"),

@@ -77,7 +77,7 @@ def test_a_nursery_that_was_killed_is_a_source_that_failed(tmp_path: Path) -> No
 
 async def test_what_one_server_writes_the_next_does_not_show() -> None:
     """Servers of one process share what nobody writes: values and references of one are not the other's."""
-    before = {node: list(data.references) for node, data in pristine()._nodes.items()}
+    before = _references()
     servers = [Server(iserver=StandardServer()) for _ in range(2)]
     for server in servers:
         await server.init()
@@ -90,10 +90,17 @@ async def test_what_one_server_writes_the_next_does_not_show() -> None:
     assert "urn:one" not in await other.get_namespace_array()
     assert "mine" in await _names(one)
     assert "mine" not in await _names(other)
-    assert {node: list(data.references) for node, data in pristine()._nodes.items()} == before
+    renamed = ua.DataValue(ua.Variant(ua.LocalizedText("renamed")))
+    await one.nodes.server.write_attribute(ua.AttributeIds.DisplayName, renamed)
+    assert "renamed" not in {told.DisplayName.Text for told in await other.nodes.objects.get_references()}
+    assert _references() == before
     plain = Server()
     await plain.init()
     assert set(plain.iserver.aspace.keys()) == set(other.iserver.aspace.keys())
+
+
+def _references() -> dict[ua.NodeId, list[str]]:
+    return {node: [repr(one) for one in data.references] for node, data in pristine()._nodes.items()}
 
 
 async def _names(server: Server) -> list[str | None]:

@@ -287,6 +287,8 @@ async def test_what_begins_now_begins_when_somebody_listens(tmp_path: Path) -> N
         await subscription.subscribe_data_change(parts, queuesize=200)
         await until(lambda: len(heard) == 2)
         past = await parts.read_raw_history(datetime.fromtimestamp(0, UTC), datetime.now(UTC) + timedelta(days=1))
+    async with asyncio.timeout(60):
+        assert await replay.stderr.readline() == b"Ctrl-C ends\n"
     replay.send_signal(signal.SIGINT)
     said = json.loads((await asyncio.wait_for(replay.communicate(), 60))[0])
     assert said["from_ns"] // 1000 >= came_us
