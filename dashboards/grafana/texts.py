@@ -4,7 +4,9 @@ import gettext
 import tomllib
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
+from dashboards.web.formats import Formats
 from dashboards.web.texts import LANGUAGES, Language, translations
 
 FRENCH: Final[dict[str, str]] = tomllib.loads(Path(__file__).with_name("french.toml").read_text(encoding="utf-8"))
@@ -38,7 +40,7 @@ class Texts:
 
     def percent(self, share: float) -> str:
         """A share [0…1] in whole per cent, as the language writes it."""
-        return f"{share:.0%}" if self.language == "en" else f"{100 * share:.0f}\N{NARROW NO-BREAK SPACE}%"
+        return Formats(self.language, ZoneInfo("UTC")).percent(share, 0)
 
 
 __all__ = ["LANGUAGES", "Language", "Texts"]

@@ -1,7 +1,8 @@
 """Answers kept for a moment: whoever asks the same within it, and however many do, costs one reading.
 
 Invariants: one key is computed by one thread at a time; nobody waits for a newer value who can be given one that is not
-older than MOST_PERIODS of its periods, and nobody is given an older one; of what failed nothing is left.
+older than MOST_PERIODS of its periods; who waits is given what was waited for, however long it took; of what failed
+nothing is left.
 """
 
 import threading

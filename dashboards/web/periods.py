@@ -40,8 +40,8 @@ def period(name: Name, zone: ZoneInfo, now_ns: int) -> Period:
     """`whole` ends with the day or month under way, `seen` now."""
     today = calendar.local_day(now_ns, zone)
     if name == "year":
-        months = calendar.months(Window(now_ns - 335 * 24 * 3600 * 10**9, now_ns + 1), zone)
-        whole = Window(months[-min(12, len(months))].start_ns, months[-1].end_ns, "month")
+        months = calendar.months(Window(now_ns - 366 * 24 * 3600 * 10**9, now_ns + 1), zone)  # 13 of them, or 14
+        whole = Window(months[-12].start_ns, months[-1].end_ns, "month")
     else:
         start = calendar.local_ns(today - timedelta(days=_DAYS[name] - 1), 0, zone)
         whole = Window(start, calendar.local_ns(today + timedelta(days=1), 0, zone), "day")

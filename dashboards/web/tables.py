@@ -11,8 +11,9 @@ MARK: Final = b"\xef\xbb\xbf"
 """By which spreadsheets know UTF-8."""
 
 
-_AFTER: Final = re.compile(r"([;\t\r\n][\s\"]*)(?=[=+\-@])")
-"""What ends a cell, and what a spreadsheet takes off the next before it looks: blanks, and quotes in pairs."""
+_AFTER: Final = re.compile(r"([;\t\r\n][;\s\"]*)([=+\-@]?)")
+"""What ends a cell, and what a spreadsheet takes off the next before it looks: blanks, and quotes in pairs. It matches
+the whole run: one that failed at its end would begin again at each of its signs."""
 
 
 def harmless(cell: object) -> object:
@@ -23,8 +24,12 @@ def harmless(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     if cell.startswith(FORMULA):
-        return "'" + cell[0] + _AFTER.sub(r"\1'", cell[1:])
-    return _AFTER.sub(r"\1'", cell)
+        return "'" + cell[0] + _quoted(cell[1:])
+    return _quoted(cell)
+
+
+def _quoted(text: str) -> str:
+    return _AFTER.sub(lambda found: f"{found[1]}'{found[2]}" if found[2] else found[1], text)
 
 
 def lines(head: Sequence[str], chunks: Iterable[Sequence[Sequence[object]]]) -> Iterator[bytes]:

@@ -117,6 +117,13 @@ def test_no_downloaded_table_holds_a_formula_where_lines_are_cut_at_semicolons(c
     assert not [part for part in cells if part.startswith(("=", "+", "-", "@"))]
 
 
+@pytest.mark.timeout(60)
+def test_a_cell_of_line_breaks_alone_holds_nobody_up() -> None:
+    """Two hundred thousand: looked at sign by sign that is no time, each with all after it a quarter of an hour."""
+    cell = "a" + "\n" * 200_000 + "=1"
+    assert "\n'=1" in desk.table(("a",), [(cell,)]).decode("utf-8-sig")
+
+
 def test_what_a_file_says_is_never_markup_nor_a_formula(app: Client) -> None:
     """HTML in headings, states, machines and reasons, on the mapping, the result, the report; formulas in downloads."""
     content = (

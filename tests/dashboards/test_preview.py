@@ -62,9 +62,15 @@ def test_a_preview_shows_what_the_file_says(app: Client, tmp_path: Path) -> None
 
 def test_a_preview_claims_no_time_that_nothing_tells(app: Client) -> None:
     """Without a cycle there is no net time, nor a useful one: a dash and no bar, not zero."""
-    section = previewed(app, bring(app), **CHOSEN | {"cycle_s": ""})
+    number = bring(app)
+    section = previewed(app, number, **CHOSEN | {"cycle_s": ""})
     assert "tF 3 h 00 Temps net tN — Temps utile tU —" in said(section)
     assert section.count('<rect class="cumulative"') == 3
+    assert app.post(f"/diagnoses/{number}?lang=fr", data=CHOSEN | {"cycle_s": ""}).status_code in (200, 303)
+    assert finished(app, number) == "done"
+    chart = app.get(f"/charts/diagnoses/{number}/waterfall?lang=fr").text
+    assert "(tF)" in chart
+    assert not re.search(r"\(t[NU]\)", chart)
 
 
 def test_a_preview_computes_nothing_and_keeps_what_was_filled_in(app: Client) -> None:

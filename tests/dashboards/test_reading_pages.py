@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 
 import pytest
 from httpx2 import Client
@@ -17,8 +18,9 @@ from dashboards.web.memo import MOST, Memo
 from dashboards.web.periods import period
 from dashboards.web.totals import together, totals
 from pipeline.kpis.histogram import Histogram
+from telemetry import calendar
 from telemetry.plant import Asset, Plant
-from telemetry.samples import KpiValue, Sample
+from telemetry.samples import SECOND_NS, KpiValue, Sample
 from tests.dashboards.seeded import HOUR_NS, LINK, MILL, NOW_NS, PLANT, PRESS, Clock, Seeded, empty
 from tests.dashboards.test_pages import text
 
@@ -228,6 +230,14 @@ def test_a_year_is_twelve_months_and_a_week_seven_days() -> None:
     assert year.seen.end_ns == NOW_NS
 
 
+@pytest.mark.parametrize("day", ["2027-01-30", "2027-01-31", "2028-02-29", "2028-03-01", "2028-03-31", "2027-12-31"])
+def test_a_year_is_twelve_months_on_the_last_day_of_a_month_too(day: str) -> None:
+    """A fixed number of days back is another month then."""
+    now = datetime.fromisoformat(f"{day}T23:30").replace(tzinfo=PLANT.zone)
+    year = period("year", PLANT.zone, round(now.timestamp()) * SECOND_NS)
+    assert len(calendar.months(year.whole, PLANT.zone)) == 12
+
+
 def test_an_answer_is_kept_for_a_moment() -> None:
     """Asked twice within its time it is computed once; later again; another key on its own."""
     clock, computed = Clock(), list[int]()
@@ -297,7 +307,14 @@ def test_of_what_fails_nothing_is_left() -> None:
 def test_what_is_much_too_old_is_given_to_nobody() -> None:
     """After five periods whoever asks waits for the one who computes, and gets what that one found."""
     with computing_anew(age_s=50) as (memo, pool, one, go_on):
-        other = pool.submit(memo.get, "a", lambda: "never")
+        asking = threading.Event()
+
+        def ask() -> str:
+            asking.set()
+            return memo.get("a", lambda: "never")
+
+        other = pool.submit(ask)
+        assert asking.wait(60)
         with pytest.raises(TimeoutError):
             other.result(0.2)  # it waits; `go_on` is what it waits for
         go_on.set()

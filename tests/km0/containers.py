@@ -125,7 +125,12 @@ class Pod:
         root.mkdir()
         variables = {"PATH": f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp"}  # noqa: S108  # inside
         variables |= {"PYTHONDONTWRITEBYTECODE": "1", **service.get("environment", {})}
-        lines = [*_root(root, service), *_volumes(root, service, self.folder), *_secrets(root, service, files)]
+        lines = [
+            "umask 022",
+            *_root(root, service),
+            *_volumes(root, service, self.folder),
+            *_secrets(root, service, files),
+        ]
         lines.append(f"mount -o remount,bind,ro {root}" if service["read_only"] else ":")
         inside = " ".join(map(shlex.quote, program))
         assert service["cap_drop"] == ["ALL"]

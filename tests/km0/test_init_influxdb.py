@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,8 @@ from pipeline.stores import InfluxDbConfig
 from pipeline.stores.influxdb import InfluxDbStore
 from telemetry.config import Secret
 from telemetry.errors import ConfigError, StoreError
-from tests.contracts.stored import at, kpi, rows
+from telemetry.samples import SECOND_NS
+from tests.contracts.stored import T0, at, kpi, rows
 from tests.pipeline.stores.influxd import Influxd
 
 
@@ -70,15 +72,16 @@ def test_databases_retention_and_users_are_made_once(
         return InfluxDbStore(InfluxDbConfig(url=server.url, token=Secret(file=token)))
 
     now = kpi(0, 0.5)
-    store("writer").write([at(0, 1)])
-    assert rows(store("reader")) == [(0, 1)]
+    s = (time.time_ns() - T0) // SECOND_NS  # what is older than 30 days is refused
+    store("writer").write([at(s, 1)])
+    assert rows(store("reader")) == [(s, 1)]
     store("pipeline").write_kpis([now], store("pipeline").changes(0).cursor)
     assert store("reader").read_kpis(now.asset, now.kpi, now.window) == [now]
-    store("platform").write([at(1, 2)])
+    store("platform").write([at(s + 1, 2)])
     for role, forbidden in (("reader", "write"), ("pipeline", "write"), ("reader", "kpis"), ("writer", "kpis")):
         with pytest.raises(StoreError, match="403"):
-            store(role).write([at(9, 9)]) if forbidden == "write" else store(role).write_kpis([now], 1)
-    assert rows(store("reader")) == [(0, 1), (1, 2)]
+            store(role).write([at(s + 9, 9)]) if forbidden == "write" else store(role).write_kpis([now], 1)
+    assert rows(store("reader")) == [(s, 1), (s + 1, 2)]
 
 
 def test_a_wrong_operator_is_told(server: Influxd, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class Way:
             email = str(error)
             if email:
                 self._book.entrance.stranger(email, source)
+            log.warning("no login by %s from %s: nobody here has the address it tells", self._service, source)
             return self._refused(page, STRANGER if email else NAMELESS, HTTPStatus.FORBIDDEN, email=email)
         except RefusedError as error:
             log.warning("no login by %s from %s: %r", self._service, source, str(error))

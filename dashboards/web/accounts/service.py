@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any, Final
 
@@ -21,6 +22,13 @@ WAIT_S: Final = 10.0
 SILENT_S: Final = 10.0
 MOST_BYTES: Final = 1_000_000
 SILENT: Final = mark("the login service does not answer")
+
+
+class _Left(ThreadPoolExecutor):
+    """Whose end nobody waits for: a resolver that is silent cannot be told to stop."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 class Service:
@@ -61,6 +69,7 @@ async def _answer(
 ) -> tuple[int, bytes]:
     import httpx2
 
+    asyncio.get_running_loop().set_default_executor(_Left(1))  # asyncio.run joins it: the deadline is one for names too
     content = bytearray()
     async with (
         asyncio.timeout(WAIT_S),

@@ -319,7 +319,7 @@ def _steps(result: ResultOut) -> list[tuple[str, str, float, bool]]:
     rows += [(LOSSES[name][0], LOSSES[name][1], lost[name], True) for name in LOSSES
              if name in lost and name not in (SPEED, REJECTS)]  # fmt: skip
     rows.append(("tF", mark("Running time"), times["tF"], False))
-    if math.isfinite(times["tN"]) and math.isfinite(times["tU"]):
+    if math.isfinite(result.seconds("tN")) and math.isfinite(result.seconds("tU")):  # as the table beside it
         rows += [
             (LOSSES[SPEED][0], LOSSES[SPEED][1], lost.get(SPEED, 0.0), True),
             ("tN", mark("Net time"), times["tF"] - lost.get(SPEED, 0.0), False),

@@ -88,6 +88,12 @@ class Shelf:
         for left in self._folder.iterdir():
             if left.name not in known and re.fullmatch(ID, left.name):
                 shutil.rmtree(left, ignore_errors=True)
+            elif left.name in known:  # a run may have been interrupted, or made before its bytes were counted
+                self._db.execute("UPDATE diagnoses SET made_bytes = ? WHERE id = ?", (self._made(left.name), left.name))
+
+    def _made(self, number: str) -> int:
+        """What was made of a diagnosis [bytes]: it lies beside the file that was brought."""
+        return sum(one.stat().st_size for one in self._folder.joinpath(number).glob("*") if one.is_file())
 
     def close(self) -> None:
         with self._lock:
@@ -187,9 +193,8 @@ class Shelf:
 
     def end(self, diagnosis: Diagnosis, fault: str = "") -> None:
         """It ran to its end, or failed for a reason."""
-        made = sum(one.stat().st_size for one in self._folder.joinpath(diagnosis.id).glob("*") if one.is_file())
         state = "failed" if fault else "done"
-        self._set(diagnosis, "state = ?, fault = ?, made_bytes = ?", (state, fault, made))
+        self._set(diagnosis, "state = ?, fault = ?, made_bytes = ?", (state, fault, self._made(diagnosis.id)))
 
     def remove(self, diagnosis: Diagnosis) -> bool:
         """Take it away with its files; False while it runs."""

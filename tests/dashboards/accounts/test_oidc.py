@@ -2,6 +2,8 @@
 
 import hmac
 import json
+import socket
+import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -38,19 +40,25 @@ def service() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def house(service: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Companies]:
+def built(service: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Companies]:
     """Companies whose people may log in at the certified service; every test has people of its own."""
     tmp_path = tmp_path_factory.mktemp("oidc")
     (tmp_path / "secret").write_text(f"{SECRET}\n", encoding="utf-8")
     config = login_service(service).model_copy(update={"secret": Secret(file=tmp_path / "secret")})
     found = companies(tmp_path / "web", config)
-    found.seeded.clock.now_ns = time.time_ns()
     for person in ("viewer", "engineer", "administrator", "guest"):
         user = found.book.entrance.password(person)
         assert user is not None
         found.sessions[person] = found.book.entrance.enter(user[0])
     yield found
     found.app.state.close()
+
+
+@pytest.fixture
+def house(built: Companies) -> Companies:
+    """By the clock of the service, which stamps its word."""
+    built.seeded.clock.now_ns = time.time_ns()
+    return built
 
 
 def inside(house: Companies, browser: Client) -> Identity | None:
@@ -300,18 +308,38 @@ def test_a_service_that_answers_nonsense_is_refused_in_a_sentence(
 def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then for ever, in the head or in the body: it is over when its time is, and whoever comes next is
     told at once, without asking."""
-    monkeypatch.setattr(asking_it, "WAIT_S", 0.5)
+    monkeypatch.setattr(asking_it, "WAIT_S", 3.0)
     asked_for: list[str] = []
-    for head in (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"):
+    heads = (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+    for times, head in enumerate(heads, 1):
         with dripping(head, asked_for) as port, ThreadPoolExecutor(1) as pool:
             config = OidcConfig(issuer=f"http://127.0.0.1:{port}", client="km0", address=ORIGIN)
             provider = Provider(config, lambda: 0)
             with pytest.raises(RefusedError, match="does not answer"):
                 pool.submit(provider.address, ATTEMPT).result(60)
-            before = len(asked_for)
+            assert len(asked_for) == times
             with pytest.raises(RefusedError, match="does not answer"):
                 provider.address(ATTEMPT)
-            assert len(asked_for) == before
+            assert len(asked_for) == times
+
+
+def test_a_name_that_nobody_resolves_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is over for names, too: nobody waits for a resolver that is silent."""
+    monkeypatch.setattr(asking_it, "WAIT_S", 0.5)
+    resolved = threading.Event()
+
+    def silent(*_: object, **__: object) -> list[object]:
+        assert resolved.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    provider = Provider(OidcConfig(issuer="https://login.example", client="km0", address=ORIGIN), lambda: 0)
+    try:
+        with pytest.raises(RefusedError, match="does not answer"):
+            provider.address(ATTEMPT)
+        assert not resolved.is_set()
+    finally:
+        resolved.set()
 
 
 def test_strangers_do_not_grow_the_log(house: Companies, caplog: pytest.LogCaptureFixture) -> None:
@@ -324,6 +352,7 @@ def test_strangers_do_not_grow_the_log(house: Companies, caplog: pytest.LogCaptu
     assert caplog.text.count("no login by") == 3
     for _ in range(2):
         assert walk(house.client(), "stranger@example.org").status_code == 403
+    assert caplog.text.count("no login by") == 5
     told = house.book.ledger.entries(house.who("administrator").organisation)
     assert [(one.who, one.what) for one in told if one.what == "not invited"].count(
         ("stranger@example.org", "not invited")

@@ -87,8 +87,9 @@ def events(plant: Plant, start_ns: int, end_ns: int) -> list[Sample]:
     return found
 
 
-def loaded(server: Influxd, hours: int = 25, prefix: str = "grafana_") -> Day:
-    """Fill new databases with the last hours, up to now, and compute every KPI of them."""
+def loaded(server: Influxd, hours: int = 27, prefix: str = "grafana_") -> Day:
+    """Fill new databases with the last hours, up to now, and compute every KPI of them. 26 of them are asked for: in
+    any a day begins and three shifts, when clocks go back and just after midnight too."""
     config = server.databases(prefix)
     store, plant = InfluxDbStore(config), demonstrator()
     end_ns = time.time_ns()
