@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def no_number(metric: str, cell: object) -> Said:
     told = str(cell)[:40]
-    return Said(f"{metric} is {told!r}: not a number", f"{metric} vaut {told!r} : ce n'est pas un nombre")
+    return Said(f"{metric} is {told!r}: not a number", f"{told!r} n'est pas un nombre ({metric})")
 
 
 def no_bit(cell: object) -> Said:
