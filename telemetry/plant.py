@@ -1,5 +1,6 @@
 """The plant model: what there is, by ISA-95 path, how fast it should be, and when it should work."""
 
+from collections import Counter
 from datetime import date
 from functools import cached_property
 from typing import Annotated, Literal
@@ -105,7 +106,7 @@ class Plant(Section):
         calendars = [calendar.name for calendar in self.calendars]
         paths = [asset.path for asset in self.assets]
         for what, names in (("calendar", calendars), ("asset", paths)):
-            twice = {name for name in names if names.count(name) > 1}
+            twice = [name for name, times in Counter(names).items() if times > 1]
             if twice:
                 raise ValueError(f"{what} {min(twice)!r} is there twice")
         for asset in self.assets:

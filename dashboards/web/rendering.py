@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Annotated, Any, Final
 from urllib.parse import quote, urlencode
 
@@ -78,6 +79,24 @@ async def _asked(
 Page = Annotated[Asked, Depends(_asked)]
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """What templates were compiled to, in memory: the languages of an app, and the apps of a process, share it."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        bucket.code = self._code.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        if bucket.code is not None:
+            self._code[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED: Final = _Compiled()
+"""Translations are looked up when a page is rendered, so that nothing compiled depends on the language."""
+
+
 class Renderer:
     """One environment per language."""
 
@@ -112,6 +131,7 @@ class Renderer:
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
             auto_reload=False,
+            bytecode_cache=_COMPILED,
         )
         environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]  # added by the extension
         environment.globals.update(

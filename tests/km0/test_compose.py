@@ -191,7 +191,7 @@ def until(what: str, true: Callable[[], Any], folder: Path, seconds: float = 200
     while time.monotonic() < deadline:
         if found := true():
             return found
-        time.sleep(0.2)
+        time.sleep(0.5)  # each question is a process of its own
     logs = {path.name: path.read_text(errors="replace")[-1500:] for path in folder.glob("*.log")}
     raise AssertionError(f"not {what} after {seconds:g} s\n" + "\n".join(f"--- {n}\n{t}" for n, t in logs.items()))
 

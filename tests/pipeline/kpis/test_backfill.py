@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
-from distributed import Client
 
 from pipeline.kpis.backfill import Job, backfill, compute
 from pipeline.kpis.evaluate import Columns
@@ -50,6 +49,8 @@ def test_machines_are_spread_over_any_executor(executor: type[ThreadPoolExecutor
 @pytest.mark.timeout(120)
 def test_machines_are_spread_over_dask() -> None:
     """A worker in a process of its own: what is sent and what comes back is plain data."""
+    from distributed import Client  # here: every worker of a test run collects this file, one runs it
+
     with Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as dask:
         assert running(backfill(jobs(), dask.get_executor())) == RUNNING
 
