@@ -6,8 +6,8 @@ from typing import Final
 
 from pydantic import Field, model_validator
 
-from collectors import CollectorConfig
 from collectors.mqtt import MqttConfig
+from collectors.sections import CollectorConfig
 from dashboards.web.config import WebConfig
 from km0.parts import HealthConfig, Part
 from pipeline.ingest import SpoolConfig

@@ -4,7 +4,3 @@ Bytes: `stamp`, `tlv`, `asked`. What became of each packet, without sockets or c
 that sends: `sender` on a `wire`, in a process of its own (`child`, seen from here as `process`, by `frames`). `probe`
 is the collector; `reflector` answers; `clocks` and `timekeeping` say what times are worth.
 """
-
-from collectors.probe.config import ProbeConfig
-
-__all__ = ["ProbeConfig"]

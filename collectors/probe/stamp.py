@@ -10,7 +10,6 @@ import struct
 from typing import Final, NamedTuple
 
 from telemetry.errors import DecodeError
-from telemetry.samples import SECOND_NS
 
 PORT: Final = 862
 """The port a reflector listens on unless the two sides agree on another."""
@@ -32,6 +31,7 @@ _SIGNED_REQUEST: Final = struct.Struct(">I12xQHH68x")
 _SIGNED_REPLY: Final = struct.Struct(">I12xQHH4xQ8xI12xQH6xB15x")
 
 _NTP_TO_UNIX_S: Final = 2_208_988_800
+_SECOND_NS: Final = 10**9
 _ERA_S: Final = 1 << 32
 
 
@@ -91,8 +91,8 @@ class Reply(NamedTuple):
 
 def to_stamp(time_ns: int) -> int:
     """The 64-bit NTP timestamp of an instant [ns]. Rounded up, so that `from_stamp` gives back the same nanosecond."""
-    seconds, nanoseconds = divmod(time_ns, SECOND_NS)
-    fraction = -(-(nanoseconds << 32) // SECOND_NS)
+    seconds, nanoseconds = divmod(time_ns, _SECOND_NS)
+    fraction = -(-(nanoseconds << 32) // _SECOND_NS)
     return (seconds + _NTP_TO_UNIX_S) % _ERA_S << 32 | fraction
 
 
@@ -103,10 +103,10 @@ def from_stamp(stamp: int, *, ptp: bool = False) -> int:
     """
     seconds, fraction = stamp >> 32, stamp & 0xFFFFFFFF
     if ptp:
-        return seconds * SECOND_NS + fraction
+        return seconds * _SECOND_NS + fraction
     if not seconds & 0x80000000:
         seconds += _ERA_S
-    return (seconds - _NTP_TO_UNIX_S) * SECOND_NS + (fraction * SECOND_NS >> 32)
+    return (seconds - _NTP_TO_UNIX_S) * _SECOND_NS + (fraction * _SECOND_NS >> 32)
 
 
 def encode_request(request: Request, size: int = 0, key: bytes | None = None) -> bytes:

@@ -180,7 +180,7 @@ def test_a_recorded_machine_is_counted_exactly(tmp_path: Path, times: str) -> No
     recording = shared_data("okuma_mtconnect/okuma.txt")
     expected = json.loads(shared_data("okuma_mtconnect/answers.json").read_text())["computed_independently"]
     folder = tmp_path / "data"
-    demonstrate(folder, "--for", "5s", "--replay", str(recording), times)
+    demonstrate(folder, "--for", "5s", "--past", "10m", "--replay", str(recording), times)
     asset = "km0/replay/recorded/machine-1"
     store = DuckDbStore(folder / "km0.duckdb")
     try:

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from collectors.probe import ProbeConfig
+from collectors.probe.config import ProbeConfig
 from collectors.probe.probe import Probe
 from simulators.echo_reflector import EchoReflector
 from telemetry.health import Component, Health

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from collectors.probe import ProbeConfig
 from collectors.probe.clocks import Instant
+from collectors.probe.config import ProbeConfig
 from collectors.probe.probe import Probe
 from collectors.probe.reflector import ReflectorConfig, ReflectorServer
 from collectors.probe.session import Session

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collectors.probe import ProbeConfig, clocks
+from collectors.probe import clocks
 from collectors.probe.address import Target, resolve
 from collectors.probe.clocks import Instant
+from collectors.probe.config import ProbeConfig
 from collectors.probe.outcome import Outcome
 from collectors.probe.probe import Probe
 from collectors.probe.sender import Sender

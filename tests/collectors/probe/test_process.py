@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from collectors.probe import ProbeConfig
 from collectors.probe.address import Target
+from collectors.probe.config import ProbeConfig
 from collectors.probe.probe import Probe
 from collectors.retry import keep_running
 from simulators.echo_reflector import EchoReflector
@@ -84,6 +84,14 @@ async def test_a_sender_that_crashes_is_started_again() -> None:
     assert not alive(first)
     assert not alive(second)
     assert {sample.metric for sample in sink.samples} >= {"rtt"}
+
+
+def test_a_sender_is_soon_there() -> None:
+    """Its process loads its own few modules: neither numpy nor the sections of a plant file, which take most of a
+    second."""
+    script = "import collectors.probe.child, sys; print(sorted({'numpy', 'pydantic'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_sender_ends_with_its_parent() -> None:

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.probe import ProbeConfig, tlv
+from collectors.probe import tlv
 from collectors.probe.clocks import Instant
+from collectors.probe.config import ProbeConfig
 from collectors.probe.probe import Probe
 from collectors.probe.reflector import SESSIONS, SOURCES, Reflector, ReflectorConfig, ReflectorServer
 from collectors.probe.stamp import ErrorEstimate, Request, decode_reply, encode_request
