@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import Client
 from starlette.testclient import TestClient
 
@@ -21,9 +22,17 @@ def blank() -> Seeded:
     return empty()
 
 
+@pytest.fixture(scope="module")
+def day_app(day: Seeded) -> Iterator[FastAPI]:
+    app = create_app(day.context)
+    yield app
+    app.state.close()
+
+
 @pytest.fixture
-def client(day: Seeded) -> Iterator[Client]:
-    with TestClient(create_app(day.context), base_url="http://127.0.0.1") as client:
+def client(day_app: FastAPI) -> Iterator[Client]:
+    """A visitor of his own, of the app that a module shares: it only reads."""
+    with TestClient(day_app, base_url="http://127.0.0.1") as client:
         yield client
 
 
