@@ -13,7 +13,16 @@ from tests.support import Mosquitto, free_port
 settings.register_profile("km0", derandomize=True, deadline=None)
 settings.load_profile("km0")
 
-_LONGEST = ("tests/e2e/", "tests/km0/test_verify_library", "tests/collectors/opcua/", "tests/km0/", "tests/simulators/")
+_LONGEST = (
+    "tests/e2e/",
+    "tests/km0/test_verify_library",
+    "tests/dashboards/test_diagnoses.py",
+    "tests/dashboards/test_schemathesis",
+    "tests/collectors/opcua/",
+    "tests/km0/",
+    "tests/dashboards/test_walk",
+    "tests/simulators/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -66,16 +66,24 @@ def dressed(chart: Any, look: Look) -> Spec:
     """An altair chart with fonts, grid and ground of the house. The ground is transparent: a card or paper shows
     through."""
     text = {"labelColor": look["soft"], "titleColor": look["soft"], "labelFontSize": 12, "titleFontSize": 12}
-    clothed = (
-        chart.configure(font=FONT + ", system-ui, sans-serif", background="transparent", padding=_PADDING)
-        .configure_view(stroke=None)
-        .configure_axis(
-            **text, titleFontWeight="normal", gridColor=look["line"], domainColor=look["line"], tickColor=look["line"]
-        )
-        .configure_legend(**text, titleFontWeight="normal", orient="bottom", symbolType="square", columns=4)
-        .configure_text(color=look["ink"], fontSize=12)
-    )
-    spec: Spec = clothed.to_dict()
+    clothes = {
+        "font": FONT + ", system-ui, sans-serif",
+        "background": "transparent",
+        "padding": _PADDING,
+        "view": {"stroke": None},
+        "axis": {
+            **text, "titleFontWeight": "normal", "gridColor": look["line"], "domainColor": look["line"],
+            "tickColor": look["line"],
+        },
+        "legend": {**text, "titleFontWeight": "normal", "orient": "bottom", "symbolType": "square", "columns": 4},
+        "text": {"color": look["ink"], "fontSize": 12},
+    }  # fmt: skip
+    # altair copies a chart for each setting, and would judge every chart that is asked for anew: that made most of the
+    # time that one takes. A test says that they are Vega-Lite.
+    spec: Spec = chart.to_dict(validate=False)
+    config = spec.setdefault("config", {})
+    for name, worn in clothes.items():
+        config[name] = {**config[name], **worn} if isinstance(worn, dict) and name in config else worn
     return spec
 
 

@@ -5,7 +5,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
+import altair as alt
 import pytest
+from jsonschema import ValidationError
 
 from dashboards.charts import DARK, LIGHT, Dot, Lane, Step, delays, pareto, timeline, trend, waterfall
 from dashboards.charts.draw import svg
@@ -29,6 +31,24 @@ def rows(spec: dict[str, Any]) -> list[dict[str, Any]]:
 def words(drawn: str) -> list[str]:
     """The texts of an SVG, read as XML."""
     return [node.text or "" for node in ET.fromstring(drawn).iter() if node.tag.endswith("text")]  # noqa: S314
+
+
+def test_every_chart_is_vega_lite() -> None:
+    """By the schema that altair brings, on light ground and dark; a setting that none has is refused."""
+    window = Window(NOON, NOON + 2 * HOUR)
+    for look in (LIGHT, DARK):
+        charts = [
+            waterfall([Step("tR", "a", 28800), Step("tP", "b", 7200, loss=True)], "fr", look=look),
+            pareto([Bar("cause", 3600, 0.1, 0.1, 1, math.nan)], "fr", look=look),
+            trend([Dot(NOON, NOON + HOUR, 0.5, 1)], "fr", PARIS, title="TRS", target=0.6, look=look),
+            timeline([Lane("tour", [StateInterval(NOON, NOON + HOUR, "EXECUTING")])], window, "fr", PARIS, look=look),
+            delays([(0.5, 8.0), (0.99, 20.0)], "en", limit_ms=10, allowed=0.01, look=look),
+        ]
+        for chart in charts:
+            assert alt.Chart.from_dict(chart).to_dict()["config"]["view"]["stroke"] is None
+            chart["config"]["axis"]["labelColour"] = "#000000"
+            with pytest.raises(ValidationError):
+                alt.Chart.from_dict(chart)
 
 
 def test_waterfall_steps_down() -> None:
