@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 def no_number(metric: str, cell: object) -> Said:
     told = str(cell)[:40]
-    return Said(f"{metric} is {told!r}: not a number", f"{told!r} n'est pas un nombre ({metric})")
+    return Said(f"{metric} is {told!r}: not a number", f"« {told} » n'est pas un nombre")
 
 
 def no_bit(cell: object) -> Said:
     told = str(cell)[:40]
-    return Said(f"{told!r} is neither 0 nor 1", f"{told!r} n'est ni 0 ni 1")
+    return Said(f"{told!r} is neither 0 nor 1", f"« {told} » n'est ni 0 ni 1")
 
 
 def filled(column: "Cells") -> Flags:

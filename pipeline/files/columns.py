@@ -6,9 +6,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.files.guard import RefusedFileError
 from pipeline.files.mapping import EventLogConfig
 from pipeline.kpis.counting import COUNTERS
 from pipeline.kpis.signals import Flags, ordered
+from pipeline.said import Said
 from telemetry.dialects import Dialect, state_of
 from telemetry.errors import DecodeError
 from telemetry.intervals import Instants
@@ -118,7 +120,10 @@ def by_connection(
 def _value(metric: str, word: str, config: EventLogConfig, dialect: Dialect) -> float | None:
     """The number a word stands for; None when it says that nothing is known."""
     if metric == "state":
-        state = state_of(word, dialect, config.states)
+        try:
+            state = state_of(word, dialect, config.states)
+        except DecodeError as error:
+            raise RefusedFileError(no_word(word, dialect)) from error
         return None if state is None else float(state)
     if word.upper() == "UNAVAILABLE":
         return None
@@ -127,4 +132,15 @@ def _value(metric: str, word: str, config: EventLogConfig, dialect: Dialect) -> 
     try:
         return float(word.replace(",", "."))
     except ValueError:
-        raise DecodeError(f"{metric} is {word[:40]!r} somewhere: not a number") from None
+        raise RefusedFileError(Said(
+            f"{metric} is {word[:40]!r} somewhere: not a number",
+            f"une valeur comptée est « {word[:40]} » : ce n'est pas un nombre",
+        )) from None  # fmt: skip
+
+
+def no_word(word: str, dialect: Dialect) -> Said:
+    """Of a state that nobody knows."""
+    return Said(
+        f"state {word[:60]!r} is not a word of {dialect!r}: add it to [states]",
+        f"l'état « {word[:60]} » n'est pas connu : dites ce qu'il signifie",
+    )

@@ -109,7 +109,10 @@ def load(
     found = load_each(path, config, progress=progress, largest=largest)
     if len(found) > 1:
         names = ", ".join(one.config.only or "" for one in found[:10])
-        raise DecodeError(f"column {config.machines!r} names several machines: choose one (only = …) of {names}")
+        raise guard.RefusedFileError(Said(
+            f"column {config.machines!r} names several machines: choose one (only = …) of {names}",
+            f"la colonne « {config.machines} » nomme plusieurs machines : choisissez-en une parmi {names}",
+        ))  # fmt: skip
     return found[0]
 
 
@@ -131,7 +134,8 @@ def load_each(
                 raise
             raise guard.RefusedFileError(Said(
                 f"the first {most_rows} rows do not suffice ({error}); the whole file may",
-                f"les {most_rows} premières lignes ne suffisent pas ({error}) ; le fichier entier, peut-être",
+                f"les {most_rows} premières lignes ne suffisent pas ({guard.why(error).fr}) ; le fichier entier, "
+                "peut-être",
             )) from error  # fmt: skip
     return [
         EventLog(_of_machine(config, name, number), one.series, one.span, one.notes, one.faults, part.whole)
@@ -175,7 +179,10 @@ def _from_shdr(path: Path, config: EventLogConfig, most_lines: int) -> EventLog:
         if told
     }
     if "state" not in said:
-        raise DecodeError(f"{path.name}: no data item is the execution state; name it under [columns]: state = …")
+        raise guard.RefusedFileError(Said(
+            f"{path.name}: no data item is the execution state; name it under [columns]: state = …",
+            f"{path.name} : aucune donnée ne dit l'état d'exécution ; choisissez la colonne de l'état",
+        ))  # fmt: skip
     series = by_connection(said, config, config.dialect or "mtconnect")
     times = [one.times_ns for one in series.values()]
     span = Window(int(min(one[0] for one in times)), int(max(one[-1] for one in times)) + 1)

@@ -85,5 +85,5 @@ class Faults:
             f"rows that could not be used, or not in full: {self.count} of {self.rows}; the first: line {first.line}, "
             f"column {first.column!r}: {first.reason.en}",
             f"lignes inutilisables, ou pas en entier : {self.count} sur {self.rows} ; la première : ligne "
-            f"{first.line}, colonne {first.column!r} : {first.reason.fr}",
+            f"{first.line}, colonne « {first.column} » : {first.reason.fr}",
         ),)  # fmt: skip

@@ -6,7 +6,7 @@ is in `faults`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from pipeline.files import bits, numbers, sums, times
 from pipeline.files import cells as cells_of
-from pipeline.files.columns import UNKNOWN, Column, summed, with_more
+from pipeline.files.columns import UNKNOWN, Column, no_word, summed, with_more
 from pipeline.files.faults import Faults
+from pipeline.files.guard import RefusedFileError
 from pipeline.files.mapping import EventLogConfig, Metric
 from pipeline.files.stretches import UNIT_S, Ends, joined_sample, no_length
 from pipeline.files.tables import OVERFLOW, Batch, Table, polars
@@ -71,13 +72,13 @@ class Gatherer:
     def _choose(self) -> dict[Metric, str]:
         """The column (or the name, in a long table) of each metric that the file has."""
         config, table = self._config, self._table
-        table.require(config.time, " for the time")
+        table.require(config.time, Said(" for the time", " pour l'heure"))
         for column in (config.clock, config.duration, config.name, config.value if config.name else None):
             if column is not None:
-                table.require(column, "")
+                table.require(column)
         found: dict[Metric, str] = {}
         for column in (*(() if config.name else config.bits), *config.lengths, *filter(None, [config.machines])):
-            table.require(column, "")
+            table.require(column)
         for metric in METRICS:
             if metric == "reason" and config.lengths:
                 continue
@@ -87,11 +88,9 @@ class Gatherer:
             if config.name is not None or column in table.columns:
                 found[metric] = column
             elif metric in config.columns:
-                table.require(column, "")
+                table.require(column)
         if "state" not in found and config.each is None and not config.bits and not config.lengths:
-            raise DecodeError(
-                f"nothing says the state: name its column under [columns], one of {', '.join(table.columns)}"
-            )
+            raise RefusedFileError(_no_state(table.columns))
         return found
 
     @property
@@ -233,7 +232,7 @@ class Gatherer:
             silent = values == UNKNOWN
             if unknown.any():
                 rows = at[np.flatnonzero(unknown)]
-                self._faults.add(column.name, rows, batch.lines, lambda row: self._no_word(str(column[row])))
+                self._faults.add(column.name, rows, batch.lines, lambda row: no_word(str(column[row]), self._dialect))
                 self._usable[metric] = self._usable.get(metric, 0) - len(rows)
         self._usable[metric] = self._usable.get(metric, 0) + len(values)
         self._column(metric).add(moments, values, silent, steps=steps)
@@ -276,24 +275,20 @@ class Gatherer:
         found = self._states[word]
         return None if found == UNKNOWN else found
 
-    def _no_word(self, word: str) -> Said:
-        return Said(
-            f"state {word[:60]!r} is not a word of {self._dialect!r}: add it to [states]",
-            f"l'état {word[:60]!r} n'est pas connu ({self._dialect!r}) : dites ce qu'il signifie ([states])",
-        )
-
     def finish(self) -> Gathered:
         """What the rows said."""
         faults = self._faults
         faults.settle()
         faults.skipped = self._time.skipped
         if self._last_ns < self._first_ns:
-            raise DecodeError(faults.listed[0].reason.en if faults.listed else "it has a header and nothing below it")
+            raise RefusedFileError(faults.listed[0].reason if faults.listed else _NO_ROWS)
         for metric, usable in self._usable.items():
             if usable <= 0 and metric in ("state", *COUNTERS) and (column := self._metrics.get(metric)):  # type: ignore[call-overload]
                 first = next((one for one in faults.listed if one.column == column or self._config.name), None)
                 if first is not None:
-                    raise DecodeError(f"line {first.line}: {first.reason.en}")
+                    raise RefusedFileError(Said(
+                        f"line {first.line}: {first.reason.en}", f"ligne {first.line} : {first.reason.fr}"
+                    ))  # fmt: skip
         series = {
             metric: column.series(list(self._words.get(metric, {})))
             for metric, column in self._found.items()
@@ -303,10 +298,7 @@ class Gatherer:
         if told:
             series["state"] = bits.states(told, self._config.bits)
         if "state" not in series:
-            raise DecodeError(
-                "nothing says the state: name its column under [columns], "
-                f"one of {', '.join(self._table.columns)}"
-            )  # fmt: skip
+            raise RefusedFileError(_no_state(self._table.columns))
         notes = [*self._table.notes, *self._time.notes(), *([sums.NOTE] if self._config.lengths else [])]
         if self._ends:
             notes += self._close(series)
@@ -346,6 +338,17 @@ class Gatherer:
 _LONGEST_WORD: Final = 200
 _BIT: Final = "bit:"
 _UNIT: Final = re.compile(r"[(\[].*?[)\]]|\b(min|mn|minutes|sec|s|h|heures)\.?$", re.IGNORECASE)
+_NO_ROWS: Final = Said("it has a header and nothing below it", "il n'a qu'un titre, et rien au-dessous")
+
+
+def _no_state(columns: Sequence[str]) -> Said:
+    there = ", ".join(columns)
+    return Said(
+        f"nothing says the state: name its column under [columns], one of {there}",
+        f"rien ne dit l'état : choisissez sa colonne parmi {there}",
+    )
+
+
 _TOO_WIDE: Final = Said(
     "the row has more cells than the header: is a decimal comma taken for a separator?",
     "la ligne a plus de cellules que l'en-tête : une virgule décimale prise pour un séparateur ?",

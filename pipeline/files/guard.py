@@ -53,11 +53,19 @@ _NEVER: Final[tuple[tuple[bytes, Said], ...]] = (
 
 
 class RefusedFileError(DecodeError):
-    """A file that is not opened; `said` is the sentence for its owner in both languages."""
+    """A file that cannot be used, or not as its mapping says; `said` is the sentence for its owner in both languages:
+    the English one may name keys of the mapping's TOML, the French one is read on pages, which have fields instead."""
 
     def __init__(self, said: Said) -> None:
         super().__init__(said.en)
         self.said = said
+
+
+def why(error: DecodeError) -> Said:
+    """The sentence of any error of a file: what a library or another room said in English only is said to be that."""
+    if isinstance(error, RefusedFileError):
+        return error.said
+    return Said(str(error), f"le fichier ne se lit pas ; le lecteur dit en anglais : {error}")
 
 
 def safe_name(name: str) -> str:

@@ -7,10 +7,10 @@ import numpy as np
 from pipeline.files import cells as cells_of
 from pipeline.files.faults import Faults
 from pipeline.files.gather import Gathered, Gatherer, OutOfOrderError, Progress
+from pipeline.files.guard import RefusedFileError
 from pipeline.files.mapping import EventLogConfig
 from pipeline.files.tables import Batch, Table, polars
 from pipeline.said import Said
-from telemetry.errors import DecodeError
 
 _MOST_MACHINES: Final = 100
 _NAMELESS: Final = Said("it names no machine", "elle ne nomme aucune machine")
@@ -51,8 +51,12 @@ class _Readers:
         if config.machines is None and not self._each:
             self._of("")
         if not self._each:
-            told = "no row names a machine" if config.only is None else f"no row is of the machine {config.only!r}"
-            raise DecodeError(f"column {config.machines!r}: {told}")
+            told = Said("no row names a machine", "aucune ligne ne nomme une machine") if config.only is None else Said(
+                f"no row is of the machine {config.only!r}", f"aucune ligne n'est de la machine « {config.only} »"
+            )  # fmt: skip
+            raise RefusedFileError(Said(
+                f"column {config.machines!r}: {told.en}", f"colonne « {config.machines} » : {told.fr}"
+            ))  # fmt: skip
         found = {name: one.finish() for name, one in self._each.items()}
         if self._nameless.count:  # somebody has to tell of them
             next(iter(found.values())).faults.merge(self._nameless)
@@ -61,9 +65,11 @@ class _Readers:
     def _of(self, name: str) -> Gatherer:
         if name not in self._each:
             if len(self._each) >= _MOST_MACHINES:
-                raise DecodeError(
-                    f"column {self._config.machines!r} names more than {_MOST_MACHINES} machines: is it one?"
-                )
+                column = self._config.machines
+                raise RefusedFileError(Said(
+                    f"column {column!r} names more than {_MOST_MACHINES} machines: is it one?",
+                    f"la colonne « {column} » nomme plus de {_MOST_MACHINES} machines : est-ce la bonne colonne ?",
+                ))  # fmt: skip
             self._each[name] = Gatherer(self._table, self._config, sparing=self._sparing)
         return self._each[name]
 

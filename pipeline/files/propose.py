@@ -106,7 +106,10 @@ def propose(path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.
 def words_in(path: Path, mapping: EventLogConfig, *, largest: int = guard.LARGEST_BYTES) -> tuple[Word, ...]:
     """The words of the column of states of a mapping, and what they probably mean. Raises DecodeError as `propose`."""
     table = eventlog.opened(path, mapping, largest=largest)
-    column, dialect = table.require(mapping.columns.get("state", "state"), " for the state"), mapping.dialect or "words"
+    column, dialect = (
+        table.require(mapping.columns.get("state", "state"), Said(" for the state", " pour l'état")),
+        mapping.dialect or "words",
+    )
     with tables.readable(path):
         counts = _counted(table, column, None, "")
     return tuple(Word(word, number, *state_for(word, dialect)) for word, number in counts.most_common(200))
@@ -339,7 +342,7 @@ def _machines_note(chosen: Roles) -> Sequence[Said]:
     name = chosen["machine"][0].name
     return (Said(
         f"column {name!r} names several machines: the report has a part for each; `only` chooses one",
-        f"la colonne {name!r} nomme plusieurs machines : le rapport a une partie pour chacune ; `only` en choisit une",
+        f"la colonne « {name} » nomme plusieurs machines : le rapport a une partie pour chacune",
     ),)  # fmt: skip
 
 

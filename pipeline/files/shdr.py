@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from telemetry.errors import DecodeError
+from pipeline.files.guard import RefusedFileError
+from pipeline.said import Said
 from telemetry.samples import SECOND_NS
 
 _MARK: Final = "--multiline--"
@@ -74,6 +75,8 @@ def _time(text: str, line: int) -> int:
         moment = datetime.fromisoformat(f"{whole}+00:00")
         return int(moment.timestamp()) * SECOND_NS + int(f"{fraction:0<9}"[:9] or 0)
     except ValueError:
-        raise DecodeError(
-            f"line {line}: {text[:40]!r} is not a time; SHDR lines begin with one, such as 2022-08-08T13:51:34.7Z"
-        ) from None
+        raise RefusedFileError(Said(
+            f"line {line}: {text[:40]!r} is not a time; SHDR lines begin with one, such as 2022-08-08T13:51:34.7Z",
+            f"ligne {line} : « {text[:40]} » n'est pas une heure ; une ligne SHDR commence par une heure comme "
+            "2022-08-08T13:51:34.7Z",
+        )) from None  # fmt: skip

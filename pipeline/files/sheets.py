@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.files.guard import RefusedFileError
 from pipeline.said import Said
-from telemetry.errors import DecodeError
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -76,24 +75,30 @@ def _found(path: Path, wanted: str | None) -> Sheet:
 
     book = fastexcel.read_excel(path)
     if wanted is not None and wanted not in book.sheet_names:
-        raise DecodeError(f"there is no sheet {wanted!r}; there are {', '.join(book.sheet_names)}")
+        there = ", ".join(book.sheet_names)
+        raise RefusedFileError(Said(
+            f"there is no sheet {wanted!r}; there are {there}", f"il n'y a pas de feuille « {wanted} » ; il y a {there}"
+        ))  # fmt: skip
     frame, name = None, ""
     for name in [wanted] if wanted is not None else book.sheet_names:
         loaded = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string", skip_whitespace_tail_rows=True)
         if loaded.width > MOST_COLUMNS:
             raise RefusedFileError(Said(
                 f"its sheet {name!r} has {loaded.width} columns, {MOST_COLUMNS} is the most: delete those not needed",
-                f"sa feuille {name!r} a {loaded.width} colonnes, maximum {MOST_COLUMNS} : supprimez les inutiles",
+                f"sa feuille « {name} » a {loaded.width} colonnes, maximum {MOST_COLUMNS} : supprimez les inutiles",
             ))  # fmt: skip
         frame = loaded.to_polars()
         if frame.height > 1 and frame.width > 1:
             break
     if frame is None or frame.height == 0:
-        raise DecodeError(f"{path.name}: cannot be read as a table: no sheet has rows")
+        raise RefusedFileError(Said(
+            f"{path.name}: cannot be read as a table: no sheet has rows",
+            f"{path.name} : ne se lit pas comme un tableau, aucune feuille n'a de lignes",
+        ))  # fmt: skip
     if sum(frame.select(pl.all().str.len_bytes().sum()).row(0)) > LARGEST_BYTES:  # what views share is sent for each
         raise RefusedFileError(Said(
             f"its sheet {name!r} holds more than {LARGEST_BYTES >> 20} MB: save the table as CSV",
-            f"sa feuille {name!r} contient plus de {LARGEST_BYTES >> 20} Mo : enregistrez le tableau en CSV",
+            f"sa feuille « {name} » contient plus de {LARGEST_BYTES >> 20} Mo : enregistrez le tableau en CSV",
         ))  # fmt: skip
     return Sheet(frame, name, tuple(book.sheet_names))
 
@@ -113,9 +118,6 @@ def _main(arguments: Sequence[str]) -> None:
             found = _found(Path(path), wanted[0] if wanted else None)
     except RefusedFileError as error:
         out.write(json.dumps({"fault": {"en": error.said.en, "fr": error.said.fr}}).encode())
-        return
-    except DecodeError as error:
-        out.write(json.dumps({"fault": {"en": str(error), "fr": str(error)}}).encode())
         return
     except MemoryError:
         sys.exit(2)

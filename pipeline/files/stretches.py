@@ -33,7 +33,7 @@ class Ends:
         """None when its rows are instants. Raises DecodeError when the column is missing."""
         if config.end is None:
             return cls(config, None, clock=False) if config.duration is not None else None
-        ends = table.columns.index(table.require(config.end, " for the end"))
+        ends = table.columns.index(table.require(config.end, Said(" for the end", " pour la fin")))
         told = [row[ends] for row in table.sample]
         clock = config.clock is not None and not any(map(_DATED.search, told))
         if clock:
@@ -83,7 +83,7 @@ def _next_day(times_ns: Instants, rows: Flags, zone: ZoneInfo) -> Instants:
 
 
 def no_length(cell: str) -> Said:
-    return Said(f"{cell[:40]!r} is not a length of time", f"{cell[:40]!r} n'est pas une durée")
+    return Said(f"{cell[:40]!r} is not a length of time", f"« {cell[:40]} » n'est pas une durée")
 
 
 def joined_sample(table: Table, date: str, clock: str) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.files import header, sheets, text
 from pipeline.files.guard import Kind, RefusedFileError
 from pipeline.said import Said
-from telemetry.errors import ConfigError, DecodeError
+from telemetry.errors import ConfigError
 from telemetry.intervals import Instants
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OVERFLOW: Final = "\0beyond"
 """Name of the column that takes what a row has beyond its header."""
 
+_NOTHING_ELSE: Final = Said("", "")
 _SLICE_ROWS: Final = 200_000
 _MOST_ROWS: Final = 100_000_000
 _LONGEST: Final = 32_767
@@ -62,10 +63,15 @@ class Table:
     read: Callable[[Sequence[str]], Iterator[Batch]]
     notes: tuple[Said, ...] = field(default=())
 
-    def require(self, column: str, what: str) -> str:
-        """The column, when there is one of that name. Raises DecodeError that says which there are."""
+    def require(self, column: str, what: Said = _NOTHING_ELSE) -> str:
+        """The column, when there is one of that name; `what` says what it is for. Raises DecodeError that says which
+        there are."""
         if column not in self.columns:
-            raise DecodeError(f"there is no column {column!r}{what}; there are {', '.join(self.columns)}")
+            there = ", ".join(self.columns)
+            raise RefusedFileError(Said(
+                f"there is no column {column!r}{what.en}; there are {there}",
+                f"il n'y a pas de colonne « {column} »{what.fr} ; il y a {there}",
+            ))  # fmt: skip
         return column
 
 
@@ -91,9 +97,11 @@ def readable(path: Path) -> Iterator[None]:
         pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OSError, RuntimeError, csv.Error,
         LookupError, OverflowError, fastexcel.FastExcelError,
     ) as error:  # fmt: skip
-        raise DecodeError(
-            f"{path.name}: cannot be read as a table: {str(error).partition(chr(10))[0][:200]}"
-        ) from error
+        raise RefusedFileError(Said(
+            f"{path.name}: cannot be read as a table: {str(error).partition(chr(10))[0][:200]}",
+            f"{path.name} : ne se lit pas comme un tableau ; ouvrez-le dans le logiciel qui l'a produit et exportez-le "
+            "à nouveau en CSV ou .xlsx",
+        )) from error  # fmt: skip
 
 
 def opened(
@@ -121,7 +129,7 @@ def _text(path: Path, said: Sequence[int] | None, separator: str | None, encodin
     if widest > sheets.MOST_COLUMNS:
         raise RefusedFileError(Said(
             f"cut at {cut!r} it has {widest} columns, {sheets.MOST_COLUMNS} is the most: export fewer",
-            f"découpé à {cut!r}, il a {widest} colonnes, le maximum est {sheets.MOST_COLUMNS} : exportez-en moins",
+            f"découpé à « {cut} », il a {widest} colonnes, le maximum est {sheets.MOST_COLUMNS} : exportez-en moins",
         ))  # fmt: skip
     skip = 1 if re.match(r"sep=.\n", head) else 0
     top = header.find(rows[skip:], None if said is None else [row - skip for row in said])
@@ -129,7 +137,10 @@ def _text(path: Path, said: Sequence[int] | None, separator: str | None, encodin
     dialect = text.Dialect(found, cut)
     columns = top.names
     if not columns:
-        raise DecodeError(f"{path.name}: cannot be read as a table: there is nothing in it")
+        raise RefusedFileError(Said(
+            f"{path.name}: cannot be read as a table: there is nothing in it",
+            f"{path.name} : ne se lit pas comme un tableau, il n'y a rien dedans",
+        ))  # fmt: skip
 
     def read(wanted: Sequence[str]) -> Iterator[Batch]:
         for block in text.blocks(path, dialect, first):
@@ -196,7 +207,9 @@ def _sheet(path: Path, sheet: str | None, said: Sequence[int] | None) -> Table:
     notes: tuple[Said, ...] = ()
     if len(found.names) > 1 and sheet is None:
         others = ", ".join(one for one in found.names if one != name)
-        notes = (Said(f"read of its sheets: {name!r}; not: {others}", f"feuille lue : {name!r} ; non lues : {others}"),)
+        notes = (
+            Said(f"read of its sheets: {name!r}; not: {others}", f"feuille lue : « {name} » ; non lues : {others}"),
+        )
     lines = tuple(row + 1 for row in top.rows)
     layout = Layout("xlsx", header_lines=lines, first_line=top.first + 1, sheet=name, sheets=found.names)
     return Table(columns, layout, _sample(rows[top.first :], len(columns)), read, notes)
@@ -213,9 +226,11 @@ def _parquet(path: Path) -> Table:
     plain = [name for name, kind in schema.items() if not kind.is_nested() and kind not in (pl.Binary, pl.Object)]
     height = int(scan.select(pl.len()).collect().item())
     if height > _MOST_ROWS or len(plain) > sheets.MOST_COLUMNS:
-        raise DecodeError(
-            f"{path.name}: {height} rows and {len(plain)} columns: too much for one file, export a shorter period"
-        )
+        raise RefusedFileError(Said(
+            f"{path.name}: {height} rows and {len(plain)} columns: too much for one file, export a shorter period",
+            f"{path.name} : {height} lignes et {len(plain)} colonnes, c'est trop pour un fichier ; exportez une "
+            "période plus courte",
+        ))  # fmt: skip
 
     def read(wanted: Sequence[str]) -> Iterator[Batch]:
         for start in range(0, height, _SLICE_ROWS):

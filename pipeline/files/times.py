@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.files.faults import Why
+from pipeline.files.guard import RefusedFileError
 from pipeline.files.tables import polars
 from pipeline.kpis.signals import Flags
 from pipeline.said import Said
-from telemetry.errors import DecodeError
 from telemetry.intervals import Instants
 from telemetry.samples import SECOND_NS
 from telemetry.validity import EARLIEST_NS
@@ -46,7 +46,7 @@ _LATEST_NS: Final = 4_102_444_800 * SECOND_NS
 _PLAUSIBLE_FROM_NS: Final = 315_532_800 * SECOND_NS
 
 
-class ZoneNeededError(DecodeError):
+class ZoneNeededError(RefusedFileError):
     """Times without an offset, and nobody said which zone they are of."""
 
 
@@ -159,7 +159,10 @@ class TimeReader:
         if unread.all():
             return self._checked(column, np.zeros(len(unread), np.int64), unread)
         if self.zone is None:
-            raise ZoneNeededError('its times have no offset: state their zone, such as timezone = "Europe/Paris"')
+            raise ZoneNeededError(Said(
+                'its times have no offset: state their zone, such as timezone = "Europe/Paris"',
+                "ses heures n'ont pas de décalage : dites leur fuseau horaire, par exemple Europe/Paris",
+            ))  # fmt: skip
         zone = self.zone.key
         first = moments.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
         early, bad = _ns(first), _nulls(first)
@@ -184,15 +187,15 @@ class TimeReader:
             if not told:
                 return Said("there is no time", "il n'y a pas d'heure")
             if absurd[row]:
-                return Said(f"{told!r}: a clock that was never set", f"{told!r} : une horloge jamais réglée")
+                return Said(f"{told!r}: a clock that was never set", f"« {told} » : une horloge jamais réglée")
             if skipped is not None and skipped[row] and self.zone is not None:
                 return Said(
                     f"{told!r} does not exist in {self.zone.key}: the clock skipped it. Are the times in UTC?",
-                    f"{told!r} n'existe pas à {self.zone.key} : l'horloge l'a sautée. Les heures sont-elles en UTC ?",
+                    f"« {told} » n'existe pas à {self.zone.key} : l'horloge l'a sautée. Les heures sont-elles en UTC ?",
                 )
             return Said(
                 f"{told!r} is not a time; say how it is written: time_format",
-                f"{told!r} n'est pas une heure ; dites comment elle s'écrit : time_format",
+                f"« {told} » n'est pas une heure ; dites comment elle s'écrit",
             )
 
         return Reading(np.where(bad | absurd, 0, times), bad | absurd, why)
@@ -212,7 +215,10 @@ def _zone(name: str | None) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # "Europe" is a folder
-        raise DecodeError(f'{name!r} is not an IANA time zone; write for example "Europe/Paris"') from None
+        raise RefusedFileError(Said(
+            f'{name!r} is not an IANA time zone; write for example "Europe/Paris"',
+            f"« {name} » n'est pas un fuseau horaire ; écrivez par exemple Europe/Paris",
+        )) from None  # fmt: skip
 
 
 def _best(text: "Cells", forms: Sequence[str]) -> str:

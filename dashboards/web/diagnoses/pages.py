@@ -28,7 +28,7 @@ from dashboards.web.diagnoses.shelf import MAPPING_NAME, Diagnosis
 from dashboards.web.formats import Formats
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.texts import Language, mark, translations
-from pipeline.files.guard import RefusedFileError
+from pipeline.files.guard import why
 from pipeline.files.mapping import EventLogConfig
 from pipeline.files.propose import Proposal, Word
 from pipeline.kpis.losses import REJECTS, SPEED, Bar
@@ -281,7 +281,7 @@ def _previewed(desk: Desk, found: Diagnosis, mapping: EventLogConfig, language: 
     try:
         return desk.preview(found, mapping, language)
     except DecodeError as error:
-        return error.said if isinstance(error, RefusedFileError) else Said(str(error), str(error))
+        return why(error)
 
 
 def _name(said: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from telemetry.errors import DecodeError
 
 def refused(error: DecodeError, language: Language) -> ProblemError:
     """What is wrong with a file, in the language of whoever brought it."""
-    sentence = error.said.in_(language) if isinstance(error, guard.RefusedFileError) else str(error)
+    sentence = guard.why(error).in_(language)
     return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "file-refused", f"{sentence[:1].upper()}{sentence[1:]}.")
 
 
