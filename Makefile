@@ -32,7 +32,7 @@ types: .venv/.dev ## mypy --strict
 imports: .venv/.dev ## who may import whom
 	$(BIN)/lint-imports --no-logo
 
-pytest: .venv/.dev ## the tests, without lint (ARGS="-k spool")
+pytest: .venv/.warm ## the tests, without lint (ARGS="-k spool")
 	$(BIN)/pytest -m "not soak" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 peers: programs packages ## what tests talk to: system programs (installed when root on Debian), packages of npm
@@ -72,3 +72,8 @@ $(BIN)/uv: requirements/uv.txt
 	$(INSTALL) --compile-bytecode --require-hashes -r requirements/dev.txt
 	$(INSTALL) --no-build-isolation --no-deps -e .
 	@touch $@ .venv/.demo
+
+# On a fresh clone each of the workers would compile every test and module, all at once: one does, beside mypy.
+.venv/.warm: .venv/.dev
+	@$(BIN)/pytest --collect-only -qq -m "not soak" >/dev/null 2>&1 || true # what cannot be collected, the tests say
+	@touch $@
