@@ -26,6 +26,10 @@ def simulate(
     ca: Annotated[
         Path | None, typer.Option(help="PEM file of the authority that signed that broker's certificate; with it, TLS.")
     ] = None,
+    sparkplug_host: Annotated[
+        str | None,
+        typer.Option(help="Primary host application that Sparkplug edge nodes wait for; {group} stands for theirs."),
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of an own broker; any free one unless given.")] = None,
     opcua_port: Annotated[int, typer.Option(help="Port of the OPC UA server on 127.0.0.1; 0: any free one.")] = 4840,
     link_port: Annotated[
@@ -56,12 +60,17 @@ def simulate(
     host, at = address_of(broker)
     if host is None and (username is not None or password_file is not None or ca is not None):
         raise ConfigError("--username, --password-file and --ca are for the broker that --broker names")
-    login = {"username": username, "password": password_file and Secret(file=password_file), "ca": ca}
+    if sparkplug_host is not None and not any(asset.kind == "sparkplug" for asset in wanted.assets):
+        raise ConfigError('--sparkplug-host is for machines of kind "sparkplug", and this scenario has none')
+    password = password_file and Secret(file=password_file)
+    settings = {"username": username, "password": password, "ca": ca, "sparkplug_host": sparkplug_host}
     with TemporaryDirectory(prefix="km0-simulate-") as temporary:
         folder = Path(temporary) if data is None else data
         folder.mkdir(parents=True, exist_ok=True)
         played = asyncio.run(
-            _played(wanted, folder, host, at, login, port, opcua_port, link_port, live, await_client, data is not None)
+            _played(
+                wanted, folder, host, at, settings, port, opcua_port, link_port, live, await_client, data is not None
+            )
         )
         played["truth"] = None if data is None else str(folder / "truth.json")
     out.print(json.dumps({"scenario": Path(scenario).stem, "seed": wanted.seed} | played), markup=False)
@@ -82,7 +91,7 @@ async def _played(
     folder: Path,
     host: str | None,
     at: int,
-    login: dict[str, Any],
+    settings: dict[str, Any],
     own_port: int | None,
     opcua_port: int,
     link_port: int | None,
@@ -109,7 +118,7 @@ async def _played(
             epoch_ns=starts_ns,
             until_ns=None if live else starts_ns + scenario.length_ns,
             speed=scenario.speed,
-            mqtt=MqttSpec(host=host, port=at, **login) if host is not None else None,
+            mqtt=MqttSpec(host=host, port=at, **settings) if host is not None else None,
             opcua=OpcUaSpec(port=opcua_port, await_client_s=await_client_s, certificates=folder / "server")
             if "opcua" in kinds
             else None,

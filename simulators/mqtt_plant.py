@@ -6,7 +6,6 @@ the journal, only with its PUBACK; while the broker is away they wait, and go ou
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any, Final
 from uuid import uuid4
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessageInfo
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from simulators.mqtt_session import Door, Login, refused
 from simulators.payloads import Message
 from telemetry.errors import SourceError
 
@@ -39,14 +38,14 @@ class MqttPublisher:
         accepted: Callable[[Message], None],
         client_id: str = "",
         *,
-        login: tuple[str, str] | None = None,
+        login: Login = None,
         ca: Path | None = None,
     ) -> None:
         """`login`: user and password at the broker. `ca`: encrypt, to a broker whose certificate this PEM file signed.
 
         Raises SourceError when that file cannot be used.
         """
-        self._address = host, port
+        self._door = Door(host, port, login, ca)
         self._accepted = accepted
         self._under_way: dict[int, Message] = {}
         self._room = asyncio.Semaphore(WINDOW)
@@ -54,18 +53,7 @@ class MqttPublisher:
         self._idle.set()
         self._connected = asyncio.Event()
         self._refusal: SourceError | None = None
-        self._client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id or f"km0-plant-{uuid4().hex[:8]}",
-            protocol=MQTTProtocolVersion.MQTTv5,
-        )
-        if login is not None:
-            self._client.username_pw_set(*login)
-        if ca is not None:
-            try:
-                self._client.tls_set_context(ssl.create_default_context(cafile=str(ca)))
-            except OSError as error:
-                raise SourceError(f"{ca} is no PEM file of an authority: {error}") from error
+        self._client = self._door.client(client_id or f"km0-plant-{uuid4().hex[:8]}")
         self._client.max_inflight_messages_set(WINDOW)
         self._client.reconnect_delay_set(1, 2)
         self._client.on_connect = self._on_connect
@@ -80,10 +68,7 @@ class MqttPublisher:
     async def start(self, timeout_s: float = 5.0) -> None:
         """Connect. Raises SourceError when the broker does not answer in time [s] or refuses."""
         self._loop = asyncio.get_running_loop()
-        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves this one class untyped
-        connect.SessionExpiryInterval = 0
-        self._client.connect_async(*self._address, keepalive=_KEEPALIVE_S, properties=connect)
-        self._client.loop_start()
+        self._door.enter(self._client, _KEEPALIVE_S)
         try:
             async with asyncio.timeout(timeout_s):  # wait_for of Python 3.11 can lose a cancellation
                 await self._connected.wait()
@@ -91,8 +76,7 @@ class MqttPublisher:
             self._client.loop_stop()
             if not isinstance(error, TimeoutError):
                 raise
-            host, port = self._address
-            raise SourceError(f"no MQTT broker answers at {host}:{port} within {timeout_s:g} s") from None
+            raise self._door.closed(timeout_s) from None
         self._raise_refusal()
 
     async def publish(self, message: Message, *, retain: bool = False) -> None:
@@ -124,15 +108,15 @@ class MqttPublisher:
     def _acknowledged(self, mid: int, reason: int) -> None:
         message = self._under_way.pop(mid)
         if reason >= 0x80:
-            self._refuse(f"the broker refused a message on {message.topic}: reason code 0x{reason:02x}")
+            self._refuse(SourceError(f"the broker refused a message on {message.topic}: reason code 0x{reason:02x}"))
             return
         self._accepted(message)
         self._room.release()
         if not self._under_way:
             self._idle.set()
 
-    def _refuse(self, why: str) -> None:
-        self._refusal = SourceError(why)
+    def _refuse(self, why: SourceError) -> None:
+        self._refusal = why
         self._connected.set()
         self._idle.set()
         self._room.release()
@@ -147,7 +131,7 @@ class MqttPublisher:
         self, _client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._loop.call_soon_threadsafe(self._refuse, f"the MQTT broker refused the connection: {reason}")
+            self._loop.call_soon_threadsafe(self._refuse, refused(reason))
         else:
             self._loop.call_soon_threadsafe(self._connected.set)
 

@@ -246,13 +246,15 @@ class Plant:
             if isinstance(asset, SparkplugMachine):
                 lines.setdefault(asset.group, {})[asset.device] = asset.path, asset.metrics
         for group, devices in lines.items():
-            assert self._spec.mqtt
-            host = self._spec.mqtt.sparkplug_host
-            primary = None if host is None else host.replace("{group}", group)
-            self._edges[group] = SparkplugEdge(
-                self._spec.mqtt.host, self._spec.mqtt.port, group, "gateway", devices, self._journal.add, primary
-            )
-            await self._edges[group].start()
+            broker = self._spec.mqtt
+            assert broker
+            primary = None if broker.sparkplug_host is None else broker.sparkplug_host.replace("{group}", group)
+            edge = SparkplugEdge(
+                broker.host, broker.port, group, "gateway", devices, self._journal.add, primary,
+                login=broker.login, ca=broker.ca,
+            )  # fmt: skip
+            await edge.start()
+            self._edges[group] = edge
 
     async def _forward(self, group: str, path: str, events: list[Event], _until_ns: int) -> None:
         self._to_forward.setdefault(group, {})[path] = events

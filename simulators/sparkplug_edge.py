@@ -11,16 +11,17 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from simulators import sparkplug_words as words
 from simulators.machine import NS_PER_MS
+from simulators.mqtt_session import Door, Login, refused
 from simulators.outbox import Outbox, Told
 from simulators.sparkplug_payload import asks_for_birth, payload
 from simulators.timeline import Event, Value
@@ -28,6 +29,7 @@ from telemetry.errors import SourceError
 
 _KEEPALIVE_S: Final = 3
 _SEQUENCE: Final = 256
+_WITH_WILL: Final = 0x04
 
 
 class SparkplugEdge:
@@ -42,8 +44,12 @@ class SparkplugEdge:
         devices: Mapping[str, tuple[str, Sequence[str]]],
         accepted: Callable[[str, Iterable[Event]], None],
         primary_host: str | None = None,
+        *,
+        login: Login = None,
+        ca: Path | None = None,
     ) -> None:
-        self._address: Final = host, port
+        """`login`, `ca`: as Door has them, whose errors are raised."""
+        self._door: Final = Door(host, port, login, ca)
         self._group, self._edge = group, edge
         self._devices: Final = {asset: device for device, (asset, _) in devices.items()}
         names = [(asset, name) for asset, metrics in devices.values() for name in metrics]
@@ -56,6 +62,7 @@ class SparkplugEdge:
         self._connected = self._begun = self._born = self._cut = False
         self._host_online = threading.Event() if primary_host is not None else None
         self._host_said_ms = -1
+        self._refusal: SourceError | None = None
         self._in_force: dict[tuple[str, str], tuple[int, Value]] = {}
         self._now_ms = 0
         self._changed = asyncio.Event()
@@ -63,12 +70,15 @@ class SparkplugEdge:
         """How often a host asked for births."""
 
     async def start(self, timeout_s: float = 5.0) -> None:
-        """Connect. Raises SourceError when the broker does not answer in time [s]."""
+        """Connect. Raises SourceError when the broker does not answer in time [s] or refuses."""
         self._loop = asyncio.get_running_loop()
         self._connect()
-        if not await self._until(lambda: self._connected, timeout_s):
-            host, port = self._address
-            raise SourceError(f"no MQTT broker answers at {host}:{port} within {timeout_s:g} s")
+        try:
+            if not await self._until(lambda: self._connected, timeout_s):
+                raise self._door.closed(timeout_s)
+        except SourceError:
+            await self._disconnect()
+            raise
 
     def begin(self, asset: str, in_force: Iterable[Event], now_ns: int) -> None:
         """What is in force before anything is told: it stands in the first birth."""
@@ -79,7 +89,7 @@ class SparkplugEdge:
     async def followed(self, seconds: float) -> None:
         """Let it speak; return once the births are out.
 
-        Raises SourceError when the primary host is not online within so long [s].
+        Raises SourceError when the primary host is not online within so long [s], or the broker refuses us.
         """
         self._begun = True
         self._pump()
@@ -98,13 +108,13 @@ class SparkplugEdge:
         self._pump()
 
     async def settled(self) -> None:
-        """Return once the broker has everything, or the uplink was cut on purpose."""
+        """Return once the broker has everything, or the uplink was cut on purpose. SourceError when it refuses us."""
         await self._until(lambda: self._cut or self._outbox.empty, None)
 
     async def cut(self) -> None:
         """The uplink is lost: the broker publishes the will, and what happens is kept."""
         self._cut = True
-        await self._disconnect(with_will=True)
+        await self._disconnect()
 
     async def mend(self) -> None:
         """The uplink is back."""
@@ -114,44 +124,36 @@ class SparkplugEdge:
 
     async def stop(self) -> None:
         """Say NDEATH and leave."""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, SourceError):
             await asyncio.wait_for(self.settled(), 2.0)
         if self._born and self._client is not None:
             said = self._client.publish(self._topic("NDEATH"), self._death(), qos=1)
             await asyncio.to_thread(said.wait_for_publish, 1.0)
-        await self._disconnect(with_will=False)
+        await self._disconnect()
 
     # the session
 
     def _connect(self) -> None:
         self._bd_seq = (self._bd_seq + 1) % _SEQUENCE
-        client = Client(
-            CallbackAPIVersion.VERSION2, f"{self._group}-{self._edge}", protocol=MQTTProtocolVersion.MQTTv5,
-        )  # fmt: skip
+        client = self._door.client(f"{self._group}-{self._edge}")
         client.reconnect_delay_set(1, 1)
         client.will_set(self._topic("NDEATH"), self._death(), qos=1)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
-        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves this one class untyped
-        connect.SessionExpiryInterval = 0
-        client.connect_async(*self._address, keepalive=_KEEPALIVE_S, properties=connect)
-        client.loop_start()
+        self._door.enter(client, _KEEPALIVE_S, clean=True)
         self._client = client
 
-    async def _disconnect(self, *, with_will: bool) -> None:
+    async def _disconnect(self) -> None:
+        """Leave. The specification wants the will published even after an NDEATH of our own: with MQTT 5 each
+        DISCONNECT asks for it (payloads-ndeath-will-message-publisher-disconnect-mqtt50)."""
         client, self._client = self._client, None
         self._lost()
         if client is not None:
             client.on_disconnect = None
-            reason = ReasonCode(PacketTypes.DISCONNECT, identifier=0x04 if with_will else 0x00)
-            client.disconnect(reasoncode=reason)
+            client.disconnect(reasoncode=ReasonCode(PacketTypes.DISCONNECT, identifier=_WITH_WILL))
             await asyncio.to_thread(client.loop_stop)
-
-    def _up(self) -> None:
-        self._connected = True
-        self._pump()
 
     def _lost(self) -> None:
         self._connected = self._born = False
@@ -176,7 +178,7 @@ class SparkplugEdge:
         """The specification's way: say that we die, disconnect, and come back to wait for the host."""
         if self._client is not None and self._born:
             self._client.publish(self._topic("NDEATH"), self._death(), qos=1)
-        await self._disconnect(with_will=False)
+        await self._disconnect()
         if not self._cut:
             self._connect()
 
@@ -245,6 +247,8 @@ class SparkplugEdge:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not reached():
+                    if self._refusal is not None:
+                        raise self._refusal
                     self._changed.clear()
                     await self._changed.wait()
         return reached()
@@ -255,6 +259,7 @@ class SparkplugEdge:
         self, client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if reason.is_failure:
+            self._loop.call_soon_threadsafe(self._from, client, self._refused, reason)
             return
         client.subscribe(self._topic("NCMD"), qos=1)
         if self._primary is not None:
@@ -267,7 +272,7 @@ class SparkplugEdge:
         # paho connects again by itself; the will of that CONNECT is another one
         self._bd_seq = (self._bd_seq + 1) % _SEQUENCE
         client.will_set(self._topic("NDEATH"), self._death(), qos=1)
-        self._loop.call_soon_threadsafe(self._from, client, self._went_down)
+        self._loop.call_soon_threadsafe(self._from, client, self._lost)
 
     def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
         body = bytes(message.payload)
@@ -285,9 +290,11 @@ class SparkplugEdge:
         if client is self._client:
             act(*arguments)
 
-    def _came_up(self) -> None:
-        self._up()
+    def _refused(self, reason: ReasonCode) -> None:
+        self._refusal = refused(reason)
         self._changed.set()
 
-    def _went_down(self) -> None:
-        self._lost()
+    def _came_up(self) -> None:
+        self._refusal, self._connected = None, True
+        self._pump()
+        self._changed.set()

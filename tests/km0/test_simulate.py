@@ -7,12 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import paho.mqtt.publish as publish
 import pytest
 
 from km0.simulate import address_of
+from km0.simulate import simulate as run
 from simulators.journal import read_journal
 from telemetry.errors import ConfigError
 from tests.simulators.mqtt_peer import Subscriber
+from tests.simulators.sparkplug_judge import Ear
 from tests.support import Mosquitto
 
 
@@ -62,6 +65,28 @@ def test_an_address_is_a_host_and_perhaps_a_port() -> None:
     for nonsense in (":1883", "host:port", "host:0", "host:70000"):
         with pytest.raises(ConfigError, match="host:1883"):
             address_of(nonsense)
+
+
+def test_a_sparkplug_line_waits_for_the_host_that_is_named(mosquitto: Mosquitto) -> None:
+    """Nothing is born before the host of that name, with the group in it, says that it is online; a scenario in which
+    nobody could wait is told so."""
+    address, state = f"127.0.0.1:{mosquitto.port}", "spBv1.0/STATE/scada-km0.packaging.line-1"
+    command = [sys.executable, "-m", "km0.cli", "simulate", "packaging-line", "--hours", "0.1", "--broker", address,
+               "--sparkplug-host", "scada-{group}"]  # fmt: skip
+    with Ear(mosquitto.port) as ear:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        assert f"MQTT devices publish to {address}\n" in iter(process.stderr.readline, "")
+        time.sleep(0.5)  # time enough to do it wrong
+        online = json.dumps({"online": True, "timestamp": 1})
+        publish.single(state, online, 1, retain=True, hostname="127.0.0.1", port=mosquitto.port)
+        said, complaint = process.communicate(timeout=100)
+        ear.wait(lambda: "NDEATH" in ear.kinds())
+    assert process.returncode == 0, complaint
+    assert json.loads(said)["published"] > 50
+    assert [one.topic for one in ear.heard[:2]] == [state, "spBv1.0/km0.packaging.line-1/NBIRTH/gateway"]
+    with pytest.raises(ConfigError, match="has none"):
+        run("wrong-reference-cycle", sparkplug_host="scada")
 
 
 def test_a_speed_is_kept_to(mosquitto: Mosquitto) -> None:

@@ -35,7 +35,11 @@ class Tap:
             pipe.cancel()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:  # the peer is away
+            writer.close()
+            return
         self._connections += 1
         number = 40_000 + self._connections
         for source, sink, up in ((reader, far_writer, True), (far_reader, writer, False)):

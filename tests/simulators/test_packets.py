@@ -45,7 +45,9 @@ async def test_wireshark_reads_mqtt_5_with_acknowledgements(mosquitto: Mosquitto
 
 
 async def test_wireshark_reads_the_topics_of_a_sparkplug_session(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    """Births before data and a death at the end, QoS 0 but for the death, of which the will says the same."""
+    """Births before data and a death at the end, QoS 0 but for the death, of which the will says the same. The broker
+    restarts: every CONNECT, and not the first alone, is of MQTT 5 with Clean Start and no lasting session; and who goes
+    away on purpose has the will published (DISCONNECT with reason code 4), as the specification wants it."""
     require_program("tshark")
     taken: list[Event] = []
     async with Tap(mosquitto.port) as tap:
@@ -56,15 +58,30 @@ async def test_wireshark_reads_the_topics_of_a_sparkplug_session(mosquitto: Mosq
         await edge.followed(20)
         edge.publish({PRESS: [(T0 + 10**9, "state", 3)]}, T0 + 10**9)
         await edge.settled()
+        await asyncio.to_thread(mosquitto.stop)
+        async with asyncio.timeout(20):
+            while edge._born:  # noqa: ASYNC110 - paho's thread ends it
+                await asyncio.sleep(0.02)
+        await asyncio.to_thread(mosquitto.start)
+        edge.publish({PRESS: [(T0 + 2 * 10**9, "parts", 1)]}, T0 + 2 * 10**9)
+        await edge.settled()
         await edge.stop()
-    rows = await asyncio.to_thread(
-        tap.dissected, tmp_path, "mqtt", "mqtt.topic", "mqtt.qos", "mqtt.willtopic", "mqtt.willmsg"
-    )
-    said = [one.removeprefix("spBv1.0/line-1/") for row in rows for one in row[0] if one.startswith("spBv1.0/")]
-    births, data, death = ["NBIRTH/gateway", "DBIRTH/gateway/press-1"], ["DDATA/gateway/press-1"], ["NDEATH/gateway"]
-    assert said == ["NCMD/gateway", *births, *data, *death]
-    assert [one for row in rows for one in row[2]] == ["spBv1.0/line-1/NDEATH/gateway"]
-    assert (T0 + 10**9, "state", 3) in taken
+    fields = ("mqtt.msgtype", "mqtt.topic", "mqtt.qos", "mqtt.willtopic", "mqtt.ver", "mqtt.conflag.cleansess")
+    rest = ("mqtt.property_id", "mqtt.prop_number", "mqtt.disconnect.reason_code")
+    rows = await asyncio.to_thread(tap.dissected, tmp_path, "mqtt", *fields, *rest)
+    published = [pair for row in rows if set(row[0]) == {"3"} for pair in zip(row[1], row[2], strict=True)]
+    said = [(topic.removeprefix("spBv1.0/line-1/"), qos) for topic, qos in published if topic.startswith("spBv1.0/")]
+    births, data = [("NBIRTH/gateway", "0"), ("DBIRTH/gateway/press-1", "0")], [("DDATA/gateway/press-1", "0")]
+    assert said == [*births, *data, *births, *data, ("NDEATH/gateway", "1")]
+    assert [row[1] for row in rows if row[0] == ["8"]] == [["spBv1.0/line-1/NCMD/gateway"]] * 2
+    connects = [row[3:8] for row in rows if row[0] == ["1"]]
+    will, session_expiry, yes = ["spBv1.0/line-1/NDEATH/gateway"], 17, {"1", "True"}  # as versions of tshark write it
+    assert [(to, version, int(what, 0), value) for to, version, _, [what], value in connects] == [
+        (will, ["5"], session_expiry, ["0"])
+    ] * 2
+    assert all(set(clean) <= yes for _, _, clean, _, _ in connects)
+    assert [[int(code, 0) for code in row[8]] for row in rows if row[0] == ["14"]] == [[4]]
+    assert {(T0 + 10**9, "state", 3), (T0 + 2 * 10**9, "parts", 1)} <= set(taken)
 
 
 async def test_wireshark_reads_what_our_opcua_server_answers(tmp_path: Path) -> None:

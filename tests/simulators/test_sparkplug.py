@@ -2,19 +2,23 @@
 
 import asyncio
 import json
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import paho.mqtt.publish as publish
 import pytest
+import trustme
 
 from simulators.scenario import open_scenario
 from simulators.sparkplug_edge import SparkplugEdge
 from simulators.sparkplug_payload import INT32, STRING, TypedValue, asks_for_birth, metric, payload
 from simulators.timeline import Event
 from telemetry.errors import SourceError
+from tests.collectors.mqtt.sessions import guarded
 from tests.simulators.sparkplug_judge import Ear, decoded
-from tests.support import Mosquitto
+from tests.support import Mosquitto, require_program
 
 FILLER, CAPPER = "km0/packaging/line-1/filler-1", "km0/packaging/line-1/capper-1"
 GROUP = "km0.packaging.line-1"
@@ -73,7 +77,8 @@ def test_a_negative_number_is_two_s_complement() -> None:
 
 async def test_a_session_is_births_data_and_a_death_in_sequence(mosquitto: Mosquitto) -> None:
     """NBIRTH with seq 0, a DBIRTH for each device, data by alias alone with each value's own time, and NDEATH without
-    seq: QoS 0 but for the death, nothing retained. What the broker has taken is told."""
+    seq: QoS 0 but for the death, nothing retained. What the broker has taken is told. The death comes from the node and
+    once more from the broker, whom MQTT 5 has publish the will, too."""
     with Ear(mosquitto.port) as ear:
         async with edge_at(mosquitto.port) as (edge, taken):
             await edge.followed(20)
@@ -82,11 +87,12 @@ async def test_a_session_is_births_data_and_a_death_in_sequence(mosquitto: Mosqu
             )
             await edge.settled()
             assert [event[0] for event in taken][-3:] == [at(10), at(1500), at(1600)]
-        await asyncio.to_thread(ear.wait, lambda: "NDEATH" in ear.kinds())
-    assert ear.kinds() == ["NBIRTH", "DBIRTH", "DBIRTH", "DDATA", "NDEATH"]
-    assert [one.qos for one in ear.heard] == [0, 0, 0, 0, 1]
+        await asyncio.to_thread(ear.wait, lambda: ear.kinds().count("NDEATH") == 2)
+    assert ear.kinds() == ["NBIRTH", "DBIRTH", "DBIRTH", "DDATA", "NDEATH", "NDEATH"]
+    assert [one.qos for one in ear.heard] == [0, 0, 0, 0, 1, 1]
     assert not any(one.retained for one in ear.heard)
-    birth, filler, capper, data, death = decoded(ear.heard)
+    birth, filler, capper, data, death, will = decoded(ear.heard)
+    assert death == will
     assert [one["seq"] for one in (birth, filler, capper, data)] == [0, 1, 2, 3]
     assert "seq" not in death
     bd_seq = [next(m["value"] for m in one["metrics"] if m["name"] == "bdSeq") for one in (birth, death)]
@@ -158,10 +164,10 @@ async def test_an_uplink_that_is_lost_is_a_death_and_what_happened_comes_as_hist
             edge.publish({FILLER: [(at(40), "parts", 3)]}, at(50))
             await edge.settled()
             assert {event[2] for event in taken if event[1] == "parts"} == {0, 1, 2, 3}
-        await asyncio.to_thread(ear.wait, lambda: ear.kinds().count("NDEATH") == 2)
+        await asyncio.to_thread(ear.wait, lambda: ear.kinds().count("NDEATH") == 3)
     said = decoded(ear.heard)
     bd_seqs = [m["value"] for one in said for m in one["metrics"] if m.get("name") == "bdSeq"]
-    assert bd_seqs == [0, 0, 1, 1]
+    assert bd_seqs == [0, 0, 1, 1, 1]  # birth and will; birth, death and will
     parts = next(m["alias"] for m in said[1]["metrics"] if m["name"] == "Admin/ProdProcessedCount")
     told = [
         (m["raw"], m.get("isHistorical", False))
@@ -193,6 +199,40 @@ async def test_an_edge_node_waits_for_its_primary_host(mosquitto: Mosquitto) -> 
             await edge.settled()
             assert {event[2] for event in taken if event[1] == "parts"} == {0, 1, 2}
     assert ear.kinds().count("NBIRTH") == 2
+
+
+async def test_a_guarded_broker_lets_in_who_knows_its_password_and_by_tls(tmp_path: Path) -> None:
+    """With the authority and the password a session is born; a wrong password is refused with the broker's reason, a
+    strange certificate with OpenSSL's, and what is no certificate before anything is tried."""
+    authority = trustme.CA()
+    server = authority.issue_cert("127.0.0.1")
+    server.private_key_pem.write_to_path(tmp_path / "server.key")
+    server.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    users = tmp_path / "users"
+    hashing = [require_program("mosquitto_passwd", "mosquitto"), "-b", "-c", str(users), "gateway", "sesame"]
+    await asyncio.to_thread(subprocess.run, hashing, check=True, capture_output=True)
+    users.chmod(0o644)
+    tls = [f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key"]
+    async with guarded(tmp_path, *tls, f"password_file {users}", "allow_anonymous false") as port:
+
+        def edge(password: str, ca: str) -> SparkplugEdge:
+            return SparkplugEdge(
+                "127.0.0.1", port, GROUP, "gateway", DEVICES, lambda *_: None,
+                login=("gateway", password), ca=tmp_path / ca,
+            )  # fmt: skip
+
+        known = edge("sesame", "ca.pem")
+        await known.start(20)
+        await known.followed(20)
+        await known.stop()
+        with pytest.raises(SourceError, match="refused the connection: Not authorized"):
+            await edge("open", "ca.pem").start(20)
+        with pytest.raises(SourceError, match=f"127.0.0.1:{port} within 2 s: .*certificate verify failed"):
+            await edge("sesame", "other.pem").start(2)
+        with pytest.raises(SourceError, match="users is no PEM file"):
+            edge("sesame", "users")
 
 
 def test_the_packaging_line_has_no_word_for_blocked() -> None:
