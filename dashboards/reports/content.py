@@ -10,6 +10,7 @@ from typing import Any, Final
 from dashboards.charts import draw
 from dashboards.reports.phrases import Phrases
 from dashboards.reports.pictures import link_pictures, machine_pictures
+from dashboards.reports.summary import TOP, euros, summary
 from dashboards.reports.texts import TIMES, paragraphs, text
 from dashboards.web.formats import Formats
 from dashboards.web.texts import Language
@@ -21,7 +22,6 @@ from pipeline.kpis.service import judge
 from pipeline.kpis.use_cases import USE_CASES
 from telemetry.samples import SECOND_NS, Ratio
 
-_TOP: Final = 4
 _LISTED: Final = 25
 _FIGURES: Final = (
     "trs", "do", "tp", "tq", "trg", "tre", "tc", "ts", "nee", "quality", "technical_efficiency", "setup_ratio",
@@ -38,7 +38,6 @@ def content(diagnosis: Diagnosis, language: Language) -> dict[str, Any]:
     """Everything that the report says. Charts are SVG texts."""
     subject = diagnosis.subject
     phrases = Phrases(Formats(language, subject.plant.zone))
-    found = [_finding(one, phrases) for one in diagnosis.findings]
     return {
         "language": language,
         "title": phrases.say(text("title")),
@@ -49,20 +48,23 @@ def content(diagnosis: Diagnosis, language: Language) -> dict[str, Any]:
             for name in ("summary", "findings", "waterfall", "pareto", "causes", "trend", "timeline", "network",
                          "quality", "method", "nothing")
         },
-        "summary": {
-            "headlines": [_headline(one, phrases) for one in subject.machines],
-            "figures": _tiles(subject.machines, phrases),
-            "network": [line for one in subject.links for line in _verdict(one, phrases)],
-            "findings": found[:_TOP],
-            "trust": [_trust(one, phrases) for one in subject.machines],
-        },
-        "findings": found,
+        **opening(diagnosis, phrases),
         "machines": [_machine(one, phrases) for one in subject.machines],
         "links": [_link(one, phrases) for one in subject.links],
         "no_link": "" if subject.links else phrases.say(text("no_link")),
         "quality": _quality(diagnosis, phrases),
         "method": _method(diagnosis, phrases),
     }  # fmt: skip
+
+
+def opening(diagnosis: Diagnosis, phrases: Phrases) -> dict[str, Any]:
+    """The summary with the first findings, and all findings."""
+    subject = diagnosis.subject
+    found = [_finding(one, phrases) for one in diagnosis.findings]
+    return {
+        "summary": summary(subject.machines, subject.links, phrases) | {"findings": found[:TOP]},
+        "findings": found,
+    }
 
 
 def _period(start_ns: int, end_ns: int, phrases: Phrases) -> str:
@@ -79,13 +81,8 @@ def _gain(gain: Gain, phrases: Phrases) -> str:
     if math.isfinite(gain.parts) and gain.parts >= 1:
         told.append(phrases.fill(text("parts"), {"parts": gain.parts}, {}))
     if math.isfinite(gain.cost):
-        told.append(_euros(gain.cost, phrases))
+        told.append(euros(gain.cost, phrases))
     return phrases.fill(text("gain"), {}, {"gain": " · ".join(told)})
-
-
-def _euros(amount: float, phrases: Phrases) -> str:
-    number = phrases.formats.number(amount, 0 if abs(amount) >= 100 else 2)
-    return f"{number}\u202f€" if phrases.language == "fr" else f"€{number}"
 
 
 def _finding(found: Finding, phrases: Phrases) -> dict[str, Any]:
@@ -100,34 +97,6 @@ def _finding(found: Finding, phrases: Phrases) -> dict[str, Any]:
         "confidence": phrases.say(text(f"confidence.{match.confidence.name.lower()}")),
         "unsure": phrases.say(text("unsure")) if match.confidence is Confidence.UNSURE else "",
     }
-
-
-def _headline(machine: Machine, phrases: Phrases) -> str:
-    oee, point = machine.oee, machine.point
-    words = {"machine": machine.shown, "worth": ""}
-    if oee.trs.coverage == 0:
-        figures = {"required": oee.required, "running": oee.running, "do": oee.availability.value}
-        return phrases.fill(text("headline_do"), figures, words)
-    worth = [phrases.fill(text("parts"), {"parts": point.parts}, {})] if math.isfinite(point.parts) else []
-    worth += [_euros(point.cost, phrases)] if math.isfinite(point.cost) else []
-    words["worth"] = f" ({', '.join(worth)})" if worth else ""
-    figures = {"required": oee.required, "useful": oee.useful, "trs": oee.trs.value, "point": point.time}
-    return phrases.fill(text("headline"), figures, words)
-
-
-def _tiles(machines: tuple[Machine, ...], phrases: Phrases) -> list[dict[str, str]]:
-    return [
-        {"machine": one.shown} | {name: phrases.figure(ratio.value, "percent") for name, ratio in (
-            ("TRS", one.oee.trs), ("Do", one.oee.availability), ("Tp", one.oee.performance), ("Tq", one.oee.quality)
-        )}
-        for one in machines
-    ]  # fmt: skip
-
-
-def _trust(machine: Machine, phrases: Phrases) -> str:
-    told = phrases.fill(text("trust"), {"known": machine.oee.availability.coverage}, {})
-    sign = "\u00a0:" if phrases.language == "fr" else ":"
-    return f"{machine.shown}{sign} {told}"
 
 
 def _table(phrases: Phrases, columns: tuple[str, ...], rows: list[list[str]], *numeric: int) -> Table:
@@ -180,16 +149,6 @@ def _figures(machine: Machine, phrases: Phrases) -> Table:
             phrases.figure(float(coverage), "percent"), kpi.reference,
         ])  # fmt: skip
     return _table(phrases, ("figure", "value", "coverage", "formula"), rows, 1, 2)
-
-
-def _verdict(link: Link, phrases: Phrases) -> list[str]:
-    found = link.judgement
-    if found is None:
-        return []
-    case = found.use_case
-    name = case.name_fr if phrases.language == "fr" else case.name
-    sign = "\u00a0:" if phrases.language == "fr" else ":"
-    return [f"{link.asset.name}, {name}{sign} {phrases.say(text('verdicts.' + found.verdict.value.replace(' ', '_')))}"]
 
 
 def _link(link: Link, phrases: Phrases) -> dict[str, Any]:

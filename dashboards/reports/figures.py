@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dashboards.reports.phrases import Phrases
+from dashboards.reports.summary import TOP, ranking, summary
 from dashboards.web.formats import Formats
 from dashboards.web.texts import Language
 from pipeline.diagnosis.diagnosis import Diagnosis
@@ -27,6 +28,7 @@ def figures(diagnosis: Diagnosis, language: Language) -> dict[str, Any]:
         "from": _iso(subject.window.start_ns),
         "to": _iso(subject.window.end_ns),
         "timezone": subject.plant.timezone,
+        "summary": _summary(diagnosis, phrases),
         "machines": [_machine(one) for one in subject.machines],
         "links": [_link(one) for one in subject.links],
         "findings": [
@@ -49,6 +51,29 @@ def figures(diagnosis: Diagnosis, language: Language) -> dict[str, Any]:
         ],
     })  # fmt: skip
     return found
+
+
+def _summary(diagnosis: Diagnosis, phrases: Phrases) -> dict[str, Any]:
+    """What the first page says; of findings only which they are."""
+    subject = diagnosis.subject
+    ranked = ranking(subject.machines)
+    said = summary(subject.machines, subject.links, phrases)
+    return {
+        "headlines": said["headlines"],
+        "machines": [
+            {"asset": one.asset.path, "name": one.shown, "lost": lost, "trs": one.oee.trs.value,
+             "do": one.oee.availability.value, "tp": one.oee.performance.value, "tq": one.oee.quality.value,
+             "known": one.oee.availability.coverage, "one_point_of_trs": asdict(one.point)}
+            for one, lost in ranked.worst
+        ],
+        "others": {"machines": ranked.others, "lost": ranked.others_lost},
+        "findings": [
+            {"rule": one.rule, "variant": one.match.variant, "asset": one.match.asset,
+             "title": phrases.tell(one.words.title, one.match)}
+            for one in diagnosis.findings[:TOP]
+        ],
+        "network": said["network"],
+    }  # fmt: skip
 
 
 def _machine(machine: Machine) -> dict[str, Any]:

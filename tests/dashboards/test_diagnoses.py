@@ -274,6 +274,8 @@ def test_those_made_at_the_same_instant_are_all_listed(tmp_path: Path) -> None:
 SEVERAL = (
     b"Date;Machine;Etat;Bonnes\n02/11/2026 08:00;Presse 1;Marche;0\n02/11/2026 08:00;Tour 2;Panne;0\n"
     b"02/11/2026 10:00;Tour 2;Marche;0\n02/11/2026 12:00;Presse 1;Marche;90\n02/11/2026 12:00;Tour 2;Marche;50\n"
+    b"02/11/2026 08:00;Scie 3;Marche;0\n02/11/2026 12:00;Scie 3;Marche;240\n02/11/2026 08:00;Four 4;Panne;0\n"
+    b"02/11/2026 11:00;Four 4;Marche;0\n02/11/2026 12:00;Four 4;Marche;60\n"
 )
 
 
@@ -281,16 +283,21 @@ def test_a_file_of_several_machines_has_a_part_for_each(app: Client) -> None:
     """The page leads from one to the other, the report holds both; one alone when the mapping says so."""
     number = bring(app, SEVERAL, "atelier.csv")
     first = computed(app, number, cycle_s={"*": 60.0})
-    assert (first["machine"], first["machines"]) == ("Presse 1", ["Presse 1", "Tour 2"])
+    assert (first["machine"], first["machines"]) == ("Presse 1", ["Presse 1", "Tour 2", "Scie 3", "Four 4"])
     second = app.get(f"/api/v1/diagnoses/{number}/result?machine=1").json()
     running = {one["machine"]: one["times"]["tF"] for one in (first, second)}
     assert running == pytest.approx({"Presse 1": 4 * 3600, "Tour 2": 2 * 3600}, abs=1)
-    assert app.get(f"/api/v1/diagnoses/{number}/result?machine=2").status_code == 404
+    assert app.get(f"/api/v1/diagnoses/{number}/result?machine=4").status_code == 404
     page = app.get(f"/diagnoses/{number}?machine=1&lang=fr").text
     assert f'href="/diagnoses/{number}?machine=0"' in page
     assert '<strong aria-current="page">Tour 2</strong>' in page
+    # of four machines a table, by lost time: 3 h stood still, 150 min slow, 2 h stood still and 70 min slow, nothing
+    assert re.findall(r'<td class="text">(\w+ \d)</td><td class="n">([^<]*)<', page) == [
+        ("Tour 2", "3\u00a0h\u00a010"), ("Four 4", "3\u00a0h\u00a000"), ("Presse 1", "2\u00a0h\u00a030"),
+        ("Scie 3", "0\u00a0s"),
+    ]  # fmt: skip
     report = app.get(f"/api/v1/diagnoses/{number}/report.json").json()
-    assert [one["name"] for one in report["machines"]] == ["Presse 1", "Tour 2"]
+    assert [one["name"] for one in report["machines"]] == ["Presse 1", "Tour 2", "Scie 3", "Four 4"]
     mapping = app.get(f"/api/v1/diagnoses/{number}/proposal").json()["mapping"] | {"only": "Tour 2"}
     assert app.post(f"/api/v1/diagnoses/{number}/run", json=mapping).status_code == 202
     assert finished(app, number) == "done"
