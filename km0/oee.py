@@ -45,7 +45,7 @@ class Case(Section):
     required: float | None = Field(None, description="required time tR; or `opening` and `planned_stops`")
     opening: float | None = Field(None, description="opening time tO")
     total: float | None = Field(None, description="total time tT")
-    planned_stops: float = Field(0.0, description="tO − tR")
+    planned_stops: float | None = Field(None, description="tO − tR")
     stops: dict[CategoryName, float] | float = Field(0.0, description="stops in tR, all together or by category")
     running: float | None = Field(None, description="running time tF; or the stops, or `speed_loss`")
     hourly_cost: float | None = Field(None, ge=0, description="cost of an hour [€], where `unit` is s, min or h")
@@ -116,9 +116,7 @@ def command(
             log = eventlog.load(events, config)
         except DecodeError as error:
             raise ConfigError(f"{events}: {str(error).removeprefix(f'{events}: ')}") from error
-        span = log.span
-        window = Window(_instant(start, span.start_ns), max(_instant(end, span.end_ns), _instant(start, span.start_ns)))
-        report = of_events(log, window, per, "fe_plus_one" if plus_one else "fe")
+        report = of_events(log, _window(log, start, end), per, "fe_plus_one" if plus_one else "fe")
     if as_json:
         sys.stdout.write(json.dumps(_finite(report), allow_nan=False, ensure_ascii=False) + "\n")
     else:
@@ -135,6 +133,19 @@ def _case(path: Path) -> Case:
     except ValidationError as error:
         faults = (f"{path}: {'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
         raise ConfigError("\n".join(faults)) from error
+
+
+def _window(log: EventLog, start: str | None, end: str | None) -> Window:
+    """The interval asked for. Raises ConfigError when it is empty, or the log says nothing of it."""
+    span = log.span
+    start_ns, end_ns = _instant(start, span.start_ns), _instant(end, span.end_ns)
+    if start is not None and end is not None and end_ns <= start_ns:
+        raise ConfigError(f"--to {end} is not after --from {start}: exchange them")
+    if start_ns >= span.end_ns:
+        raise ConfigError(f"--from {start} is after the last event, of {_iso(span.end_ns - 1)}: give an earlier one")
+    if end_ns <= span.start_ns:
+        raise ConfigError(f"--to {end} is not after the first event, of {_iso(span.start_ns)}: give a later one")
+    return Window(start_ns, end_ns)
 
 
 def _instant(text: str | None, default_ns: int) -> int:
@@ -207,7 +218,7 @@ def of_events(log: EventLog, window: Window, per: str | None = None, denominator
         "losses": [asdict(loss) for loss in lost],
         "pareto": {by: [asdict(bar) for bar in pareto(lost, by)] for by in ("category", "reason", "product")},
         "one_point_of_trs": asdict(point_of_trs(found, log.config.machine)),
-        "notes": [note.en for note in (*log.notes, *log.faults.notes())],
+        "notes": [note.en for note in (*log.notes_on(window), *log.faults.notes())],
         "rows": log.faults.rows,
         "bad_rows": {
             "count": log.faults.count,
@@ -215,17 +226,25 @@ def of_events(log: EventLog, window: Window, per: str | None = None, denominator
         },
     }
     if per is not None:
-        report["windows"] = [
-            {
-                "from": _iso(one.start_ns),
-                "to": _iso(one.end_ns),
-                "open": one.end_ns > log.span.end_ns,
-                "trs": asdict(part.trs) | {"value": part.trs.value},
-            }
-            for one in eventlog.windows_of(log, per)
-            for part in (log.history(one).over(one),)
-        ]
+        report["windows"] = _windows(log, eventlog.windows_of(log, per, window))
     return report
+
+
+def _windows(log: EventLog, inner: list[Window]) -> list[dict[str, Any]]:
+    """TRS of each of these windows, from one timeline."""
+    if not inner:
+        return []
+    history = log.history(Window(min(one.start_ns for one in inner), max(one.end_ns for one in inner)))
+    return [
+        {
+            "from": _iso(one.start_ns),
+            "to": _iso(one.end_ns),
+            "open": one.end_ns > log.span.end_ns,
+            "trs": asdict(part.trs) | {"value": part.trs.value},
+        }
+        for one in inner
+        for part in (history.over(one),)
+    ]
 
 
 def _figures(found: Oee, denominator: Denominator, unit: str) -> dict[str, Any]:

@@ -51,14 +51,20 @@ def of_log(log: EventLog, path: Path, window: Window | None = None, links: Seque
 
 
 def lasting(logs: Sequence[EventLog], window: Window | None = None) -> list[EventLog]:
-    """Those that speak of some time. Raises DecodeError when none does."""
-    found = [log for log in logs if (window or log.span).seconds >= 1]
+    """Those that speak of some time, of the window if one is asked for. Raises DecodeError when none does."""
+    found = [log for log in logs if _spoken(log, window).seconds >= 1]
     if not found:
         raise RefusedFileError(Said(
-            "the interval is empty: it ends before it starts, or all rows have the same time",
-            "l'intervalle est vide : il finit avant de commencer, ou toutes les lignes ont la même heure",
+            "the interval is empty: it ends before it starts, lies after the log, or all rows have the same time",
+            "l'intervalle est vide : il finit avant de commencer, suit le journal, ou toutes les lignes ont la même heure",
         ))  # fmt: skip
     return found
+
+
+def _spoken(log: EventLog, window: Window | None) -> Window:
+    """The window as far as the log goes; without one, all of the log."""
+    end_ns = log.span.end_ns
+    return log.span if window is None else Window(min(window.start_ns, end_ns), min(window.end_ns, end_ns), window.kind)
 
 
 def of_logs(
@@ -66,7 +72,7 @@ def of_logs(
 ) -> Diagnosis:
     """As `of_log`, of a file of several machines, each over the time that the file speaks of it."""
     spoken = lasting(logs, window)
-    spans = [window or log.span for log in spoken]
+    spans = [_spoken(log, window) for log in spoken]
     plants = [log.plant() for log in spoken]
     plant = plants[0].model_copy(update={"assets": tuple(asset for one in plants for asset in one.assets)})
     machines = tuple(
@@ -81,8 +87,8 @@ def of_logs(
     )  # fmt: skip
     whole = Window(min(span.start_ns for span in spans), max(span.end_ns for span in spans))
     subject = Subject(whole, plant, machines, tuple(links), source, {})
-    notes = [note for log in logs for note in log.notes]
-    if names := ", ".join(log.machine.name for log in logs if (window or log.span).seconds < 1):
+    notes = [note for log in logs for note in log.notes_on(window or log.span)]
+    if names := ", ".join(log.machine.name for log in logs if _spoken(log, window).seconds < 1):
         notes.append(
             Said(f"of one instant only, and left out: {names}", f"d'un seul instant, laissées de côté : {names}")
         )

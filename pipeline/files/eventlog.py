@@ -8,10 +8,12 @@ offset are what they say; others are read in the zone that is stated.
 import itertools
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -30,7 +32,7 @@ from pipeline.said import Said
 from telemetry.errors import DecodeError
 from telemetry.glossary import holds
 from telemetry.plant import Asset, Plant
-from telemetry.samples import Series, Window
+from telemetry.samples import SECOND_NS, Series, Window
 
 _SILENT_S: Final = 366 * 86400.0
 _SHDR_NAMES: Final[dict[str, tuple[str, ...]]] = {
@@ -71,9 +73,23 @@ class EventLog:
         return Plant(timezone=zone, calendars=(calendar,) if calendar else (), assets=(machine,))
 
     def history(self, window: Window) -> MachineHistory:
-        """The machine's timeline over the window, as known at its end."""
-        zone, calendar = Plant(timezone=self.config.timezone or "UTC").zone, self.config.calendar
-        return MachineHistory(self.machine, calendar, zone, window, window.end_ns, self.read, self.series.keys())
+        """The machine's timeline over the window, as known at the end of the log: nothing is said of what follows."""
+        zone, calendar = self._zone, self.config.calendar
+        return MachineHistory(self.machine, calendar, zone, window, self.span.end_ns, self.read, self.series.keys())
+
+    def notes_on(self, window: Window) -> tuple[Said, ...]:
+        """`notes`, and where the window goes on after the log that it does."""
+        if window.end_ns <= self.span.end_ns:
+            return self.notes
+        last = datetime.fromtimestamp((self.span.end_ns - 1) // SECOND_NS, self._zone).isoformat(timespec="seconds")
+        return (*self.notes, Said(
+            f"the log ends at {last}; nothing is said of what follows",
+            f"le journal finit à {last} ; rien n'est dit de ce qui suit",
+        ))  # fmt: skip
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return Plant(timezone=self.config.timezone or "UTC").zone
 
 
 def is_shdr(path: Path, kind: guard.Kind) -> bool:
@@ -194,7 +210,17 @@ def _from_shdr(path: Path, config: EventLogConfig, most_lines: int) -> EventLog:
     return EventLog(config, series, span, notes, whole=whole)
 
 
-def windows_of(log: EventLog, kind: str) -> Iterator[Window]:
-    """The windows of a kind ("hour", "shift", "day", "week", "month") that the file speaks of."""
-    plant = log.plant()
-    yield from (window for window in windows(plant, plant.assets[0], log.span) if window.kind == kind)
+def windows_of(log: EventLog, kind: str, asked: Window) -> list[Window]:
+    """The windows of a kind ("hour", "shift", "day", "week", "month") that the file speaks of and that overlap `asked`.
+
+    They add up to the whole: what the last row says at the very instant of a boundary is of the window that ends there,
+    because the one that begins there would be of that instant alone.
+    """
+    plant, last_ns = log.plant(), log.span.end_ns - 1
+    found = [one for one in windows(plant, plant.assets[0], log.span) if one.kind == kind]
+    lasting = [
+        replace(one, end_ns=log.span.end_ns) if one.end_ns == last_ns else one
+        for one in found
+        if one.start_ns < last_ns
+    ]
+    return [one for one in lasting or found if one.overlaps(asked.start_ns, asked.end_ns)]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from math import isnan, nan
 from typing import Any, Final
 
+from pipeline.kpis import totals
 from pipeline.kpis.numbers import chosen, divided, missing
 from pipeline.kpis.states import FUNCTIONAL, SETUP, Category
 from telemetry.samples import Ratio
@@ -197,8 +198,8 @@ def from_totals(
     required: float | None = None,
     opening: float | None = None,
     total: float | None = None,
-    planned_stops: float = 0.0,
-    stops: Mapping[Category, float] | float = 0.0,
+    planned_stops: float | None = None,
+    stops: totals.Stops = 0.0,
     running: float | None = None,
     cycle: float | None = None,
     made: float | None = None,
@@ -210,60 +211,33 @@ def from_totals(
     """The figures of a shift from its totals, as a paper form states them: any unit of time, the same throughout.
 
     Required time tR is given, or `opening` − `planned_stops`. Running time tF is given, or tR − Σ `stops`, or
-    tN + `speed_loss` (écarts de cadence); stops that are then missing are own stops without a cause (tAE). `cycle` is
-    tCR per part; two of `made`, `good`, `reject` give the third. What cannot be told is NaN; what contradicts itself
-    is told in `findings`. Raises ValueError for negative or missing times.
+    tN + `speed_loss` (écarts de cadence); stops that are then missing are own stops without a cause (tAE). `stops` are
+    by category, or all together. `cycle` is tCR per part; two of `made`, `good`, `reject` give the third. What cannot
+    be told is NaN; totals that disagree are told in `findings`. Raises ValueError that names what is missing, is no
+    finite number of zero or more (`speed_loss` may be below zero), or cannot be inside what it is a part of.
     """
-    given = {"required": required, "opening": opening, "total": total, "running": running, "cycle": cycle}
-    given |= {"made": made, "good": good, "reject": reject, "planned_stops": planned_stops}
-    for name, value in given.items():
-        if value is not None and not value >= 0:
-            raise ValueError(f"{name} is {value}: a total is a number, zero or more")
-    causes = dict(stops) if isinstance(stops, Mapping) else {Category.OPERATION: stops}
-    findings: list[str] = []
-    if not convention.setup_required:
-        planned_stops += causes.pop(Category.CHANGEOVER, 0.0)
-    if required is None:
-        if opening is None:
-            raise ValueError("give the required time tR, or the opening time tO and the planned stops")
-        required = opening - planned_stops
-    opening = required + planned_stops if opening is None else opening
-    total = opening if total is None else total
-    if not total >= opening >= required >= 0:
-        raise ValueError(f"tT ≥ tO ≥ tR ≥ 0 does not hold: {total:g}, {opening:g}, {required:g}")
-    made, good = _parts(made, good, reject)
+    totals.check({
+        "required": required, "opening": opening, "total": total, "planned_stops": planned_stops, "running": running,
+        "cycle": cycle, "made": made, "good": good, "reject": reject, "speed_loss": speed_loss,
+    })  # fmt: skip
+    causes = totals.causes_of(stops)
+    changeover = 0.0 if convention.setup_required else causes.pop(Category.CHANGEOVER, 0.0)
+    total, opening, required, findings = totals.times(total, opening, required, planned_stops, changeover)
+    made, good = totals.parts(made, good, reject)
     net = nan if cycle is None else made * cycle
     useful = nan if cycle is None else good * cycle
+    totals.fit(sum(causes.values()), required)
     if convention.micro_stops_run:
         causes.pop(Category.MICRO_STOP, None)
-    stopped = sum(causes.values())
-    if running is None:
-        running = required - stopped if speed_loss is None else net + speed_loss
-        causes[Category.OPERATION] = causes.get(Category.OPERATION, 0.0) + required - stopped - running
-    elif stopped and abs(required - stopped - running) > 1e-9 * max(required, 1.0):
-        findings.append(
-            f"tR − stops is {required - stopped:g}, but tF is said to be {running:g}: "
-            "the factors do not belong to one period; TRS is tU/tR"
-        )
-    if running > required or running < 0:
-        findings.append(f"running time {running:g} is not within required time {required:g}")
+    running, missing_stops, more = totals.running_time(required, sum(causes.values()), running, net, speed_loss)
+    causes[Category.OPERATION] = causes.get(Category.OPERATION, 0.0) + missing_stops
     return Oee(
         convention, total, opening, required, required, running, required, running, net,
         required, net, useful, made, good,
         {category: length for category, length in causes.items() if length}, opening - required,
         made, good, float(not isnan(made)), float(not isnan(good)),
-        findings=(*findings, *performance_findings(net, running)),
+        findings=(*findings, *more, *performance_findings(net, running)),
     )  # fmt: skip
-
-
-def _parts(made: float | None, good: float | None, reject: float | None) -> tuple[float, float]:
-    if made is None and good is not None and reject is not None:
-        made = good + reject
-    if good is None and made is not None and reject is not None:
-        good = made - reject
-    if made is not None and good is not None and (good > made or (reject is not None and good + reject != made)):
-        raise ValueError(f"{good:g} good and {reject or 0:g} rejected do not add up to {made:g} made")
-    return nan if made is None else made, nan if good is None else good
 
 
 def performance_findings(net: float, running: float, products: Callable[[], str] = str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """`km0 oee` on paper forms and on event logs, from the file to the answer."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,9 @@ def test_what_a_point_is_worth_and_by_what_means_are_divided(tmp_path: Path) -> 
             r"RQ \+ SQ is 30, and only 21 parts are not good",
         ),
         ('{"required": 8, "unit": "shift", "hourly_cost": 90}', "hourly_cost needs times in s, min or h; .*'shift'"),
+        ('{"required": 480, "stops": {"breakdown": -60}}', r"stops\.breakdown is -60"),
+        ('{"required": 480, "stops": {"planned": 60}}', "'planned' is no kind of stop in required time"),
+        ('{"required": 480, "stops": 500}', "stops of 500 do not fit into required time 480"),
         ('{"cycle": 1}', "give the required time"),
         ('{"requierd": 1}', "requierd"),
         ('{"required": "1"}', "required"),
@@ -166,11 +169,94 @@ def test_a_csv_as_a_french_spreadsheet_writes_it(tmp_path: Path) -> None:
     by_hand(found)
     assert found["from"] == "2026-01-15T04:00:00+00:00"
     assert found["windows"][0]["trs"]["value"] == pytest.approx(0.6)
-    # the log ends at six: its first hour is whole, the one that begins there is open, and so is its day
-    days = run("--events", events, "--map", columns, "--per", "day")["windows"]
-    assert ([one["open"] for one in found["windows"]], [one["open"] for one in days]) == ([False, True], [True])
+    # the log ends at six: its hour is whole, of the one that begins there nothing is said, and its day is open
+    [day] = run("--events", events, "--map", columns, "--per", "day")["windows"]
+    assert ([one["open"] for one in found["windows"]], day["open"]) == ([False], True)
+    # six hours of the day are over, one of them is known
+    assert (day["trs"]["value"], day["trs"]["coverage"]) == pytest.approx((0.6, 1 / 6))
     cut = run("--events", events, "--map", columns, "--to", "2026-01-15T05:20:00+01:00")
     assert (cut["times"]["tR"], cut["parts"]["made"]) == (1200, 10)
+
+
+def two_hours(folder: Path, *, last: str = "10:00:00") -> tuple[str, Path, str, Path]:
+    """Running from eight in Paris, a part of 60 s every 65 s, the 110th with the last row at ten; two are no good."""
+    start = datetime.fromisoformat("2026-01-15T08:00:00")
+    rows = [f"{start + timedelta(seconds=65 * part)},running,{part},{max(part - 2, 0)}" for part in range(110)]
+    events, columns = folder / "two.csv", folder / "two.toml"
+    events.write_text("\n".join(["time,state,parts,parts_good", *rows, f"2026-01-15 {last},running,110,108", ""]))
+    columns.write_text(
+        'timezone = "Europe/Paris"\n[machine]\npath = "km0/a/mill"\nname = "mill"\ncycle_s = { "*" = 60.0 }\n'
+    )
+    return "--events", events, "--map", columns
+
+
+def test_nothing_is_said_of_what_follows_the_log(tmp_path: Path) -> None:
+    """Ten days more are asked for: two hours ran, 108 good parts of a minute are 90 % of them, and a note says so."""
+    log = two_hours(tmp_path)
+    whole = run(*log)
+    later = run(*log, "--to", "2026-01-25T10:00:00+01:00")
+    assert (whole["times"]["tF"], whole["figures"]["trs"]["value"]) == pytest.approx((7200, 0.9))
+    assert later["times"] == whole["times"]
+    assert {bar["name"]: bar["seconds"] for bar in later["pareto"]["category"]} == pytest.approx(
+        {"speed": 600, "rejects": 120}
+    )
+    assert later["notes"] == ["the log ends at 2026-01-15T10:00:00+01:00; nothing is said of what follows"]
+    assert not whole["notes"]
+
+
+@pytest.mark.parametrize(
+    ("per", "hours", "coverage"), [("hour", 2, 1.0), ("day", 1, 0.2), ("week", 1, 2 / 82), ("month", 1, 2 / 346)]
+)
+def test_windows_add_up_to_the_whole(tmp_path: Path, per: str, hours: int, coverage: float) -> None:
+    """The part that is counted at ten is of the hour before; of the day ten hours are over, two of them known; of the
+    week, from Monday the 12th, 82, and of the month 346."""
+    found = run(*two_hours(tmp_path), "--per", per)
+    windows = found["windows"]
+    assert len(windows) == hours
+    assert sum(one["trs"]["numerator"] for one in windows) == pytest.approx(found["times"]["tU"]) == pytest.approx(6480)
+    assert sum(one["trs"]["denominator"] for one in windows) == pytest.approx(7200)
+    assert all(one["trs"]["coverage"] == pytest.approx(coverage) for one in windows)
+
+
+def test_a_log_that_goes_on_into_the_next_hour_has_it(tmp_path: Path) -> None:
+    """Until half past ten: the third hour is open and has its own part; of an interval only its windows are told."""
+    log = two_hours(tmp_path, last="10:30:00")
+    windows = run(*log, "--per", "hour")["windows"]
+    assert [one["open"] for one in windows] == [False, False, True]
+    assert windows[2]["trs"]["numerator"] == pytest.approx(60)
+    assert windows[2]["trs"]["denominator"] == pytest.approx(1800)
+    some = run(*log, "--per", "hour", "--from", "2026-01-15T09:10:00+01:00", "--to", "2026-01-15T09:50:00+01:00")
+    assert some["windows"] == [windows[1]]
+
+
+def test_a_stop_is_as_long_in_an_hour_as_in_the_whole(tmp_path: Path) -> None:
+    """Idle from 08:59:30 to 09:00:30, a minute: no micro-stop, for which it is too long, in neither of the hours."""
+    events = tmp_path / "stop.csv"
+    rows = ("08:00:00,running", "08:59:30,idle", "09:00:30,running", "10:00:00,running")
+    events.write_text("time,state\n" + "".join(f"2026-01-15T{row}\n" for row in rows))
+    columns = tmp_path / "stop.toml"
+    columns.write_text('timezone = "UTC"\n[machine]\npath = "km0/a/mill"\nname = "mill"\nmicro_stop_s = 60.0\n')
+    for until in ("08:30:00", "09:00:00", "10:00:00"):
+        found = run("--events", events, "--map", columns, "--to", f"2026-01-15T{until}Z")
+        assert set(found["stops"]) <= {"operation"}
+    assert run("--events", events, "--map", columns, "--to", "2026-01-15T09:00:00Z")["stops"] == {"operation": 30}
+
+
+@pytest.mark.parametrize(
+    ("interval", "sentence"),
+    [
+        (
+            ("--from", "2026-01-15T09:00:00Z", "--to", "2026-01-15T08:00:00Z"),
+            "--to 2.* is not after --from 2.*exchange",
+        ),
+        (("--from", "2026-01-15T09:00:01Z"), "--from .* is after the last event, of 2026-01-15T09:00:00"),
+        (("--to", "2026-01-15T07:00:00Z"), "--to .* is not after the first event, of 2026-01-15T07:00:00"),
+    ],
+)
+def test_an_interval_without_time_says_so(tmp_path: Path, interval: tuple[str, ...], sentence: str) -> None:
+    """It ends before it starts, lies after the log, or before it."""
+    with pytest.raises(ConfigError, match=sentence):
+        run(*two_hours(tmp_path), *interval)
 
 
 def test_parquet_holds_the_same(tmp_path: Path) -> None:
