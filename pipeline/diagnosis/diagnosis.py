@@ -56,7 +56,7 @@ def lasting(logs: Sequence[EventLog], window: Window | None = None) -> list[Even
     if not found:
         raise RefusedFileError(Said(
             "the interval is empty: it ends before it starts, lies after the log, or all rows have the same time",
-            "l'intervalle est vide : il finit avant de commencer, suit le journal, ou toutes les lignes ont la même heure",
+            "l'intervalle est vide : fini avant de commencer, après le journal, ou toutes les lignes ont la même heure",
         ))  # fmt: skip
     return found
 
