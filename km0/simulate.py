@@ -57,6 +57,11 @@ def simulate(
     changes = {"seed": seed, "hours": hours, "speed": speed, "start": None if live else wanted.start}
     kept = {key: value for key, value in changes.items() if value is not None or key == "start"}
     wanted = wanted.model_copy(update=kept)
+    if live and 0 < wanted.speed <= 1:
+        raise ConfigError(
+            f"--live at a speed of {wanted.speed:g}: the past would never catch up with the present; "
+            "write --speed 0 (as fast as the wires take it) or a speed above 1"
+        )
     host, at = address_of(broker)
     if host is None and (username is not None or password_file is not None or ca is not None):
         raise ConfigError("--username, --password-file and --ca are for the broker that --broker names")

@@ -41,7 +41,11 @@ CHUNK_NS: Final = 600 * 10**9
 """History is played in steps of so much plant time [ns]."""
 
 FINE_NS: Final = 60 * 10**9
-"""With faults in smaller steps [ns]: a message that is lost is then not a whole batch of ten minutes."""
+"""With faults in smaller steps [ns], at any speed, for faults are drawn message by message: one that is lost is then
+not a whole batch of ten minutes."""
+
+_BEAT_S: Final = 0.2
+"""At a speed, and without faults, what happened is told so often [s]."""
 
 _MARK_NS: Final = 10**9
 _FAR_NS: Final = 1 << 62
@@ -126,8 +130,9 @@ class Plant:
         return ports
 
     async def play(self, progress: Callable[[float], None], ask: Callable[[str], None] | None = None) -> None:
-        """Publish the replay and the past, as fast as the wires take it. `progress` hears the share done [0…1], `ask`
-        is given the faults that only the parent can make: a broker that restarts, a process that stands still.
+        """Publish the replay and the past, at the spec's speed or as fast as the wires take it. `progress` hears the
+        share done [0…1], `ask` is given the faults that only the parent can make: a broker that restarts, a process
+        that stands still.
 
         Raises SourceError when the OPC UA client that the spec waits for does not come.
         """
@@ -144,13 +149,13 @@ class Plant:
             self._spec.scenario.faults, self._spec.epoch_ns, self._opcua, machines, self._edges.values()
         )
         begin_ns, began_s = self._cursor_ns, time.monotonic()
-        step_ns = FINE_NS if self._spec.scenario.faults else CHUNK_NS
         while (end_ns := self._past_ends_ns) - self._cursor_ns > (0 if self._spec.until_ns else _MARK_NS):
-            await self._advance(min(self._cursor_ns + step_ns, end_ns))
-            await breaking.until(self._cursor_ns, ask)
+            step_ends_ns = min(self._cursor_ns + self._step_ns, end_ns)
             if self._spec.speed:
-                due_s = began_s + (self._cursor_ns - begin_ns) / 1e9 / self._spec.speed
+                due_s = began_s + (step_ends_ns - begin_ns) / 1e9 / self._spec.speed
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            await self._advance(step_ends_ns)
+            await breaking.until(self._cursor_ns, ask)
             await self._reached()
             progress((self._cursor_ns - begin_ns) / (self._past_ends_ns - begin_ns))
         if self._devices:
@@ -197,6 +202,13 @@ class Plant:
         """The truth from where this run began to where it has come, if the spec names a file."""
         if self._spec.truth:
             self.truth.write(self._spec.truth, self._spec.starts_at_ns, self._cursor_ns)
+
+    @property
+    def _step_ns(self) -> int:
+        if self._spec.scenario.faults:
+            return FINE_NS
+        beat_ns = max(1_000_000, round(self._spec.speed * _BEAT_S * 1e9))
+        return min(CHUNK_NS, beat_ns) if self._spec.speed else CHUNK_NS
 
     @property
     def _past_ends_ns(self) -> int:

@@ -1,7 +1,8 @@
 """Scenario files: a whole plant, its seed, when it lives and how fast, in TOML that needs no code to write.
 
 A scenario is named by a file or by the name of one that is shipped (simulators/scenarios/*.toml). The same file gives
-the same lives, to the byte, wherever and however fast it is played.
+the same lives, the same identities with the same values, wherever and however fast it is played; at the same speed they
+come in the same messages, to the byte. (At another, another number of values shares a message.)
 """
 
 from datetime import datetime

@@ -107,6 +107,8 @@ class Spec(Section):
                 close = difflib.get_close_matches(path, there, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(there)}"
                 raise ValueError(f"no simulated asset {path!r}{hint}")
+        if self.until_ns is None and 0 < self.speed <= 1:
+            raise ValueError(f"at a speed of {self.speed:g} the past never reaches the present: above 1, or 0")
         if self.resume_from_ns is not None and self.resume_from_ns < self.epoch_ns:
             raise ValueError("resume_from_ns is before epoch_ns: the machines were not born yet")
         kinds = {asset.kind for asset in self.played}

@@ -25,8 +25,8 @@ def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_same_scenario_gives_any_broker_the_same_bytes(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    """Two runs to a broker of somebody else publish the same samples, which are those of the journal; the truth of
-    the run is a file; and the last word on standard output is how many."""
+    """Two runs to a broker of somebody else publish the same samples, which are those of the journal, in the same
+    messages; the truth of the run is a file; and the last word on standard output is how many."""
     runs = []
     for number in (1, 2):
         with Subscriber(mosquitto.port) as witness:
@@ -47,8 +47,9 @@ def test_the_same_scenario_gives_any_broker_the_same_bytes(mosquitto: Mosquitto,
             witness.wait_for(journal.identities)
             assert witness.identities() == journal.identities
             assert json.loads((folder / "truth.json").read_text())["seed"] == said["seed"] == 3
-            runs.append(journal.published)
+            runs.append((journal.published, witness.payloads()))
     assert runs[0] == runs[1]
+    assert len(runs[0][1]) > 4
 
 
 def test_a_broker_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -90,13 +91,17 @@ def test_a_sparkplug_line_waits_for_the_host_that_is_named(mosquitto: Mosquitto)
 
 
 def test_a_speed_is_kept_to(mosquitto: Mosquitto) -> None:
-    """Six minutes of plant at 120 plant seconds a second take three seconds, and not less."""
+    """Three minutes of plant at 120 plant seconds a second take a second and a half, and not less; a speed at which
+    the past would never reach the present is refused."""
     began = time.monotonic()
     address = f"127.0.0.1:{mosquitto.port}"
-    answer = simulate("wrong-reference-cycle", "--hours", "0.1", "--speed", "120", "--broker", address)
+    answer = simulate("wrong-reference-cycle", "--hours", "0.05", "--speed", "120", "--broker", address)
     assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout)["published"] > 20
-    assert time.monotonic() - began >= 3.0
+    assert json.loads(answer.stdout)["published"] > 10
+    assert time.monotonic() - began >= 1.5
+    for speed in (0.5, 1.0):
+        with pytest.raises(ConfigError, match="never catch up"):
+            run("wrong-reference-cycle", speed=speed, live=True)
 
 
 def test_live_goes_on_in_real_time_until_it_is_stopped(mosquitto: Mosquitto, tmp_path: Path) -> None:

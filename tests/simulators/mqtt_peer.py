@@ -21,6 +21,8 @@ class Subscriber:
 
     def __init__(self, port: int, client_id: str = "witness") -> None:
         self.messages: list[tuple[str, Any]] = []
+        self.heard: list[tuple[float, str, bytes]] = []
+        """When [s of the monotonic clock], on which topic, what."""
         self._found: set[tuple[str, str, int]] = set()
         self._read = 0
         self._subscribed = threading.Event()
@@ -36,7 +38,15 @@ class Subscriber:
         assert self._subscribed.wait(10)
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        self.heard.append((time.monotonic(), message.topic, bytes(message.payload)))
         self.messages.append((message.topic, json.loads(message.payload)))
+
+    def payloads(self) -> dict[str, list[bytes]]:
+        """What came on each topic, in order."""
+        found: dict[str, list[bytes]] = {}
+        for _, topic, payload in list(self.heard):
+            found.setdefault(topic, []).append(payload)
+        return found
 
     def identities(self, printer: str = "km0/additive/print-hall/printer-1") -> set[tuple[str, str, int]]:
         """(asset, metric, time_ns) of all that was received, read from formats A and B."""
