@@ -11,7 +11,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from dashboards.web import validation
 from dashboards.web.rendering import asked
+from dashboards.web.texts import Language, preferred
+from pipeline.said import Said
 from telemetry.errors import StoreError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -32,30 +35,52 @@ class Problem(BaseModel):
 class ProblemError(Exception):
     """Raised by a route: answered as problem details."""
 
-    def __init__(self, status: HTTPStatus, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(detail)
+    def __init__(
+        self, status: HTTPStatus, kind: str, detail: str | Said, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(str(detail))
         self.status = status
         self.kind = kind
         self.detail = detail
         self.headers = headers
 
 
+class RefusedBodyError(HTTPException):
+    """Raised while a body is read, where FastAPI lets an HTTPException through and nothing else."""
+
+    def __init__(self, status: HTTPStatus, said: Said) -> None:
+        super().__init__(status, said.en)
+        self.said = said
+
+
 def unknown(what: str, name: str, where: str) -> ProblemError:
     """404 for an asset, metric or KPI that is not there; `where` lists those that are."""
-    return ProblemError(
-        HTTPStatus.NOT_FOUND, f"unknown-{what}", f"There is no {what} {name[:200]!r}; {where} lists them."
+    said = Said(
+        f"There is no {what} {name[:200]!r}; {where} lists them.",
+        f"Il n'y a pas ici « {name[:200]} » ; {where} donne la liste.",
     )
+    return ProblemError(HTTPStatus.NOT_FOUND, f"unknown-{what}", said)
+
+
+def spoken(request: Request) -> Language:
+    """The language of an answer: of a page that of its page, of the API the one asked for by `lang`, else by
+    Accept-Language, else English."""
+    lang = request.query_params.get("lang")
+    if for_people(request):
+        return asked(request, lang).language
+    return preferred(lang, None, request.headers.get("accept-language", ""), "en")
 
 
 def answer(
     request: Request,
     status: int,
     kind: str,
-    detail: str,
+    detail: str | Said,
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
     """The response for one problem: a page for people who asked for a page, problem details for everybody else."""
+    detail = detail.in_(spoken(request)) if isinstance(detail, Said) else detail
     renderer = getattr(getattr(request.scope.get("app"), "state", None), "renderer", None)
     if renderer is not None and for_people(request):
         page = asked(request, request.query_params.get("lang"))
@@ -104,24 +129,30 @@ def install(app: FastAPI, headers: Mapping[str, str]) -> None:
 
     async def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
+        language = spoken(request)
         faults = [
-            {"where": ".".join(str(part) for part in fault["loc"][1:]), "what": _words(fault)}
+            {"where": ".".join(map(str, fault["loc"][1:])), "what": validation.sentence(fault).in_(language)}
             for fault in error.errors()[:20]
         ]
-        detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults[:3])
+        colon = " : " if language == "fr" else ": "
+        detail = "; ".join(f"{fault['where']}{colon}{fault['what']}" for fault in faults[:3])
         return answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-parameters", detail, faults)
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status = HTTPStatus(error.status_code)
         kind = status.phrase.lower().replace(" ", "-")
-        detail = error.detail if error.detail != status.phrase else f"{status.description or status.phrase}."
+        detail: str | Said = error.detail if error.detail != status.phrase else _of_status(status)
+        detail = error.said if isinstance(error, RefusedBodyError) else detail
         return answer(request, status, kind, detail, headers=dict(error.headers or {}))
 
     async def on_store(request: Request, error: Exception) -> Response:
         assert isinstance(error, StoreError)
         wait = max(1, round(error.retry_after_s or 5))
-        detail = f"The store does not answer: {error}. Try again in {wait} s."
+        detail = Said(
+            f"The store does not answer: {error}. Try again in {wait} s.",
+            f"La base de données ne répond pas. Réessayez dans {wait} s.",
+        )
         return answer(
             request, HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", detail, headers={"Retry-After": str(wait)}
         )
@@ -134,7 +165,10 @@ def install(app: FastAPI, headers: Mapping[str, str]) -> None:
             request,
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "bug",
-            "This is a fault of ours; the log of the server has it.",
+            Said(
+                "This is a fault of ours; the log of the server has it.",
+                "C'est une erreur de notre part ; le journal du serveur la contient.",
+            ),
             headers=dict(headers),
         )
 
@@ -145,9 +179,11 @@ def install(app: FastAPI, headers: Mapping[str, str]) -> None:
     app.add_exception_handler(Exception, on_bug)
 
 
-def _words(fault: Any) -> str:
-    if fault["type"] == "extra_forbidden":
-        return "there is no such parameter"
-    if fault["type"] == "missing":
-        return "this parameter is required"
-    return str(fault["msg"]).removeprefix("Value error, ")
+def _of_status(status: HTTPStatus) -> Said:
+    """What the status itself says; in French the page's heading says it, so that only what is left is how to go on."""
+    return Said(
+        f"{status.description or status.phrase}.",
+        "Vérifiez l'adresse, ou revenez à la page d'accueil."
+        if status == HTTPStatus.NOT_FOUND
+        else "Cette adresse n'est pas faite pour être demandée ainsi.",
+    )

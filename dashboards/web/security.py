@@ -7,12 +7,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.web import problems
 from dashboards.web.config import WebConfig
+from pipeline.said import Said
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -44,10 +44,15 @@ SLOWEST: Final = 10_000
 STREAMED: Final = {("POST", "/api/v1/diagnoses")}
 """Whose body goes to disk as it comes, behind its wall, and has a limit of its own."""
 
-_TOO_LARGE: Final = f"The body has more than {MAX_BODY >> 20} MB: a file is sent by POST /api/v1/diagnoses."
+_TOO_LARGE: Final = Said(
+    f"The body has more than {MAX_BODY >> 20} MB: a file is sent by POST /api/v1/diagnoses.",
+    f"Plus de {MAX_BODY >> 20} Mo ont été envoyés : un fichier s'envoie depuis la page Diagnostics.",
+)
 
-_TOO_SLOW: Final = (
-    f"The body did not come within {BODY_S:.0f} s (a file: {SLOWEST // 1000} kB a second): send it over a faster line."
+_TOO_SLOW: Final = Said(
+    f"The body did not come within {BODY_S:.0f} s (a file: {SLOWEST // 1000} kB a second): send it over a faster line.",
+    f"L'envoi a duré plus de {BODY_S:.0f} s (un fichier : moins de {SLOWEST // 1000} ko par seconde) : "
+    "utilisez une ligne plus rapide.",
 )
 
 
@@ -77,16 +82,33 @@ class Guard:
         host = Headers(scope=scope).get("host", "")
         if not self._config.answers_to(host):
             refusal = problems.answer(
-                Request(scope), 421, "unknown-host", f"Not served under {host[:100]!r}: add it to `hosts` of [web]."
+                Request(scope),
+                421,
+                "unknown-host",
+                Said(
+                    f"Not served under {host[:100]!r}: add it to `hosts` of [web].",
+                    f"Ce site ne répond pas sous le nom « {host[:100]} » : demandez à son administrateur de l'ajouter.",
+                ),
             )
             await refusal(scope, receive, send_with_headers)
         elif scope["method"] not in ("GET", "HEAD", "OPTIONS") and from_elsewhere(Headers(scope=scope), self._config):
             refusal = problems.answer(
-                Request(scope), 403, "other-site", "This was sent from a page of another site: it changes nothing here."
+                Request(scope),
+                403,
+                "other-site",
+                Said(
+                    "This was sent from a page of another site: it changes nothing here.",
+                    "Ceci vient d'une page d'un autre site : rien n'est changé ici.",
+                ),
             )
             await refusal(scope, receive, send_with_headers)
         elif len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET:
-            refusal = problems.answer(Request(scope), 414, "address-too-long", f"More than {MAX_TARGET} bytes.")
+            refusal = problems.answer(
+                Request(scope),
+                414,
+                "address-too-long",
+                Said(f"More than {MAX_TARGET} bytes.", f"L'adresse a plus de {MAX_TARGET} octets."),
+            )
             await refusal(scope, receive, send_with_headers)
         elif (scope["method"], scope["path"]) in STREAMED:
             await self._app(scope, _bounded(receive, most=math.inf, slowest=SLOWEST), send_with_headers)
@@ -117,11 +139,11 @@ def _bounded(receive: Receive, *, most: float = MAX_BODY, slowest: float = math.
             async with asyncio.timeout_at(since + BODY_S + came / slowest):
                 message = await receive()
         except TimeoutError:
-            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW) from None
+            raise problems.RefusedBodyError(HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW) from None
         whole = not message.get("more_body", False)
         came += len(message.get("body", b""))
         if came > most:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+            raise problems.RefusedBodyError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
         return message
 
     return counted

@@ -22,8 +22,8 @@ def translations(language: Language) -> gettext.NullTranslations:
     return gettext.translation(DOMAIN, CATALOGUES, [language])
 
 
-def preferred(asked: str | None, remembered: str | None, accept: str) -> Language:
-    """The language asked for, else the one remembered, else the browser's first that we have, else French."""
+def preferred(asked: str | None, remembered: str | None, accept: str, usual: Language = "fr") -> Language:
+    """The language asked for, else the one remembered, else the browser's first that we have, else the usual one."""
     for choice in (asked, remembered):
         for language in LANGUAGES:
             if choice == language:
@@ -39,4 +39,4 @@ def preferred(asked: str | None, remembered: str | None, accept: str) -> Languag
         for language in LANGUAGES:
             if tag == language:
                 return language
-    return "fr"
+    return usual

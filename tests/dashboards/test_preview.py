@@ -9,6 +9,7 @@ import pytest
 from httpx2 import Client
 
 from dashboards.web.diagnoses.preview import ROWS
+from dashboards.web.texts import LANGUAGES
 from tests.dashboards.accounts.companies import companies
 from tests.dashboards.diagnosing import EVIL, FRENCH, bring, by_the_command, finished, visited
 from tests.dashboards.test_pages import text
@@ -98,27 +99,37 @@ def test_a_file_longer_than_the_part_says_so(app: Client, rows: int, whole: bool
 
 
 @pytest.mark.parametrize(
-    ("content", "wrong"),
+    ("content", "wrong", "french"),
     [
-        (FRENCH, {"time": "Motif"}),
-        (FRENCH, {"metric:parts": "Motif"}),
-        (b"Date;Motif\n2026-11-02T08:00:00Z;a\n2026-11-02T09:00:00Z;b\n", {}),
-        (b"Date;Mode\n" + b"2026-11-02T08:00:00Z;Marche\n" * 3, {"metric:state": "Mode"}),
+        (FRENCH, {"time": "Motif"}, "n'est pas une heure"),
+        (FRENCH, {"metric:parts": "Motif"}, "n'est pas un nombre"),
+        (b"Date;Motif\n2026-11-02T08:00:00Z;a\n2026-11-02T09:00:00Z;b\n", {}, "rien ne dit l'état"),
+        (b"Date;Mode\n" + b"2026-11-02T08:00:00Z;Marche\n" * 3, {"metric:state": "Mode"}, "même heure"),
     ],
     ids=["no times", "no numbers", "no state", "one instant"],
 )
 def test_a_wrong_choice_gives_the_sentence_that_computing_gives(
-    app: Client, content: bytes, wrong: dict[str, str]
+    app: Client, content: bytes, wrong: dict[str, str], french: str
 ) -> None:
-    """The same words, before anything runs."""
+    """The same words, before anything runs; French ones on a French page, also once it has failed, and by the API."""
     number = bring(app, content)
     fields = (CHOSEN if content is FRENCH else {"timezone": "UTC", "time": "Date"}) | wrong
     fields.pop("save_as", None)
-    answer = app.post(f"/diagnoses/{number}?lang=en", data=fields | {"preview": "1"})
-    [sentence] = re.findall(r'<p class="fault" role="alert">(.*?)</p>', answer.text)
+    before = {}
+    for language in LANGUAGES:
+        answer = app.post(f"/diagnoses/{number}?lang={language}", data=fields | {"preview": "1"})
+        [sentence] = re.findall(r'<p class="fault" role="alert">(.*?)</p>', answer.text)
+        before[language] = html.unescape(sentence)
     assert app.post(f"/diagnoses/{number}", data=fields, follow_redirects=False).status_code == 303
     assert finished(app, number) == "failed"
-    assert html.unescape(sentence) == app.get(f"/api/v1/diagnoses/{number}").json()["fault"]
+    for language in LANGUAGES:
+        for asked in ({"params": {"lang": language}}, {"headers": {"Accept-Language": language}}):
+            assert app.get(f"/api/v1/diagnoses/{number}", **asked).json()["fault"] == before[language]  # type: ignore[arg-type]
+        page = app.get(f"/diagnoses/{number}?lang={language}").text
+        [shown] = re.findall(r'<p class="card fault" role="alert">(.*?)</p>', page)
+        assert html.unescape(shown) == before[language]
+    assert french in before["fr"]
+    assert app.get(f"/api/v1/diagnoses/{number}").json()["fault"] == before["en"]
 
 
 def test_a_form_that_makes_no_sense_has_no_preview_but_why(app: Client) -> None:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import ConfigDict, Field
 
 from dashboards.web import problems
@@ -19,8 +19,10 @@ from dashboards.web.diagnoses.desk import Desk
 from dashboards.web.diagnoses.result import ResultOut, SaidOut
 from dashboards.web.diagnoses.shelf import ID, MAPPING_NAME, Diagnosis, State
 from dashboards.web.models import Model
+from dashboards.web.texts import Language
 from dashboards.web.times import Instant
 from pipeline.files.mapping import EventLogConfig
+from pipeline.said import Said
 from telemetry.plant import AssetPath
 from telemetry.samples import Window
 
@@ -29,6 +31,16 @@ MOST: Final = 200
 Number = Annotated[str, Path(pattern=ID, description="of a diagnosis", examples=["0f" * 16])]
 MappingName = Annotated[str, Path(pattern=MAPPING_NAME, max_length=100)]
 Lang = Annotated[Literal["fr", "en"], Query(description="language of sentences")]
+
+
+async def _spoken(
+    request: Request,
+    lang: Annotated[Language | None, Query(description="language of sentences; else by Accept-Language")] = None,
+) -> Language:
+    return lang or problems.spoken(request)  # async: as that of pages
+
+
+Spoken = Annotated[Language, Depends(_spoken)]
 
 MachineNumber = Annotated[int, Query(ge=0, le=99, description="of several machines in the file, which: from 0")]
 
@@ -128,10 +140,14 @@ class MappingsOut(Model):
     next: str | None
 
 
-def shown(desk: Desk, one: Diagnosis) -> DiagnosisOut:
+_NO_MAPPING: Final = Said("There is no such mapping here.", "Il n'y a pas de telle correspondance ici.")
+
+
+def shown(desk: Desk, one: Diagnosis, language: Language) -> DiagnosisOut:
     return DiagnosisOut(
         id=one.id, kind=one.kind, file=one.name, bytes=one.bytes, by=one.who, made=one.made_ns, state=one.state,
-        share_read=desk.work.share(one.id) if one.state == "running" else 0.0, fault=one.fault,
+        share_read=desk.work.share(one.id) if one.state == "running" else 0.0,
+        fault=one.fault.in_(language) if one.fault else "",
     )  # fmt: skip
 
 
@@ -148,6 +164,7 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
     @api.get("/diagnoses")
     async def diagnoses(
         who: Who,
+        lang: Spoken,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
         before: Annotated[int | None, Query(ge=0, le=2**63 - 1, description="made before this [ns]")] = None,
         state: Annotated[State | None, Query(description="only those in this state")] = None,
@@ -156,7 +173,7 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
         found = await asyncio.to_thread(desk.shelf.list, who.organisation, limit + 1, before, state)
         last = found[limit - 1].made_ns if len(found) > limit else None
         return DiagnosesOut(
-            diagnoses=[shown(desk, one) for one in found[:limit]],
+            diagnoses=[shown(desk, one, lang) for one in found[:limit]],
             next=None
             if last is None
             else f"/api/v1/diagnoses?limit={limit}&before={last}{f'&state={state}' if state else ''}",
@@ -176,24 +193,24 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
         request: Request,
         who: Who,
         name: Annotated[str, Query(min_length=1, max_length=200, examples=["presse.csv"])],
-        lang: Lang = "en",
+        lang: Spoken,
     ) -> DiagnosisOut:
         """Bring a file: the body is the file itself (CSV, XLSX, Parquet, MTConnect SHDR), `name` its name."""
         said = request.headers.get("content-length", "")
         size = int(said) if said.isdecimal() else None
-        return shown(desk, await desk.bring(who, name, request.stream(), size, lang))
+        return shown(desk, await desk.bring(who, name, request.stream(), size), lang)
 
     @api.post("/diagnoses/plant", status_code=HTTPStatus.ACCEPTED)
-    async def of_plant(who: Who, asked: PlantIn) -> DiagnosisOut:
+    async def of_plant(who: Who, asked: PlantIn, lang: Spoken) -> DiagnosisOut:
         """Diagnose machines and links of the plant over an interval; ask for its state until done, then its report."""
         window = Window(asked.start, max(asked.start, asked.end))
         found = await asyncio.to_thread(plant.begin, desk, context, who, asked.assets, window)
-        return shown(desk, found)
+        return shown(desk, found, lang)
 
     @api.get("/diagnoses/{number}")
-    async def diagnosis(who: Who, number: Number) -> DiagnosisOut:
+    async def diagnosis(who: Who, number: Number, lang: Spoken) -> DiagnosisOut:
         """One diagnosis: its state, and how much of a running one is read."""
-        return shown(desk, await asyncio.to_thread(desk.find, who, number))
+        return shown(desk, await asyncio.to_thread(desk.find, who, number), lang)
 
     @api.delete("/diagnoses/{number}", status_code=HTTPStatus.NO_CONTENT)
     async def remove(who: Who, number: Number) -> None:
@@ -205,10 +222,9 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
         who: Who,
         number: Number,
         timezone: Annotated[str, Query(pattern=r"^[A-Za-z0-9+_/-]{1,64}$")] = "Europe/Paris",
-        lang: Lang = "en",
     ) -> ProposalOut:
         """What the columns and words of the file probably mean, how sure that is, and why."""
-        found = await asyncio.to_thread(lambda: desk.propose(desk.find(who, number), timezone, lang))
+        found = await asyncio.to_thread(lambda: desk.propose(desk.find(who, number), timezone))
         return ProposalOut(
             mapping=found.mapping,
             columns=[column.name for column in found.columns],
@@ -227,12 +243,12 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
         )  # fmt: skip
 
     @api.post("/diagnoses/{number}/run", status_code=HTTPStatus.ACCEPTED)
-    async def run(who: Who, number: Number, mapping: EventLogConfig) -> DiagnosisOut:
+    async def run(who: Who, number: Number, mapping: EventLogConfig, lang: Spoken) -> DiagnosisOut:
         """Read the file by a mapping (that of the proposal, corrected) and compute; ask for its state until done."""
 
         def started() -> DiagnosisOut:
             desk.run(desk.find(who, number), mapping)
-            return shown(desk, desk.find(who, number))
+            return shown(desk, desk.find(who, number), lang)
 
         return await asyncio.to_thread(started)
 
@@ -306,7 +322,7 @@ def _mappings(api: APIRouter, desk: Desk) -> None:
     async def drop(who: Who, name: MappingName) -> None:
         """Forget one."""
         if not await asyncio.to_thread(desk.shelf.drop_mapping, who.organisation, name):
-            raise problems.ProblemError(HTTPStatus.NOT_FOUND, "unknown-mapping", "There is no such mapping here.")
+            raise problems.ProblemError(HTTPStatus.NOT_FOUND, "unknown-mapping", _NO_MAPPING)
 
 
 def _table(desk: Desk, who: Identity, number: str, name: str, made: Callable[[Diagnosis], bytes]) -> Response:

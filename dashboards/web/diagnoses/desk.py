@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -19,7 +20,30 @@ from dashboards.web.tables import table
 from dashboards.web.texts import Language
 from pipeline.files import propose as proposing
 from pipeline.files.mapping import EventLogConfig
+from pipeline.said import Said
 from telemetry.errors import DecodeError
+
+_UNKNOWN: Final = Said("There is no such diagnosis here.", "Il n'y a pas de tel diagnostic ici.")
+_RUNNING: Final = Said(
+    "This diagnosis is running: wait for its end.", "Ce diagnostic est en cours : attendez qu'il soit fini."
+)
+_NOT_YET: Final = {
+    "mapping": Said("There is no result yet: it is mapping.", "Pas encore de résultat : confirmez les colonnes."),
+    "running": Said("There is no result yet: it is running.", "Pas encore de résultat : le calcul est en cours."),
+    "failed": Said("There is no result yet: it is failed.", "Il n'y a pas de résultat : le calcul a échoué."),
+}
+_OF_PLANT: Final = Said(
+    "This diagnosis is of the plant, and has no file: its report tells all of it.",
+    "Ce diagnostic est celui de l'atelier, sans fichier : son rapport dit tout.",
+)
+_NO_MACHINE: Final = Said(
+    "The file has no such machine: they count from 0.",
+    "Le fichier n'a pas cette machine : elles comptent à partir de 0.",
+)
+_NO_REPORT: Final = Said(
+    "There is no report: pip install 'km0-telemetry[reports,files]', then run it again.",
+    "Il n'y a pas de rapport : ce serveur n'a pas de quoi en faire. Prévenez son administrateur.",
+)
 
 
 class Desk:
@@ -35,10 +59,10 @@ class Desk:
         """A diagnosis of the asker's organisation; another's is as if it were not there."""
         found = self.shelf.get(who.organisation, number)
         if found is None:
-            raise ProblemError(HTTPStatus.NOT_FOUND, "unknown-diagnosis", "There is no such diagnosis here.")
+            raise ProblemError(HTTPStatus.NOT_FOUND, "unknown-diagnosis", _UNKNOWN)
         return found
 
-    def propose(self, found: Diagnosis, timezone: str, language: Language) -> proposing.Proposal:
+    def propose(self, found: Diagnosis, timezone: str) -> proposing.Proposal:
         """What the file probably says."""
         self._of_file(found)
         try:
@@ -46,15 +70,15 @@ class Desk:
                 self.shelf.file(found), timezone=timezone, largest=self.config.max_upload_mb * 1_000_000
             )
         except DecodeError as error:
-            raise upload.refused(error, language) from None
+            raise upload.refused(error) from None
 
-    def words(self, found: Diagnosis, mapping: EventLogConfig, language: Language) -> tuple[proposing.Word, ...]:
+    def words(self, found: Diagnosis, mapping: EventLogConfig) -> tuple[proposing.Word, ...]:
         """The words of the column of states that somebody chose."""
         try:
             largest = self.config.max_upload_mb * 1_000_000
             return proposing.words_in(self.shelf.file(found), mapping, largest=largest)
         except DecodeError as error:
-            raise upload.refused(error, language) from None
+            raise upload.refused(error) from None
 
     def preview(self, found: Diagnosis, mapping: EventLogConfig, language: Language) -> Preview:
         """What it makes of the first rows. Raises DecodeError as computing it does."""
@@ -77,16 +101,15 @@ class Desk:
     def run(self, found: Diagnosis, mapping: EventLogConfig) -> None:
         self._of_file(found)
         if not self.work.start(found, mapping):
-            raise ProblemError(HTTPStatus.CONFLICT, "running", "This diagnosis is running: wait for its end.")
+            raise ProblemError(HTTPStatus.CONFLICT, "running", _RUNNING)
 
     def _ended(self, found: Diagnosis) -> None:
         if found.state != "done":
-            raise ProblemError(HTTPStatus.CONFLICT, "no-result", f"There is no result yet: it is {found.state}.")
+            raise ProblemError(HTTPStatus.CONFLICT, "no-result", _NOT_YET[found.state])
 
     def _of_file(self, found: Diagnosis) -> None:
         if found.kind != "file":
-            detail = "This diagnosis is of the plant, and has no file: its report tells all of it."
-            raise ProblemError(HTTPStatus.CONFLICT, "no-file", detail)
+            raise ProblemError(HTTPStatus.CONFLICT, "no-file", _OF_PLANT)
 
     def result(self, found: Diagnosis, machine: int = 0) -> ResultOut:
         """The figures of one of the machines in the file, counted from 0."""
@@ -94,16 +117,12 @@ class Desk:
         self._ended(found)
         path = self.shelf.folder(found.id) / result_name(machine)
         if not path.exists():
-            raise ProblemError(
-                HTTPStatus.NOT_FOUND, "unknown-machine", "The file has no such machine: they count from 0."
-            )
+            raise ProblemError(HTTPStatus.NOT_FOUND, "unknown-machine", _NO_MACHINE)
         return ResultOut.model_validate_json(path.read_bytes(), strict=False)
 
-    async def bring(
-        self, who: Identity, name: str, body: AsyncIterator[bytes], said_bytes: int | None, language: Language
-    ) -> Diagnosis:
+    async def bring(self, who: Identity, name: str, body: AsyncIterator[bytes], said_bytes: int | None) -> Diagnosis:
         """The diagnosis of a file that came whole; see `upload.bring`."""
-        found = await upload.bring(self.shelf, self.config, who, name, body, said_bytes, language)
+        found = await upload.bring(self.shelf, self.config, who, name, body, said_bytes)
         await asyncio.to_thread(self._told, who, "file brought", name)
         return found
 
@@ -116,13 +135,12 @@ class Desk:
         self._ended(found)
         path = report.path(self.shelf.folder(found.id), language, form)
         if not path.exists():
-            detail = "There is no report: pip install 'km0-telemetry[reports,files]', then run it again."
-            raise ProblemError(HTTPStatus.NOT_FOUND, "no-report", detail)
+            raise ProblemError(HTTPStatus.NOT_FOUND, "no-report", _NO_REPORT)
         return path
 
     def remove(self, who: Identity, found: Diagnosis) -> None:
         if not self.shelf.remove(found):
-            raise ProblemError(HTTPStatus.CONFLICT, "running", "This diagnosis is running: wait for its end.")
+            raise ProblemError(HTTPStatus.CONFLICT, "running", _RUNNING)
         self._told(who, "diagnosis deleted", found.name)
 
 

@@ -167,14 +167,14 @@ def mapping_page(
     said = said or {}
     if proposal is None:
         zone = before.timezone if before is not None and before.timezone else ZONES[0]
-        proposal = desk.propose(found, zone, page.language)
+        proposal = desk.propose(found, zone)
     mapping = before or desk.mapping(found, proposal)
     column = said.get("metric:state", mapping.columns.get("state"))
     if words is None:
         words = proposal.words
         if column in {one.name for one in proposal.columns} and column != proposal.mapping.columns.get("state"):
             chosen = mapping.model_copy(update={"columns": {**mapping.columns, "state": column}})
-            words = desk.words(found, chosen, page.language)
+            words = desk.words(found, chosen)
     states = {word.word: mapping.states.get(word.word, word.state) for word in words}
     calendar = mapping.calendar
     days = calendar.shifts[0].days if calendar and calendar.shifts else DAYS[:5]
@@ -200,7 +200,7 @@ def mapping_page(
         days=said_days if said else days,
         all_days=DAY_NAMES,
         saved=desk.shelf.mappings(who.organisation),
-        fault=fault.in_(page.language) if fault else found.fault or None,
+        fault=told.in_(page.language) if (told := fault or found.fault) else None,
         preview=preview if isinstance(preview, Preview) else None,
         preview_fault=preview.in_(page.language) if isinstance(preview, Said) else None,
         preview_rows=ROWS,
@@ -221,8 +221,8 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
         found = desk.find(who, number)
         said = {key: value for key, value in fields.multi_items() if isinstance(value, str)}
         days = [value for value in fields.getlist("day") if isinstance(value, str)]
-        proposal = desk.propose(found, said.get("timezone") or ZONES[0], page.language)
-        mapping, fault, words = _filled_in(desk, found, said, days, proposal, page.language)
+        proposal = desk.propose(found, said.get("timezone") or ZONES[0])
+        mapping, fault, words = _filled_in(desk, found, said, days, proposal)
         shown = partial(
             mapping_page,
             desk,
@@ -261,7 +261,7 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
 
 
 def _filled_in(
-    desk: Desk, found: Diagnosis, said: Mapping[str, str], days: list[str], proposal: Proposal, language: Language
+    desk: Desk, found: Diagnosis, said: Mapping[str, str], days: list[str], proposal: Proposal
 ) -> tuple[EventLogConfig | None, Said | None, Sequence[Word] | None]:
     """The mapping that a form says, as far as it is one, what is wrong with it, and the words of another column of
     states, which had to be read."""
@@ -272,7 +272,7 @@ def _filled_in(
     column = mapping.columns.get("state")
     if not column or column == said.get("words_of", column):
         return mapping, None, None
-    words = desk.words(found, mapping, language)
+    words = desk.words(found, mapping)
     ask = Said("say what the words of its states mean", "dites ce que signifient les mots de ses états")
     return mapping, ask if words else None, words
 

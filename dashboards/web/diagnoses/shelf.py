@@ -10,6 +10,7 @@ Invariants
 - The folder of a diagnosis is named by chance (128 bits), never by a user.
 """
 
+import json
 import re
 import secrets
 import shutil
@@ -22,6 +23,7 @@ from pathlib import Path
 from time import time_ns
 from typing import Any, Final, Literal
 
+from pipeline.said import Said
 from telemetry.errors import ConfigError
 
 State = Literal["mapping", "running", "done", "failed"]
@@ -43,7 +45,7 @@ _COLUMNS: Final = "id, organisation, who, name, bytes, made_ns, state, mapping, 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Of a file, or of the plant. `mapping` is JSON of an EventLogConfig, as it was last run, or what of the plant was
-    asked for; `fault` says why it failed."""
+    asked for; `fault` says why it failed, None when it did not."""
 
     id: str
     organisation: int
@@ -53,8 +55,31 @@ class Diagnosis:
     made_ns: int
     state: State
     mapping: str | None
-    fault: str
+    fault: Said | None
     kind: Literal["file", "plant"] = "file"
+
+
+_INTERRUPTED: Final = Said("interrupted: run it again", "interrompu : relancez le calcul")
+
+
+def _written(fault: Said | None) -> str:
+    return "" if fault is None else json.dumps({"en": fault.en, "fr": fault.fr}, ensure_ascii=False)
+
+
+def _fault(text: str) -> Said | None:
+    """As it was written; an earlier version wrote one sentence, which stands for both languages."""
+    if not text:
+        return None
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return Said(text, text)
+    return Said(said["en"], said["fr"]) if isinstance(said, dict) else Said(text, text)
+
+
+def _diagnosis(row: tuple[Any, ...]) -> Diagnosis:
+    said = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    return Diagnosis(**said | {"fault": _fault(said["fault"])})
 
 
 class Shelf:
@@ -82,7 +107,7 @@ class Shelf:
 
     def _sweep(self) -> None:
         self._db.execute(
-            "UPDATE diagnoses SET state = 'failed', fault = 'interrupted: run it again' WHERE state = 'running'"
+            "UPDATE diagnoses SET state = 'failed', fault = ? WHERE state = 'running'", (_written(_INTERRUPTED),)
         )
         known = {row[0] for row in self._db.execute("SELECT id FROM diagnoses")}
         for left in self._folder.iterdir():
@@ -165,7 +190,7 @@ class Shelf:
                 f"SELECT {_COLUMNS} FROM diagnoses WHERE id = ? AND organisation = ?",  # noqa: S608  # a constant
                 (number, organisation),
             ).fetchone()
-        return None if row is None else Diagnosis(*row)
+        return None if row is None else _diagnosis(row)
 
     def mappings_after(self, organisation: int, after: str, limit: int) -> list[tuple[str, str]]:
         """At most `limit` in the order of their names, those that come after a name."""
@@ -185,16 +210,16 @@ class Shelf:
                 "AND coalesce(state = ?, true) ORDER BY made_ns DESC LIMIT ?",
                 (organisation, 2**63 - 1 if before_ns is None else before_ns, state, limit),
             ).fetchall()
-        return [Diagnosis(*row) for row in rows]
+        return [_diagnosis(row) for row in rows]
 
     def begin(self, diagnosis: Diagnosis, mapping: str) -> bool:
         """Mark it as running with a mapping; False when it runs already."""
         return self._set(diagnosis, "state = 'running', mapping = ?, fault = ''", (mapping,), "AND state != 'running'")
 
-    def end(self, diagnosis: Diagnosis, fault: str = "") -> None:
+    def end(self, diagnosis: Diagnosis, fault: Said | None = None) -> None:
         """It ran to its end, or failed for a reason."""
         state = "failed" if fault else "done"
-        self._set(diagnosis, "state = ?, fault = ?, made_bytes = ?", (state, fault, self._made(diagnosis.id)))
+        self._set(diagnosis, "state = ?, fault = ?, made_bytes = ?", (state, _written(fault), self._made(diagnosis.id)))
 
     def remove(self, diagnosis: Diagnosis) -> bool:
         """Take it away with its files; False while it runs."""

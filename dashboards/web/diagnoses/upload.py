@@ -11,22 +11,27 @@ from dashboards.web.accounts.identity import Identity
 from dashboards.web.config import WebConfig
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
 from dashboards.web.problems import ProblemError
-from dashboards.web.texts import Language
 from pipeline.files import guard
+from pipeline.said import Said
 from telemetry.errors import DecodeError
 
 
-def refused(error: DecodeError, language: Language) -> ProblemError:
-    """What is wrong with a file, in the language of whoever brought it."""
-    sentence = guard.why(error).in_(language)
-    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "file-refused", f"{sentence[:1].upper()}{sentence[1:]}.")
+def refused(error: DecodeError) -> ProblemError:
+    """What is wrong with a file."""
+    said = guard.why(error)
+    english, french = (f"{one[:1].upper()}{one[1:]}." for one in (said.en, said.fr))
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "file-refused", Said(english, french))
 
 
 def too_large(config: WebConfig) -> ProblemError:
     return ProblemError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "file-too-large",
-        f"The file is larger than {config.max_upload_mb} MB: export a shorter period, or raise max_upload_mb in [web].",
+        Said(
+            f"The file is larger than {config.max_upload_mb} MB: export a shorter period, or raise max_upload_mb in "
+            "[web].",
+            f"Le fichier dépasse {config.max_upload_mb} Mo : exportez une période plus courte.",
+        ),
     )
 
 
@@ -36,19 +41,21 @@ def take(shelf: Shelf, config: WebConfig, number: str, size: int) -> None:
         raise ProblemError(
             HTTPStatus.INSUFFICIENT_STORAGE,
             "no-room",
-            f"Your diagnoses fill their {config.keep_mb} MB: delete old ones, or raise `keep_mb` of [web].",
+            Said(
+                f"Your diagnoses fill their {config.keep_mb} MB: delete old ones, or raise `keep_mb` of [web].",
+                f"Vos diagnostics remplissent leurs {config.keep_mb} Mo : supprimez-en d'anciens.",
+            ),
         )
 
 
 async def bring(
     shelf: Shelf, config: WebConfig, who: Identity, name: str, body: AsyncIterator[bytes], said_bytes: int | None,
-    language: Language,
 ) -> Diagnosis:  # fmt: skip
     """The diagnosis of a file that came whole and may be opened. Raises ProblemError; then nothing is left of it."""
     try:
         guard.safe_name(name)
     except guard.RefusedFileError as error:
-        raise refused(error, language) from None
+        raise refused(error) from None
     most = config.max_upload_mb * 1_000_000
     if said_bytes is not None and said_bytes > most:
         raise too_large(config)
@@ -59,7 +66,7 @@ async def bring(
         try:
             await asyncio.to_thread(guard.checked, shelf.folder(number) / "brought" / name, largest=most)
         except DecodeError as error:
-            raise refused(error, language) from None
+            raise refused(error) from None
         return await asyncio.to_thread(shelf.add, number, who.name, name, size)
     except BaseException:  # also when whoever sends it goes away in the middle
         await asyncio.shield(asyncio.to_thread(shelf.clear, number))
@@ -106,7 +113,12 @@ async def _write(coming: _Coming, folder: Path, name: str, body: AsyncIterator[b
             await asyncio.to_thread(file.close)
     except OSError as error:
         raise ProblemError(
-            HTTPStatus.INSUFFICIENT_STORAGE, "no-room", f"It cannot be kept: {error.strerror}."
+            HTTPStatus.INSUFFICIENT_STORAGE,
+            "no-room",
+            Said(
+                f"It cannot be kept: {error.strerror}.",
+                "Le fichier ne peut pas être gardé : le disque du serveur le refuse. Prévenez son administrateur.",
+            ),
         ) from error
     return size
 

@@ -18,10 +18,15 @@ from pipeline.diagnosis.diagnosis import Diagnosis as Found
 from pipeline.diagnosis.diagnosis import of_logs
 from pipeline.files import eventlog, guard
 from pipeline.files.mapping import EventLogConfig
+from pipeline.said import Said
 from telemetry.errors import DecodeError, StoreError
 
 AT_ONCE: Final = 2
 log = logging.getLogger(__name__)
+
+_OURS: Final = Said(
+    "a fault of ours: the log of the server has it", "une erreur de notre part : le journal du serveur la contient"
+)
 
 
 def result_name(machine: int) -> str:
@@ -97,21 +102,24 @@ class Work:
         report.write(found, self._shelf.folder(diagnosis.id))
 
     def _run(self, diagnosis: Diagnosis, make: Callable[[], None]) -> None:
-        fault = "a fault of ours: the log of the server has it"
+        fault: Said | None = _OURS
         try:
             make()
-            fault = ""
+            fault = None
         except DecodeError as error:
-            fault = error.said.en if isinstance(error, guard.RefusedFileError) else str(error)
+            fault = guard.why(error)
         except StoreError as error:
-            fault = f"the store did not answer: {error}"
+            fault = Said(
+                f"the store did not answer: {error}",
+                "la base de données n'a pas répondu : relancez le calcul dans un moment",
+            )
         except _Interrupted:
             return  # the next start says so
         finally:
             with self._lock:
                 self._shares.pop(diagnosis.id, None)
             if not self._closing:
-                if fault.startswith("a fault of ours"):
+                if fault is _OURS:
                     log.exception("diagnosis %s failed", diagnosis.id)
                 self._shelf.end(diagnosis, fault)
 
