@@ -271,7 +271,7 @@ def _figures(found: Oee, denominator: Denominator, unit: str) -> dict[str, Any]:
         | _means(found, denominator, unit),
         "iso_22400_2": iso22400.elements(found),
         "six_big_losses": asdict(six_big_losses(found)),
-        "findings": list(found.findings),
+        "findings": list(map(str, found.findings)),
     }  # fmt: skip
 
 

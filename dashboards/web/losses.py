@@ -245,7 +245,7 @@ def _losses(context: WebContext, found: Account) -> LossesOut:
             )
             for path, oee in found.machines.items()
         ],
-        findings=list(found.oee.findings),
+        findings=list(map(str, found.oee.findings)),
         **{f"by_{by}": [_bar(bar) for bar in one[:MOST_BARS]] for by, one in bars.items()},
         **_factors(found.oee),
     )  # fmt: skip
@@ -283,5 +283,5 @@ def _order(one: OrderAccount) -> OrderOut:
         parts=oee.made_all if oee.made_coverage else None, parts_good=oee.good_all if oee.good_coverage else None,
         throughput_per_h=known(iso22400.throughput_rate(oee).value * 3600),
         production_process_ratio=known(iso22400.production_process_ratio(oee).value),
-        findings=list(oee.findings), **_factors(oee),
+        findings=list(map(str, oee.findings)), **_factors(oee),
     )  # fmt: skip

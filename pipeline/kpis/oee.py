@@ -17,6 +17,7 @@ from typing import Any, Final
 from pipeline.kpis import totals
 from pipeline.kpis.numbers import chosen, divided, missing
 from pipeline.kpis.states import FUNCTIONAL, SETUP, Category
+from pipeline.said import Said
 from telemetry.samples import Ratio
 
 
@@ -74,7 +75,7 @@ class Oee:
     good_coverage: float = 0.0
     failures: float = 0
     samples: int = 0
-    findings: tuple[str, ...] = ()
+    findings: tuple[Said, ...] = ()
 
     @property
     def availability(self) -> Ratio:
@@ -240,9 +241,16 @@ def from_totals(
     )  # fmt: skip
 
 
-def performance_findings(net: float, running: float, products: Callable[[], str] = str) -> tuple[str, ...]:
+def performance_findings(net: float, running: float, products: Callable[[], str] = str) -> tuple[Said, ...]:
     """Says so when more was made than the reference cycle allows: the cycle is too slow, or counts are wrong."""
     if net > running * (1 + 1e-9) and running >= 0:
-        more, of = f"{net / running:.3f}" if running else "without running", products()
-        return (f"Tp is above 1 ({more}): reference cycle too slow{f' for {of}' if of else ''}",)
+        of = products()
+        more, plus = (f"{net / running:.3f}",) * 2 if running else ("without running", "sans marche")
+        return (
+            Said(
+                f"Tp is above 1 ({more}): reference cycle too slow{f' for {of}' if of else ''}",
+                f"Tp dépasse 1 ({plus.replace('.', ',')}) : temps de cycle de référence trop long"
+                f"{f' pour {of}' if of else ''}",
+            ),
+        )
     return ()

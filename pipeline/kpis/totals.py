@@ -6,6 +6,7 @@ from math import inf, isfinite, isnan, nan
 from typing import Final
 
 from pipeline.kpis.states import STOPS, Category
+from pipeline.said import Said
 
 Stops = Mapping[Category, float] | Mapping[str, float] | float
 """By category, or all together."""
@@ -38,11 +39,11 @@ def check(given: Mapping[str, float | None]) -> None:
 
 def times(
     total: float | None, opening: float | None, required: float | None, planned: float | None, changeover: float
-) -> tuple[float, float, float, list[str]]:
+) -> tuple[float, float, float, list[Said]]:
     """tT, tO and tR, with findings; `changeover` is what a convention takes out of required time. Raises ValueError
     when they are too few, or one is not inside the one before."""
     outside = (planned or 0) + changeover
-    findings = []
+    findings: list[Said] = []
     if required is None:
         if opening is None:
             raise ValueError("give the required time tR, or the opening time tO and the planned stops")
@@ -50,10 +51,12 @@ def times(
     if opening is None:
         opening = required + outside
     elif planned is not None and differ(opening - outside, required):
-        findings.append(
+        findings.append(Said(
             f"tO − planned stops is {float(opening - outside):g}, but tR is said to be {float(required):g}: "
-            f"planned stops are taken as tO − tR = {float(opening - required):g}"
-        )
+            f"planned stops are taken as tO − tR = {float(opening - required):g}",
+            f"tO − arrêts planifiés vaut {float(opening - outside):g}, mais tR est donné à {float(required):g} : "
+            f"les arrêts planifiés sont pris comme tO − tR = {float(opening - required):g}",
+        ))  # fmt: skip
     total = opening if total is None else total
     if not total >= opening >= required >= 0:
         raise ValueError(f"tT ≥ tO ≥ tR ≥ 0 does not hold: {float(total):g}, {float(opening):g}, {float(required):g}")
@@ -67,7 +70,7 @@ def fit(stopped: float, required: float) -> float:
 
 def running_time(
     required: float, stopped: float, running: float | None, net: float, speed_loss: float | None
-) -> tuple[float, float, list[str]]:
+) -> tuple[float, float, list[Said]]:
     """tF, the stops that are then missing, and findings. Raises ValueError where tF would not be inside tR, or nothing
     tells it."""
     left = fit(stopped, required)
@@ -79,21 +82,28 @@ def running_time(
             raise ValueError("speed_loss tells the running time only with the cycle and the parts made: give them")
         found = net + speed_loss
         found = _inside(found, required, f"tN + speed_loss = {float(found):g} does")
-    missing, findings = 0.0, []
+    missing, findings = 0.0, list[Said]()
     if differ(left, found):
         if found < left and not (stopped and running is not None):
             missing = left - found
         else:
-            findings.append(
+            findings.append(Said(
                 f"tR − stops is {float(left):g}, but tF is said to be {float(found):g}: "
-                "the factors do not belong to one period; TRS is tU/tR"
-            )
+                "the factors do not belong to one period; TRS is tU/tR",
+                f"tR − arrêts vaut {float(left):g}, mais tF est donné à {float(found):g} : "
+                "les taux ne sont pas de la même période ; TRS est tU/tR",
+            ))  # fmt: skip
     if speed_loss is not None and isnan(net):
-        findings.append(
-            f"speed_loss of {float(speed_loss):g} is not used: give the cycle and the parts made, which tell tN"
-        )
+        findings.append(Said(
+            f"speed_loss of {float(speed_loss):g} is not used: give the cycle and the parts made, which tell tN",
+            f"les écarts de cadence ({float(speed_loss):g}) ne sont pas utilisés : donnez le temps de cycle et les "
+            "pièces faites, qui disent tN",
+        ))  # fmt: skip
     elif speed_loss is not None and differ(found - net, speed_loss):
-        findings.append(f"tF − tN is {float(found - net):g}, but speed_loss is {float(speed_loss):g}: Tp is tN/tF")
+        findings.append(Said(
+            f"tF − tN is {float(found - net):g}, but speed_loss is {float(speed_loss):g}: Tp is tN/tF",
+            f"tF − tN vaut {float(found - net):g}, mais les écarts de cadence {float(speed_loss):g} : Tp est tN/tF",
+        ))  # fmt: skip
     return found, missing, findings
 
 

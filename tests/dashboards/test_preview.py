@@ -101,7 +101,7 @@ def test_a_file_longer_than_the_part_says_so(app: Client, rows: int, whole: bool
 @pytest.mark.parametrize(
     ("content", "wrong", "french"),
     [
-        (FRENCH, {"time": "Motif"}, "n'est pas une heure"),
+        (FRENCH, {"time": "Motif"}, "pas d'heure"),
         (FRENCH, {"metric:parts": "Motif"}, "n'est pas un nombre"),
         (b"Date;Motif\n2026-11-02T08:00:00Z;a\n2026-11-02T09:00:00Z;b\n", {}, "rien ne dit l'état"),
         (b"Date;Mode\n" + b"2026-11-02T08:00:00Z;Marche\n" * 3, {"metric:state": "Mode"}, "même heure"),

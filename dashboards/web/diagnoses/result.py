@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dashboards.web.figures import known
 from dashboards.web.models import Model
@@ -69,11 +69,19 @@ class ResultOut(Model):
     point_of_trs_s: float = Field(description="what one point of TRS is [s]")
     point_of_trs_parts: float | None
     point_of_trs_cost: float | None
-    findings: list[str]
+    findings: list[SaidOut] = Field(description="what is wrong with the inputs, such as a reference cycle too slow")
     notes: list[SaidOut]
     rows: int
     bad_rows: int
     bad_rows_listed: list[BadRowOut]
+
+    @field_validator("findings", mode="before")
+    @classmethod
+    def _of_earlier(cls, value: object) -> object:
+        """An earlier version kept one sentence of each."""
+        if isinstance(value, list):
+            return [{"en": one, "fr": one} if isinstance(one, str) else one for one in value]
+        return value
 
     def seconds(self, symbol: str) -> float:
         """A time of the model [s]; NaN where nothing tells it: tN without a cycle, tU without good parts."""
@@ -126,7 +134,7 @@ def of(log: EventLog, file: str, machines: Sequence[str] = ()) -> ResultOut:
         point_of_trs_s=point.time,
         point_of_trs_parts=known(point.parts),
         point_of_trs_cost=known(point.cost),
-        findings=list(oee.findings),
+        findings=[SaidOut(en=one.en, fr=one.fr) for one in oee.findings],
         notes=[SaidOut(en=note.en, fr=note.fr) for note in log.notes],
         rows=log.faults.rows,
         bad_rows=log.faults.count,

@@ -10,6 +10,7 @@ from pipeline.kpis.evaluate import columns
 from pipeline.kpis.machine import MachineHistory
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import Category
+from pipeline.said import Said
 from telemetry.glossary import MachineState
 from telemetry.plant import Asset, CalendarConfig, Turn
 from telemetry.samples import Quality, Series, Window
@@ -144,7 +145,12 @@ def test_a_window_of_no_length() -> None:
 def test_parts_without_running_are_a_finding() -> None:
     """Ten parts from a machine that stood still."""
     oee = over(state=Series.of((-HOUR, IDLE)), parts=Series.of((-MINUTE, 0), (MINUTE, 10)))
-    assert oee.findings == ("Tp is above 1 (without running): reference cycle too slow",)
+    assert oee.findings == (
+        Said(
+            "Tp is above 1 (without running): reference cycle too slow",
+            "Tp dépasse 1 (sans marche) : temps de cycle de référence trop long",
+        ),
+    )
     assert oee.stops[Category.OPERATION] == 3600
 
 

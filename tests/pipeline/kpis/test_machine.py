@@ -155,7 +155,8 @@ def test_a_cycle_that_is_too_slow_is_a_finding_and_is_not_clipped() -> None:
     """40 parts of 120 s in 54 min: Tp 1.48."""
     oee = over({**HOURFUL, "product": Series.of((-HOUR, 0, "cover"))})
     assert oee.performance.value == pytest.approx(4800 / 3240)
-    assert "reference cycle too slow for cover" in oee.findings[0]
+    assert "reference cycle too slow for cover" in oee.findings[0].en
+    assert "temps de cycle de référence trop long pour cover" in oee.findings[0].fr
 
 
 def test_time_after_a_bad_state_is_neither_running_nor_stopped() -> None:

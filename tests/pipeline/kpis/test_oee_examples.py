@@ -260,7 +260,7 @@ def test_celver(cases: dict[str, Any]) -> None:
     assert published == pytest.approx(case["published"]["OEE"], abs=case["tol"])
     assert float(both.trs.value) == pytest.approx(case["exact"]["time_based"], rel=1e-12)
     assert not by_stops.findings
-    assert "do not belong to one period" in both.findings[0]
+    assert "do not belong to one period" in both.findings[0].en
 
 
 def test_mtbf_log(cases: dict[str, Any]) -> None:

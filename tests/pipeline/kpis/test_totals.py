@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.kpis.oee import NAKAJIMA, SETUP_PLANNED, from_totals
 from pipeline.kpis.states import Category
+from pipeline.said import Said
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,9 @@ def test_a_form_that_cannot_be_is_refused_by_name(form: dict[str, Any], sentence
 )
 def test_a_form_that_contradicts_itself_says_so(form: dict[str, Any], sentence: str) -> None:
     """Speed loss, planned stops or stops that are not what the other totals leave for them."""
-    assert from_totals(**form).findings == (sentence,)
+    [finding] = from_totals(**form).findings
+    assert finding.en == sentence
+    assert finding.fr != sentence
 
 
 def test_a_form_that_agrees_has_no_finding() -> None:
@@ -96,7 +99,12 @@ def test_a_speed_loss_below_zero_is_a_cycle_too_slow() -> None:
     found = from_totals(required=480, speed_loss=-20, cycle=1, made=400)
     assert found.running == 380
     assert found.performance.value == pytest.approx(400 / 380)
-    assert found.findings == ("Tp is above 1 (1.053): reference cycle too slow",)
+    assert found.findings == (
+        Said(
+            "Tp is above 1 (1.053): reference cycle too slow",
+            "Tp dépasse 1 (1,053) : temps de cycle de référence trop long",
+        ),
+    )
 
 
 def test_changeover_may_be_planned_by_convention() -> None:
