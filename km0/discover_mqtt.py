@@ -130,23 +130,21 @@ def _section(
     common += [f"username = {toml(user)}"] if user else []
     common += [f"password = {{ env = {toml(password_env)} }}"] if password_env else []
     if topics:
-        lines += ["[[collectors]]", 'kind = "mqtt"', f"name = {toml(_free(slug(host, 'broker'), taken))}", *common, ""]
+        lines += [
+            "[[collectors]]",
+            'kind = "mqtt"',
+            f"name = {toml(proposal.free(slug(host, 'broker'), taken))}",
+            *common,
+            "",
+        ]
         for entry in topics:
             lines.append("[[collectors.topics]] # guessed: check metrics, units and what the words of states mean")
             lines += [f"{key} = {toml(value)}" for key, value in entry.items() if value not in ({}, [])]
             lines.append("")
     if sparkplug:
-        name = _free(f"{slug(host, 'broker')}-sparkplug", taken)
+        name = proposal.free(f"{slug(host, 'broker')}-sparkplug", taken)
         lines += ["[[collectors]] # a Sparkplug host needs a connection of its own", 'kind = "mqtt"']
         lines += [f"name = {toml(name)}", *common, "", "[[collectors.topics]]", 'dialect = "sparkplug"']
         lines += ['host_id = "km0"', f'# groups heard: {", ".join(sparkplug)}; names = {{ "Their Name" = "parts" }}']
         lines.append(f"asset = {toml(assets[-1])} # or with {{group}}, {{edge}}, {{device}}")
     return "\n".join(lines).rstrip() + "\n" if lines else ""
-
-
-def _free(name: str, taken: set[Any]) -> str:
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name}-{number}", number + 1
-    taken.add(free)
-    return free

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,10 +15,12 @@ from km0 import proposal
 from km0.console import add_row, out, plain
 from km0.proposal import toml
 from telemetry.errors import ConfigError
+from telemetry.samples import Quality
 
 if TYPE_CHECKING:
     from collectors.opcua.config import OpcUaConfig
-    from collectors.opcua.survey import Offer, Survey
+    from collectors.opcua.survey import Offer, Survey, Variable
+    from telemetry.samples import Sample
 
 _STRONGEST: Final = ("Aes256_Sha256_RsaPss", "Basic256Sha256", "Aes128_Sha256_RsaOaep")
 
@@ -30,6 +33,10 @@ def opcua(
     ),
     user: Annotated[str, typer.Option(help="User name; without one anonymous.")] = "",
     password_env: proposal.PasswordEnv = "",
+    user_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate of a user who has one instead of a password; with --user-key.")
+    ] = None,
+    user_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
     search: Annotated[str, typer.Option(help="Also list the variables whose path contains this.")] = "",
     under: Annotated[
         str, typer.Option(help="Where found machines go in the plant: site/area/line.")
@@ -46,20 +53,31 @@ def opcua(
     if not as_json:
         out.print(_endpoints(offers))
     chosen = security or _best(offers)
-    config = _config(url, chosen, offers, certificates, user, password_env, under)
+    who: dict[str, Any] = {"user": user, "password": {"env": password_env} if password_env else None}
+    who |= {"user_certificate": user_certificate and str(user_certificate), "user_key": user_key and str(user_key)}
+    config = _config(url, chosen, offers, certificates, {key: value for key, value in who.items() if value}, under)
     password = config.password.read() if config.password is not None else None
     found = asyncio.run(survey.look(config, password, search))
-    section = _section(config, found, under)
+    held = proposal.existing(write)
+    assets = _assets(found, under, {one.get("path") for one in held.get("plant", {}).get("assets", [])})
     if as_json:
-        out.print_json(json.dumps(_as_json(url, offers, chosen, found, under)))
+        out.print_json(json.dumps(_as_json(url, offers, chosen, found, [path for path, _ in assets])))
     else:
-        _show(found, chosen, search, under)
+        _show(found, chosen, search, assets)
     if write is not None:
-        proposal.add(write, section)
+        collectors = held.get("collectors", [])
+        if any(one.get("url") == url for one in collectors):
+            raise ConfigError(f"{url} is in {write} already: nothing was written")
+        if not assets:
+            raise ConfigError(
+                f"nothing of {url} is known by its name, so nothing was written: choose nodes from the list above "
+                "(docs/opcua.md shows how they are written)"
+            )
+        proposal.add(write, _section(config, found, assets, {one.get("name") for one in collectors}))
         out.print(f"wrote {write}; next: km0 check {write}", markup=False) if not as_json else None
     elif not as_json and found.machines:
         out.print("\nFor the plant file (--write FILE adds it):\n", markup=False)
-        out.print(section, markup=False)
+        out.print(_section(config, found, assets, set()), markup=False)
 
 
 def _best(offers: "list[Offer]") -> str:
@@ -68,7 +86,7 @@ def _best(offers: "list[Offer]") -> str:
 
 
 def _config(
-    url: str, security: str, offers: "list[Offer]", certificates: Path, user: str, password_env: str, under: str
+    url: str, security: str, offers: "list[Offer]", certificates: Path, who: dict[str, Any], under: str
 ) -> "OpcUaConfig":
     from pydantic import ValidationError
 
@@ -83,13 +101,10 @@ def _config(
         "mode": "SignAndEncrypt" if "SignAndEncrypt" in modes or not modes else "Sign",
         "certificates": str(certificates),
         "machines": [{"asset": f"{under}/machine"}],
+        **who,
     }
     if security == "None":
         del section["mode"]
-    if user:
-        section["user"] = user
-    if password_env:
-        section["password"] = {"env": password_env}
     try:
         return OpcUaConfig.model_validate_json(json.dumps(section))
     except ValidationError as error:
@@ -107,7 +122,7 @@ def _endpoints(offers: "list[Offer]") -> Table:
     return table
 
 
-def _show(found: "Survey", security: str, search: str, under: str) -> None:
+def _show(found: "Survey", security: str, search: str, assets: list[tuple[str, str]]) -> None:
     from collectors.opcua.survey import told_value
 
     if security == "None":
@@ -135,8 +150,8 @@ def _show(found: "Survey", security: str, search: str, under: str) -> None:
         out.print(table)
         if found.cut_short:
             out.print("There are more: narrow them down with --search.", markup=False)
-        if not found.machines:
-            out.print(f"--write FILE proposes nodes for those with a guess, as asset {under}/machine.", markup=False)
+        if not found.machines and assets:
+            out.print(f"--write FILE proposes nodes for those with a guess, as asset {assets[0][0]}.", markup=False)
     elif search or not found.machines:
         out.print("No variables" + (f" with {search!r} in their path." if search else "."), markup=False)
 
@@ -145,18 +160,26 @@ def _slug(text: str) -> str:
     return proposal.slug(text, "machine")
 
 
-def _section(config: "OpcUaConfig", found: "Survey", under: str) -> str:
-    """What stands for the server in a plant file: an asset per machine, and the collector."""
-    assets = [(f"{under}/{_slug(machine.seen.name)}", machine.seen.name) for machine, _ in found.machines]
-    guessed = [one for one in found.variables if one.guess] if not found.machines else []
-    if guessed:
-        assets = [(f"{under}/machine", "Machine")]
+def _guessed(found: "Survey") -> "list[Variable]":
+    """Of a server without machines, the variables whose names say what they may be."""
+    return [one for one in found.variables if one.guess] if not found.machines else []
+
+
+def _assets(found: "Survey", under: str, taken: set[Any]) -> list[tuple[str, str]]:
+    """Path and name of each asset, apart from those that are there."""
+    names = [machine.seen.name for machine, _ in found.machines] or ["Machine"] * bool(_guessed(found))
+    return [(proposal.free(f"{under}/{_slug(name)}", taken), name) for name in names]
+
+
+def _section(config: "OpcUaConfig", found: "Survey", assets: list[tuple[str, str]], taken: set[Any]) -> str:
+    """What stands for the server in a plant file: an asset per machine, and the collector, under no name taken."""
+    guessed, collector = _guessed(found), proposal.free(config.name, taken)
     lines = []
     for path, name in assets:
         lines += proposal.asset_lines(path, name)
-    lines += ["[[collectors]]", 'kind = "opcua"', f"name = {toml(config.name)}", f"url = {toml(config.url)}"]
+    lines += ["[[collectors]]", 'kind = "opcua"', f"name = {toml(collector)}", f"url = {toml(config.url)}"]
     # a restart of ours then is a break like any other
-    lines.append(f"progress = {toml(re.sub(r'[^A-Za-z0-9.-]', '-', config.name) + '.progress.json')}")
+    lines.append(f"progress = {toml(re.sub(r'[^A-Za-z0-9.-]', '-', collector) + '.progress.json')}")
     lines.append(f"security = {toml(config.security)}")
     if config.security != "None":
         lines += [f"mode = {toml(config.mode)}", f"certificates = {toml(str(config.certificates))}"]
@@ -164,24 +187,34 @@ def _section(config: "OpcUaConfig", found: "Survey", under: str) -> str:
         lines.append(f"user = {toml(config.user)}")
     if config.password is not None:
         lines.append(f"password = {{ env = {toml(str(config.password.env))} }}")
+    if config.user_certificate is not None:
+        lines.append(f"user_certificate = {toml(str(config.user_certificate))}")
+        lines.append(f"user_key = {toml(str(config.user_key))}")
     if found.machines:
         lines.append("machines = [")
+        named = Counter(machine.seen.name for machine, _ in found.machines)
         for (path, _), (machine, _) in zip(assets, found.machines, strict=True):
-            lines.append(f"    {{ asset = {toml(path)}, machine = {toml(machine.seen.name)} }},")
+            which = machine.seen.name if named[machine.seen.name] == 1 else machine.address
+            lines.append(f"    {{ asset = {toml(path)}, machine = {toml(which)} }},")
         lines.append("]")
     elif guessed:
         lines.append("nodes = [ # guessed from the variables' names: check each, and say what states mean with `words`")
-        taken: set[str] = set()
+        told: set[str] = set()
         for one in guessed:
-            comment = "# " if one.guess in taken else ""
-            taken.add(one.guess)
+            comment = "# " if one.guess in told else ""
+            told.add(one.guess)
             row = f"node = {toml(one.node)}, asset = {toml(assets[0][0])}, metric = {toml(one.guess)}"
             lines.append(f"    {comment}{{ {row} }},")
         lines.append("]")
     return "\n".join(lines) + "\n"
 
 
-def _as_json(url: str, offers: "list[Offer]", security: str, found: "Survey", under: str) -> dict[str, Any]:
+def _known(sample: "Sample | None") -> float | None:
+    """A value, where the machine vouches for it."""
+    return None if sample is None or sample.quality == Quality.BAD else sample.value
+
+
+def _as_json(url: str, offers: "list[Offer]", security: str, found: "Survey", assets: list[str]) -> dict[str, Any]:
     return {
         "url": url,
         "security": security,
@@ -202,19 +235,20 @@ def _as_json(url: str, offers: "list[Offer]", security: str, found: "Survey", un
                 "node": machine.address,
                 "specification": machine.specification,
                 "nameplate": machine.nameplate,
-                "asset": f"{under}/{_slug(machine.seen.name)}",
+                "asset": asset,
                 "metrics": [
                     {
                         "metric": metric.name,
                         "told_by": list(metric.paths),
-                        "value": metric.sample.value if metric.sample is not None else None,
+                        "value": _known(metric.sample),
+                        "quality": int(metric.sample.quality) if metric.sample is not None else None,
                         "text": metric.sample.text if metric.sample is not None else "",
                         "time_ns": metric.sample.time_ns if metric.sample is not None else None,
                     }
                     for metric in metrics
                 ],
             }
-            for machine, metrics in found.machines
+            for asset, (machine, metrics) in zip(assets, found.machines, strict=False)
         ],
         "variables": [
             {"path": one.path, "node": one.node, "value": one.value, "perhaps": one.guess} for one in found.variables

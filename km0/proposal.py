@@ -45,6 +45,15 @@ def existing(file: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{file}: not valid TOML: {error}") from error
 
 
+def free(name: str, taken: set[Any]) -> str:
+    """The name, or the first of NAME-2, NAME-3, … that is not taken; it is then."""
+    number, found = 2, name
+    while found in taken:
+        found, number = f"{name}-{number}", number + 1
+    taken.add(found)
+    return found
+
+
 def add(file: Path, section: str) -> None:
     """Append to the plant file, once what would be in it was checked. Raises ConfigError."""
     from km0.plantfile import PlantFile

@@ -108,6 +108,8 @@ class OpcUaCollector:
                 self._transfers = self._transfers and kept is None
                 subscription, resolved = await Subscription.create(session, self._config), {}
                 self._open_holes_of_break(session, subscription.silence_s)
+                if self._presence.heard_ns:
+                    self._component.count("event_gaps", len(self._sources.events))  # no history has them
                 if self._config.machines and self._config.browse_s:
                     await subscription.follow_model_changes()  # before we browse: no change is to be missed
             session.transferable = self._transfers
@@ -213,7 +215,7 @@ class OpcUaCollector:
         nodes, refused = self._sources, self._refused
         there = len(nodes) - sum(map(nodes.gone, range(len(nodes))))
         self._component.gauge("nodes", there - len(refused))
-        self._component.gauge("bad_nodes", len(refused))
+        self._component.gauge("bad_nodes", len(refused) + len(self._sources.missing))
         self._component.gauge("short_queues", len(subscription.items.short_queues))
         self._component.gauge("silent_nodes", len(self._silent))
         self._component.gauge("sampling_ms", subscription.items.sampling_ms)
@@ -233,7 +235,10 @@ class OpcUaCollector:
             detail += f"; machine {name!r} was not found: {reason}"
         if self._delivery.without_history:
             detail += f"; what was missed is not in the server's history: {self._delivery.without_history}"
-        self._component.ok(detail)
+        if self._sources.missing or (there and there == len(refused)):
+            self._component.failing(detail)  # the session stands, and nothing comes of what is wanted
+        else:
+            self._component.ok(detail)
 
     async def _look_again(self, session: Session, subscription: Subscription, resolved: dict[int, str]) -> None:
         """Try nodes again that were refused, or that vanished, and browse machines again: a server adds jobs and tools

@@ -17,7 +17,7 @@ from typing import Final
 from asyncua.ua.status_codes import StatusCodes
 
 from collectors.opcua.blend import BlendPart
-from collectors.opcua.events import tells_model_change
+from collectors.opcua.events import EVENTS, tells_model_change, tells_overflow
 from collectors.opcua.holes import Holes
 from collectors.opcua.items import MODEL_CHANGES
 from collectors.opcua.machine import Reader
@@ -88,6 +88,7 @@ class Delivery:
         if subscription.missing:
             self._component.count("missing_messages", subscription.missing)
             subscription.missing = 0
+            self._component.count("event_gaps", len(self._sources.events))  # no history has them
             self.open_holes(self.latest)
         batch = _Batch(self._now_ns(), list(said))
         if (published_ns := publications[-1].published_ns) > 0:  # node-opcua's keep-alives bear no time
@@ -185,6 +186,9 @@ class Delivery:
         if live and status & OVERFLOW:  # a value of the past bears the bit of another subscription's queue
             self._component.count("overflows")
             self.open_holes((handle,))
+        if live and reader.metric == EVENTS and tells_overflow(reading):
+            self._component.count("overflows")
+            self._component.count("event_gaps")
         at_ns = reading.source_ns or reading.server_ns
         if can_be(at_ns, batch.received_ns) and not (status and reading.waiting):
             self.latest[handle] = at_ns if live else max(at_ns, self.latest.get(handle, 0))

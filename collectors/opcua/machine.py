@@ -49,5 +49,6 @@ class Machine:
     nameplate: dict[str, str] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    """Paths of nodes whose metric another node tells already."""
-    speaks_events: bool = False
+    """Paths of nodes whose metric another node tells already, or that do not say enough."""
+    notifiers: list[Place] = field(default_factory=list)
+    """What of it tells events: the machine, or objects below it."""

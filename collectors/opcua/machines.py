@@ -60,9 +60,13 @@ async def describe(browser: Browser, machine: Machine, asset: str, gate: Gate) -
         words = getattr(text, "Text", text)
         if place.seen.name in _NAMEPLATE and words:
             machine.nameplate[place.seen.name] = str(words)
-    notifier = await browser.readings([machine.seen.node], AttributeIds.EventNotifier)
-    bits = notifier[0].Value.Value if notifier[0].Value is not None else 0
-    machine.speaks_events = bool(isinstance(bits, int) and bits & 1)
+    # A machine tool as published lets its Notification/Messages tell its alerts, and the machine itself tell none.
+    objects = [Place(machine.seen, "", None), *(place for place in places if place.seen.is_object)]
+    notifiers = await browser.readings([place.seen.node for place in objects], AttributeIds.EventNotifier)
+    for place, notifier in zip(objects, notifiers, strict=True):
+        bits = notifier.Value.Value if notifier.Value is not None else 0
+        if isinstance(bits, int) and bits & 1:
+            machine.notifiers.append(place)
     await Telling(browser, machine, asset, gate, places).tell()
 
 

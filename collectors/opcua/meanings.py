@@ -165,6 +165,24 @@ def stacklight(colors: Mapping[str, int]) -> Any:
     return combine
 
 
+def tool_ends(new: Any, worn: Any, counts_up: Any) -> tuple[float, float] | str:
+    """StartValue, LimitValue and IsCountingUp of a tool-life entry as its value when new and when worn out; or why not.
+
+    The first two are optional (OPC 40501-1, ToolLifeType): one that counts up begins at 0, one that counts down ends
+    there.
+    """
+    down = counts_up is False
+    new = new if new is not None or down else 0.0
+    worn = worn if worn is not None or not down else 0.0
+    if not isinstance(new, (int, float)):
+        return "it counts down, and has no StartValue that is a number"
+    if not isinstance(worn, (int, float)):
+        return "it has no LimitValue that is a number"
+    if new == worn:
+        return f"it counts from {new:g} to {worn:g}"
+    return float(new), float(worn)
+
+
 def tool_life(limits: Mapping[str, tuple[float, float]], names: Mapping[str, str]) -> Any:
     """A Combine: the least life left of all tools [%], and whose; `limits`: value when new and when worn out."""
 

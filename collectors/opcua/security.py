@@ -1,6 +1,8 @@
-"""Signing and encryption of a connection: our own certificate, made on first use, and the server's."""
+"""Signing and encryption of a connection: by our own certificate and the server's."""
 
-import socket
+import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 from asyncua import ua
@@ -9,6 +11,7 @@ from asyncua.crypto import security_policies, uacrypto
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from collectors.opcua.config import OpcUaConfig
+from collectors.opcua.own_certificate import OwnCertificate, own_certificate
 from collectors.opcua.trust import TrustList, check_validity, read_certificate
 from telemetry.errors import ConfigError, SourceError
 
@@ -21,19 +24,37 @@ POLICIES: Final[dict[str, Any]] = {
 """By the name in the plant file. Older policies (Basic128Rsa15, Basic256) rest on SHA-1 and are not spoken."""
 
 
-def application_uri() -> str:
-    """What our certificate says that we are; a server may compare it with what the session says."""
-    return f"urn:{socket.gethostname()}:km0-telemetry"
+_REFUSED: Final = (
+    ua.uaerrors.BadSecurityChecksFailed,
+    ua.uaerrors.BadCertificateUntrusted,
+    ua.uaerrors.BadCertificateUriInvalid,
+    ua.uaerrors.BadCertificateInvalid,
+)
 
 
-async def secure(client: Client, config: OpcUaConfig) -> None:
+async def secure(client: Client, config: OpcUaConfig) -> OwnCertificate:
     """Prepare a client for the policy of the plant file. Raises SourceError for a server that is not trusted."""
-    key, certificate = config.certificates / "own.key.pem", config.certificates / "own.der"
-    await client.setup_self_signed_certificate(key, certificate, host_name=socket.gethostname())
-    key.chmod(0o600)
+    own = await asyncio.to_thread(own_certificate, config.certificates)
+    client.application_uri = own.uri
     server = uacrypto.CertProperties(await _server_certificate(config), "der")
     mode = ua.MessageSecurityMode[config.mode]
-    await client.set_security(POLICIES[config.security], certificate, key, server_certificate=server, mode=mode)
+    await client.set_security(POLICIES[config.security], own.path, own.key, server_certificate=server, mode=mode)
+    return own
+
+
+@contextlib.contextmanager
+def showing(own: OwnCertificate | None, url: str) -> Iterator[None]:
+    """While a server looks at our certificate. Raises SourceError that says what to do where it refuses that."""
+    try:
+        yield
+    # The library does not read the fault that some servers answer instead of a channel: it asserts that there is one.
+    except (*_REFUSED, AssertionError) as error:
+        if own is None:
+            raise SourceError(f"{url} opens no channel") from error
+        raise SourceError(
+            f"{url} does not trust us yet: have it trust {own.path.resolve()} (SHA-256 {own.fingerprint[:16]}…), on "
+            "its control or in its folder of rejected certificates; then it goes on by itself"
+        ) from error
 
 
 async def load_user(client: Client, config: OpcUaConfig) -> None:

@@ -24,7 +24,8 @@ from asyncua.ua.ua_binary import struct_from_binary
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from collectors.opcua.config import OpcUaConfig
-from collectors.opcua.security import application_uri, load_user, secure
+from collectors.opcua.own_certificate import OwnCertificate, application_uri
+from collectors.opcua.security import load_user, secure, showing
 from telemetry.errors import SourceError
 
 CLOSING_S: Final = 0.4
@@ -168,16 +169,18 @@ async def connect(config: OpcUaConfig, password: str | None) -> AsyncIterator[Se
         client.set_user(config.user)
         client.set_password(password or "")
     renewal: asyncio.Task[None] | None = None
+    own: OwnCertificate | None = None
     try:
         with speaking_with(config.url):
             if config.security != "None":
-                await secure(client, config)
+                own = await secure(client, config)
             if config.user_certificate is not None:
                 await load_user(client, config)
             await client.connect_socket()
             await client.send_hello()
-            await client.open_secure_channel()
-            await client.create_session()
+            with showing(own, config.url):
+                await client.open_secure_channel()
+                await client.create_session()
             await client.activate_session(config.user, password, client.user_certificate)
         renewal = asyncio.create_task(_renew(client), name=f"{config.name}: secure channel renewal")
         session = Session(client, config.url)

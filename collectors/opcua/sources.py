@@ -17,7 +17,7 @@ from collectors.opcua.address import NodeAddress, parse
 from collectors.opcua.blend import BlendPart
 from collectors.opcua.browse import Browser
 from collectors.opcua.config import OpcUaConfig, OpcUaMachine
-from collectors.opcua.events import EventValues
+from collectors.opcua.events import EventValues, Instants
 from collectors.opcua.machine import Machine, Reader
 from collectors.opcua.session import Session
 from collectors.opcua.values import NodeValues
@@ -111,8 +111,10 @@ class Sources:
                 (told.place.path, Source(parse(browser.address(told.place.seen.node)), told.reader))
                 for told in machine.told
             ]
-            if machine.speaks_events:
-                sources.append(("", Source(parse(machine.address), EventValues(wanted.asset, self._gate), events=True)))
+            instants = Instants()  # an event that two of them tell is one
+            for place in machine.notifiers:
+                events = EventValues(wanted.asset, self._gate, instants)
+                sources.append((place.path, Source(parse(browser.address(place.seen.node)), events, events=True)))
             self._take((wanted.machine, wanted.asset), sources, moved)
         # Only now: a server that is lost half-way through must be found moved again, or old readers stay.
         self._namespaces = list(namespaces)

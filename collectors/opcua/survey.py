@@ -146,8 +146,8 @@ async def _metrics(browser: Browser, machine: Machine) -> list[Metric]:
             for sample in _samples(told, by_node[told.place.seen.node]):
                 newest = sample if newest is None or sample.time_ns >= newest.time_ns else newest
         found.append(Metric(name, tuple(told.place.path for told in parts), newest))
-    if machine.speaks_events:
-        found.append(Metric("alarm", ("(events)",), None))
+    if machine.notifiers:
+        found.append(Metric("alarm", tuple(f"{place.path} (events)".lstrip() for place in machine.notifiers), None))
     return found
 
 

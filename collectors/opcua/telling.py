@@ -131,31 +131,31 @@ class Telling:
             self._tell(on, "stacklight", blend.part(lamp.path, meanings.number))
 
     async def _tools(self) -> None:
-        """Each tool-life entry with a limit; of one that counts down, what it started from."""
-        entries = [
-            (tool, entry, limit, self._child(entry, "StartValue"))
-            for tool in self._of_type(companion.TOOL)
-            for entry in self._below(self._child(tool, companion.TOOL_LIFE))
-            if (limit := self._child(entry, "LimitValue")) is not None
-        ]
-        if not entries:
-            return
+        """Each tool-life entry that says from where to where it counts: both ends are optional in the standard."""
         limits: dict[str, tuple[float, float]] = {}
         names: dict[str, str] = {}
-        for tool, entry, limit, start in entries:
+        told: list[Place] = []
+        for tool in self._of_type(companion.TOOL):
             title = self._child(tool, "Name") or self._child(tool, "ControlIdentifier1")
-            asked = [one.seen.node for one in (limit, start, title) if one is not None]
-            values = iter(await self._browser.values(asked))
-            worn = next(values)
-            new = next(values) if start is not None else 0.0
-            name = next(values, None)
-            if isinstance(worn, (int, float)) and isinstance(new, (int, float)):
-                limits[entry.path] = (float(new), float(worn))
+            for entry in self._below(self._child(tool, companion.TOOL_LIFE)):
+                ends = [self._child(entry, name) for name in ("StartValue", "LimitValue", "IsCountingUp")]
+                new, worn, up, name = await self._values([*ends, title])
+                found = meanings.tool_ends(new, worn, up)
+                if isinstance(found, str):
+                    self._machine.left_out.append(f"{entry.path} (tool_life: {found})")
+                    continue
+                limits[entry.path] = found
                 names[entry.path] = str(name if name is not None else tool.seen.name)
+                told.append(entry)
         blend = Blend(self._asset, "tool_life", meanings.tool_life(limits, names), self._gate)
-        for _, entry, _, _ in entries:
-            if entry.path in limits:
-                self._tell(entry, "tool_life", blend.part(entry.path, meanings.number))
+        for entry in told:
+            self._tell(entry, "tool_life", blend.part(entry.path, meanings.number))
+
+    async def _values(self, places: Sequence[Place | None]) -> list[Any]:
+        """What each holds; None of one that is not there."""
+        asked = [place.seen.node for place in places if place is not None]
+        values = iter(await self._browser.values(asked))
+        return [None if place is None else next(values) for place in places]
 
     def _of_type(self, address: str) -> list[Place]:
         return [place for place in self._places if address in self._browser.lineage(place.seen.type)]

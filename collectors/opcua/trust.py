@@ -7,6 +7,7 @@ Invariants:
 """
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,6 +74,7 @@ class TrustList:
     """The folders `trusted` and `rejected` beside our own certificate."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder: Final = folder
         self._trusted: Final = folder / "trusted"
         self._rejected: Final = folder / "rejected"
 
@@ -100,7 +102,8 @@ class TrustList:
         self._set_aside(der)
         raise SourceError(
             f"the certificate of {server} ({certificate.subject.rfc4514_string()}) is not trusted yet: compare its "
-            f"fingerprint with the server's own, then: km0 opcua trust add {fingerprint(der)[:16]}"
+            f"fingerprint with the server's own, then: km0 opcua trust add {fingerprint(der)[:16]} --certificates "
+            f"{shlex.quote(str(self._folder.resolve()))}"
         )
 
     def add(self, which: str) -> Entry:

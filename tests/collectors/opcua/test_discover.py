@@ -8,6 +8,7 @@ import pytest
 from collectors.opcua.survey import guess
 from km0.plantfile import PlantFile
 from telemetry.config import load
+from telemetry.errors import ConfigError
 from tests.collectors.opcua.peer import URI, peer
 from tests.collectors.opcua.running import km0
 
@@ -21,6 +22,16 @@ async def test_a_server_without_companion_model_is_listed_with_guesses(tmp_path:
         narrow = json.loads(await km0("discover", "opcua", url, "--json", "--search", "spindle"))
         file = tmp_path / "plant.toml"
         await km0("discover", "opcua", url, "--write", str(file))
+        with pytest.raises(ConfigError, match=r"is in .* already"):
+            await km0("discover", "opcua", url, "--write", str(file))
+    async with peer(*names) as other:
+        await km0("discover", "opcua", f"opc.tcp://127.0.0.1:{other.port}/", "--write", str(file))
+    async with peer("Blob") as nameless:
+        with pytest.raises(ConfigError, match="choose nodes from the list above"):
+            await km0("discover", "opcua", f"opc.tcp://127.0.0.1:{nameless.port}/", "--write", str(file))
+    assert [one.path for one in load(file, PlantFile).plant.assets] == [
+        "site/area/line/machine", "site/area/line/machine-2",
+    ]  # fmt: skip
     assert found["machines"] == []
     guesses = {row["path"]: (row["perhaps"], row["node"]) for row in found["variables"]}
     assert guesses == {

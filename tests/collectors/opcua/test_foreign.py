@@ -71,7 +71,7 @@ async def test_machines_are_found_and_written_down(server: Foreign, tmp_path: Pa
     found = json.loads(await km0("discover", "opcua", server.url, "--json", *place))
     shown = await km0("discover", "opcua", server.url)
     before = file.read_text()
-    with pytest.raises(ConfigError, match="is there twice"):
+    with pytest.raises(ConfigError, match=r"is in .* already"):
         await km0("discover", "opcua", server.url, *place)
     assert file.read_text() == before
     machines = {machine["name"]: machine for machine in found["machines"]}
@@ -255,6 +255,9 @@ async def test_jobs_and_tools_that_come_and_go_while_a_session_stands(server: Fo
         await server.tell(tool=["Cutter", 12, 90, 0])
         await used("Cutter", 9.0)
         await until(lambda: last(sink, MILL, "tool_life") == (10.0, "Cutter"))
+        await server.tell(tool=["Tap", 14, 200, None])  # it counts down, and has no limit: to 0
+        await used("Tap", 10.0)
+        await until(lambda: last(sink, MILL, "tool_life") == (5.0, "Tap"))
         count = len(told(sink, MILL, "state"))
         await server.tell(state=[f"{monitoring}/MachineryItemState", "NotExecuting"])
         await until(lambda: len(told(sink, MILL, "state")) > count)
@@ -265,7 +268,7 @@ async def test_jobs_and_tools_that_come_and_go_while_a_session_stands(server: Fo
         async with asyncio.timeout(30):
             while await server.items() != component.snapshot()["gauges"]["nodes"] + 1:  # noqa: ASYNC110 - it is asked
                 await asyncio.sleep(0.1)
-        assert component.snapshot()["gauges"]["nodes"] == nodes + 4
+        assert component.snapshot()["gauges"]["nodes"] == nodes + 5
         assert component.counted("reconnects") == 0
     assert sink.dead_letters == []
 
@@ -314,6 +317,9 @@ async def test_alarms_begin_end_and_are_told_to_who_comes_later(server: Foreign)
         await server.tell(alarm=["Mill", "door two", 2])
         await server.tell(stop_clock=0)
         await until(lambda: len(alarms(first, "door")) == 2)
+        # where a machine tool as published tells its alerts
+        await server.tell(alarm=["Mill/Notification/Messages", "filter clogged", 300])
+        await until(lambda: [value for value, _ in alarms(first, "filter clogged")] == [300.0])
     times = {one.time_ns for one in first.samples if one.metric == "alarm" and "door" in one.text}
     assert times == {frozen * 1_000_000, frozen * 1_000_000 + 1}
     async with collecting(by_machines(server), second, plant=PLANT):

@@ -78,6 +78,30 @@ def test_the_least_tool_life_left_and_whose() -> None:
     assert combine({"a": 250.0, "b": 20.0}) == (0.0, "T1")
 
 
+@pytest.mark.parametrize(
+    ("new", "worn", "up", "expected"),
+    [
+        (0, 100, True, (0.0, 100.0)),
+        (90, 10, False, (90.0, 10.0)),
+        (None, 100, True, (0.0, 100.0)),
+        (None, 100, None, (0.0, 100.0)),
+        (120, None, False, (120.0, 0.0)),
+        (None, 10, False, "no StartValue"),
+        (None, None, True, "no LimitValue"),
+        (5, 5, True, "from 5 to 5"),
+        ("new", 10, False, "no StartValue that is a number"),
+    ],
+)
+def test_where_a_tools_life_begins_and_ends(new: Any, worn: Any, up: Any, expected: Any) -> None:
+    """StartValue and LimitValue are optional, IsCountingUp is not: what counts down without a start tells nothing."""
+    found = meanings.tool_ends(new, worn, up)
+    if isinstance(expected, tuple):
+        assert found == expected
+    else:
+        assert isinstance(found, str)
+        assert expected in found
+
+
 def test_packml_counts_from_their_bytes() -> None:
     """ID 1, Name null, Unit (null URI, id 0, two empty texts), Count 3, AccCount 1003 (OPC 10000-6, little endian)."""
     body = bytes.fromhex("01000000 ffffffff ffffffff 00000000 00 00 03000000 eb030000")

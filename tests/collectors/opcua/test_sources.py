@@ -31,7 +31,7 @@ def machine(number: int) -> list[tuple[str, Source]]:
 
 def raised(words: str) -> Reading:
     """An event at AT, as the wire gives it."""
-    fields: list[Any] = [ua.NodeId(2041), AT, ua.LocalizedText(words), 700, "Mill", None]
+    fields: list[Any] = [ua.NodeId(2041), AT, ua.LocalizedText(words), 700, "Mill", None, None]
     return Reading([ua.Variant(one) for one in fields], 0, 0, 0)
 
 

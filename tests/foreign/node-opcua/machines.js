@@ -58,9 +58,9 @@ function addTool(space, mill, [name, number, start, limit]) {
   set(child(tool, "ControlIdentifier1"), "UInt32", number);
   const entry = space.findVariableType("ToolLifeType", toolTypes(space)).instantiate({
     browseName: named(space, "Life"), componentOf: child(tool, "ToolLife"), dataType: "Double",
-    optionals: ["LimitValue", "StartValue"], minimumSamplingInterval: 0,
+    optionals: limit === null ? ["StartValue"] : ["LimitValue", "StartValue"], minimumSamplingInterval: 0,
   });
-  set(child(entry, "LimitValue"), "Double", limit);
+  if (limit !== null) set(child(entry, "LimitValue"), "Double", limit);
   set(child(entry, "StartValue"), "Double", start);
   set(child(entry, "IsCountingUp"), "Boolean", limit > start);
   set(entry, "Double", start);

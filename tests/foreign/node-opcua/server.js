@@ -1,6 +1,7 @@
 // A foreign peer of the OPC UA tests: a node-opcua server with the official DI, IA, Machinery, MachineTool and PackML
 // nodesets and three machines that conform to them (machines.js). `node server.js '{"port": 4840, "folder": "/tmp/x"}'`;
-// with "machines": false it has plain variables alone, and starts in a second; with "press" that machine alone.
+// with "machines": false it has plain variables alone, and starts in a second; with "press" that machine alone. A
+// "careful" one trusts no certificate that it has not been told to trust.
 // It writes one JSON object per line ({"event":"ready"}, {"event":"done"}, {"event":"failed"}), and reads commands:
 //   {"state": [path, name, ms]}        a state machine takes a state
 //   {"write": [[path, type, value, ms], …]}   a variable takes a value, at a source time since the epoch
@@ -56,7 +57,7 @@ const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
 (async () => {
   const manager = new OPCUACertificateManager({
     rootFolder: path.join(spec.folder, "pki"),
-    automaticallyAcceptUnknownCertificate: true,
+    automaticallyAcceptUnknownCertificate: spec.careful !== true,
     name: "pki",
   });
   await manager.initialize();
