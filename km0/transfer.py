@@ -129,9 +129,11 @@ def _opened(file: PlantFile) -> Iterator[Store]:
 
 def _kpi_names(file: PlantFile, store: Store) -> list[KpiName]:
     from pipeline.kpis.catalogue import CATALOGUE
+    from pipeline.kpis.settings import SETTINGS  # kept as a KPI value; without it all history is computed again
 
+    names = dict.fromkeys([*(one.name for one in CATALOGUE), SETTINGS])
     assets = {held.asset for held in store.inventory()} | {asset.path for asset in file.plant.assets}
-    return [(asset, kpi) for asset in sorted(assets) for kpi in dict.fromkeys(one.name for one in CATALOGUE)]
+    return [(asset, kpi) for asset in sorted(assets) for kpi in names]
 
 
 def _samples_of(source: Path) -> Iterator[list[Sample]]:

@@ -6,6 +6,7 @@ Invariants
   of arrival. The end is included, for a counter's next increment is counted there.
 - The cursor is written with the values, in one transaction, and only once every window its changes made due is
   written, except open ones: those are recomputed after a restart anyway, as the last stored days tell.
+- A window that began before what retention still keeps, and has a final figure, is never due again (see retained).
 - When what figures depend on beside samples has changed (see settings), all history is due; the new fingerprint is
   written with the cursor that says it is done.
 - Work per step is bounded in windows, and a read in time. What remains is due at the next step.
@@ -27,6 +28,7 @@ from pipeline.kpis import evaluate as kpis
 from pipeline.kpis import settings
 from pipeline.reads import LONGEST_READ_NS, days_with_samples, groups, length
 from pipeline.recent import Recent
+from pipeline.retained import computable
 from telemetry.errors import StoreError
 from telemetry.glossary import holds
 from telemetry.health import Component
@@ -176,14 +178,17 @@ class Recompute:
                 continue
             stored = self._store.read_kpis(asset.path, name, Window(0, now, "day"))
             start = self._first[asset.path]
-            if stored and changed:
+            again = bool(stored) and changed
+            if again:
+                start = min(max(start, self._store.kept_since()), now)
                 span = Window(self._first[asset.path], now)
                 vanished += settings.void(asset, settings.gone(self._store, self._plant, asset, span))
             elif stored:
                 # an hour that ends where the day starts may have been left not final
                 start = min([value.start_ns for value in stored if not value.final], default=stored[-1].end_ns)
                 start -= 3600 * SECOND_NS
-            self._make_due(asset, start, now, now)
+            # what was final at the end of the last process still is, unless a change says otherwise
+            self._make_due(asset, start, now, now, again=again, limit=None if changed or not stored else now)
             self._reached[asset.path] = now
         self._unsaid, self._vanished = unsaid, vanished
         self._taken = taken  # last: a store that failed on the way is resumed from again
@@ -251,13 +256,16 @@ class Recompute:
                 self._make_due(self._plant.asset(path), reached, now, now)
                 self._reached[path] = now
 
-    def _make_due(self, asset: Asset, start: int, end: int, now: int) -> None:
+    def _make_due(
+        self, asset: Asset, start: int, end: int, now: int, *, limit: int | None = None, again: bool = False
+    ) -> None:
+        limit = self._store.kept_since() if limit is None else limit
         # nothing is to be said of the time before the first sample, nor of a window that has not begun
         lived = max(start, self._first.get(asset.path, start)), min(end, now)
         back = max(kpis.reach_ns(asset))
         for piece in days_with_samples(self._store, asset.path, self._metrics.get(asset.path, ()), *lived, back):
             begun = (window for window in kpis.windows(self._plant, asset, piece) if window.start_ns < now)
-            self._due.setdefault(asset.path, set()).update(begun)
+            self._due.setdefault(asset.path, set()).update(computable(self._store, asset, begun, limit, again=again))
 
     def _ready(self, now: int, began: float, all_open: bool) -> Iterator[tuple[Asset, list[Window]]]:
         """What to evaluate in this step, each group one read, newest first; the longest waiting asset first.

@@ -48,6 +48,9 @@ class Store(Protocol):
     def inventory(self) -> list[SeriesInfo]:
         """Every series held, ordered by asset and metric, with the number of distinct identities."""
 
+    def kept_since(self) -> int:
+        """Retention may have dropped samples from before this instant [ns]; 0 when it dropped none."""
+
     def changes(self, after: int) -> Changes:
         """What `write` touched since the cursor `after` (0: since ever). Never misses a write, may repeat one."""
 

@@ -42,10 +42,12 @@ def fingerprint(plant: Plant, asset: Asset) -> KpiValue:
 
 
 def gone(store: Store, plant: Plant, asset: Asset, span: Window) -> list[Window]:
-    """Stored windows in a span that the plant's calendar does not have. Raises StoreError."""
+    """Stored windows in a span that the plant's calendar does not have, but for those whose samples were dropped: what
+    takes their place could not be computed. Raises StoreError."""
     name = evaluate.marker(asset)
     stored = store.read_kpis(asset.path, name, span) if name else []
-    local = [value.window for value in stored if value.kind not in ("minute", "hour")]
+    limit = store.kept_since()
+    local = [one.window for one in stored if one.kind not in ("minute", "hour") and one.start_ns >= limit]
     if not local:
         return []
     whole = Window(min(window.start_ns for window in local), span.end_ns)

@@ -276,6 +276,9 @@ class DuckDbStore:
 
     # --- what changed ---
 
+    def kept_since(self) -> int:
+        return self._forgotten or 0
+
     def changes(self, after: int) -> Changes:
         """After a cursor whose records are pruned already (or one of another store): everything held."""
         with self._file.lock:

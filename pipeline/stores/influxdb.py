@@ -35,6 +35,7 @@ from pipeline.stores.influxdb_schema import (
 )
 from pipeline.stores.influxdb_server import InfluxServer
 from pipeline.stores.influxdb_writing import store_samples
+from pipeline.stores.lengths import DAY_NS
 from pipeline.stores.lineprotocol import EARLIEST_NS, LATEST_NS, UnwritableError
 from telemetry.errors import RejectedError
 from telemetry.glossary import holds
@@ -50,6 +51,7 @@ class InfluxDbStore:
         self._server: Final = InfluxServer(config)
         self._journal: Final = Journal(self._server, config.journal_bucket, config.writer_name)
         self._kpis: Final = KpiBucket(self._server, config.kpi_bucket)
+        self._keep_ns: Final = config.keep_days * DAY_NS
         self._writing = threading.Lock()
         self._texted: set[str] | None = None
 
@@ -157,13 +159,21 @@ class InfluxDbStore:
 
     # --- what changed ---
 
+    def kept_since(self) -> int:
+        return self._server.now_ns() - self._keep_ns if self._keep_ns else 0
+
     def changes(self, after: int) -> Changes:
-        """After a cursor from before the journal's week: everything held."""
+        """After a cursor from before the journal's week: everything held, and not about to be dropped."""
         found = self._journal.since(after)
         if found is not None:
             return Changes(*found)
         newest = self._journal.newest()
-        held = (Span(*key, int(first[0]), int(last[0])) for key, (first, last) in self._aggregated("first", "last"))
+        limit = self.kept_since()
+        held = (
+            Span(*key, max(limit, int(first[0])), int(last[0]))
+            for key, (first, last) in self._aggregated("first", "last")
+            if int(last[0]) >= limit
+        )
         return Changes(newest, tuple(sorted(held, key=lambda span: (span.asset, span.metric))))
 
     # --- KPI values ---

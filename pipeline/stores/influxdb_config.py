@@ -31,6 +31,13 @@ class InfluxDbConfig(Section):
         min_length=1,
         description="where writers say what they touched, so that KPIs follow; kept for a week",
     )
+    keep_days: int = Field(
+        0,
+        ge=0,
+        le=36500,
+        description="how long samples are kept [days], 0: for ever; `km0 init influxdb` sets this retention",
+    )
+    keep_kpis_days: int = Field(0, ge=0, le=36500, description="the same of KPI values")
     token: Secret | None = Field(
         None, description='the token (on 1.x "user:password"); none when the server asks for none'
     )

@@ -20,7 +20,10 @@ _SAMPLE: Final = {"time_ns": "BIGINT", "asset": "VARCHAR", "metric": "VARCHAR", 
                   "quality": "TINYINT", "received_ns": "BIGINT"}  # fmt: skip
 _KPI: Final = {"asset": "VARCHAR", "kpi": "VARCHAR", "kind": "VARCHAR", "start_ns": "BIGINT", "end_ns": "BIGINT",
                "value": "DOUBLE", "numerator": "DOUBLE", "denominator": "DOUBLE", "coverage": "DOUBLE",
-               "samples": "BIGINT", "final": "BOOLEAN"}  # fmt: skip
+               "samples": "BIGINT", "final": "BOOLEAN", "detail": "VARCHAR"}  # fmt: skip
+_LATER: Final = {"detail": "''"}
+"""Columns that files of before do not have, and what stands for them."""
+
 _ROWS: Final = 50_000
 
 
@@ -97,7 +100,10 @@ def _read(path: Path, columns: dict[str, str]) -> Iterator[list[tuple[Any, ...]]
     rows_in(path)
     with duckdb.connect() as db:
         try:
-            found = db.execute(f"SELECT {', '.join(columns)} FROM read_parquet(?)", [str(path)])  # noqa: S608  # names of this module
+            described = db.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+            held = {name for name, *_ in described}
+            chosen = ", ".join(_LATER[name] if name in _LATER and name not in held else name for name in columns)
+            found = db.execute(f"SELECT {chosen} FROM read_parquet(?)", [str(path)])  # noqa: S608  # names of this module
             while rows := found.fetchmany(_ROWS):
                 yield rows
         except duckdb.Error as error:

@@ -25,6 +25,7 @@ class MemoryStore:
         self._sequence = 0
         self._kpis: dict[tuple[str, str, str, int], KpiValue] = {}
         self._cursor = 0
+        self.kept_since_ns = 0
 
     def write(self, samples: Sequence[Sample]) -> None:
         with self._lock:
@@ -82,6 +83,19 @@ class MemoryStore:
                 SeriesInfo(asset, metric, len(rows), min(rows), max(rows))
                 for (asset, metric), rows in sorted(self._series.items())
             ]
+
+    def forget(self, before_ns: int) -> None:
+        """Drop samples, as retention does; what is in force at the limit stays."""
+        with self._lock:
+            self.kept_since_ns = before_ns
+            for (_, metric), rows in self._series.items():
+                old = sorted(time for time in rows if time < before_ns)
+                for time in old[:-1] if holds(metric) else old:
+                    del rows[time]
+            self._series = {key: rows for key, rows in self._series.items() if rows}
+
+    def kept_since(self) -> int:
+        return self.kept_since_ns
 
     def changes(self, after: int) -> Changes:
         with self._lock:

@@ -26,6 +26,7 @@ class ChangesContract:
     def test_changes_name_what_was_touched_since_the_cursor(self, store: Store) -> None:
         """First and last instant of each series; nothing new, no spans."""
         assert store.changes(0).spans == ()
+        assert store.kept_since() == 0
         store.write([at(0, 1), at(10, 2), at(5, 1, "power")])
         first = store.changes(0)
         assert _hulls(first.spans) == {

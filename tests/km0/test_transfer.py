@@ -11,16 +11,22 @@ import pytest
 from msgspec import structs
 
 from km0.cli import main
-from pipeline.stores import DuckDbConfig
+from pipeline.kpis.catalogue import CATALOGUE
+from pipeline.recompute import Recompute
+from pipeline.stores import DuckDbConfig, parquet
+from pipeline.stores.duckdb import DuckDbStore
+from pipeline.stores.duckdb_retention import DAY_NS
 from pipeline.stores.transfer import EVER as ALWAYS
 from pipeline.stores.transfer import copy, differences
+from telemetry.health import Component
+from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, KpiValue, Sample
 from tests.contracts.memory import MemoryStore
 from tests.contracts.stored import EVER, MILL, PRESS, T0, at, kpi
 from tests.pipeline.stores.influxd import Influxd
 
-NAMES = [(asset, name) for asset in (MILL, PRESS) for name in ("oee", "trs", "availability")]
+NAMES = [(asset, name) for asset in (MILL, PRESS) for name in ("oee", "trs", "availability", "stop_time")]
 PLANT = f'[[plant.assets]]\npath = "{MILL}"\nname = "M"\n[[plant.assets]]\npath = "{PRESS}"\nname = "P"\n'
 
 
@@ -70,7 +76,8 @@ def fill(store: Store) -> None:
             )
         store.write(batch)
     unknown = KpiValue(PRESS, "trs", "day", T0, T0 + 86400 * SECOND_NS, math.nan, math.nan, 0.0, 0.0, 0, final=False)
-    store.write_kpis([kpi(n * 3600, n / 10) for n in range(50)] + [unknown], store.changes(0).cursor)
+    told = structs.replace(kpi(0, 3.0, "stop_time"), detail='{"breakdown": 3.5, "réglage": 1}')
+    store.write_kpis([kpi(n * 3600, n / 10) for n in range(50)] + [unknown, told], store.changes(0).cursor)
 
 
 def plant(folder: Path, store: str, name: str = "plant.toml") -> Path:
@@ -129,6 +136,43 @@ def test_what_was_not_computed_yet_is_computed_after_the_move() -> None:
     assert any(span.last_ns >= T0 + 9000 * SECOND_NS for span in target.changes(target.cursor()).spans)
 
 
+def test_the_first_start_after_a_move_computes_nothing_of_the_past_again(km0: Km0, tmp_path: Path) -> None:
+    """The source dropped samples after it had computed them: their final figures cannot be computed again, and stay."""
+    machine = Plant(assets=(Asset(path=MILL, name="M"), Asset(path=PRESS, name="P")))
+    now = T0 + 3 * DAY_NS
+
+    def settled(store: Store) -> dict[tuple[str, ...], str]:
+        """Every final value, once nothing waits."""
+        recompute = Recompute(store, machine, Component("recompute"), now_ns=lambda: now)
+        while recompute.step().waiting:
+            pass
+        names = {kpi.name for kpi in CATALOGUE}
+        values = (value for name in names for value in store.read_kpis(MILL, name, ALWAYS) if value.final)
+        return {(value.kpi, value.kind, str(value.start_ns)): repr(value) for value in values}
+
+    def opened(path: Path) -> Store:
+        return DuckDbStore(path / "km0.duckdb", keep_days=1, now_ns=lambda: now)
+
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        plant(tmp_path / name, f'[store]\nkind = "duckdb"\npath = "{tmp_path / name / "km0.duckdb"}"\n')
+    source = DuckDbConfig(path=tmp_path / "old" / "km0.duckdb").open()
+    source.write([at(minutes * 60, 2 + minutes // 20 % 2) for minutes in range(0, 2 * 24 * 60, 20)])
+    before = settled(source)
+    source.close()
+    source = opened(tmp_path / "old")
+    source.write([at(3 * 86400 - 1, 3.0)])  # a write of a store that keeps a day drops the rest
+    assert len(source.samples(MILL, "state", EVER)) == 2
+    assert settled(source) == before
+    source.close()
+    answer = km0(tmp_path / "old", "move", "plant.toml", "../new/plant.toml")
+    assert answer.returncode == 0, answer.stderr
+    target = opened(tmp_path / "new")
+    assert settled(target) == before
+    assert len(before) > 500
+    target.close()
+
+
 @pytest.mark.parametrize("form", ["parquet", "line"])
 def test_export_and_import_give_the_same_store(km0: Km0, tmp_path: Path, form: str) -> None:
     """Twice imported is once; Parquet carries KPI values too."""
@@ -161,6 +205,16 @@ def test_parquet_is_what_other_programs_expect(km0: Km0, tmp_path: Path) -> None
         ).fetchall()
     assert (kind, first >= T0) == ("TIMESTAMP_NS", True)
     assert 4000 < rows < 6000
+
+
+def test_a_parquet_file_of_before_details_is_read(tmp_path: Path) -> None:
+    """It has no such column: there were none."""
+    parquet.write_kpis(tmp_path, [[structs.replace(kpi(0, 0.5), detail="histogram")]])
+    path = tmp_path / parquet.KPIS
+    with duckdb.connect() as db:
+        db.execute(f"COPY (SELECT * EXCLUDE (detail) FROM '{path}') TO '{path}.old' (FORMAT parquet)")
+    path.with_name(f"{path.name}.old").replace(path)
+    assert list(parquet.read_kpis(tmp_path)) == [[kpi(0, 0.5)]]
 
 
 def test_an_import_refuses_what_the_plant_does_not_know(km0: Km0, tmp_path: Path) -> None:

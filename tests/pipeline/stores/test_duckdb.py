@@ -270,6 +270,7 @@ def test_old_samples_go_and_what_is_in_force_stays(tmp_path: Path) -> None:
         assert [held.samples for held in store.inventory()] == [1, 1, 1]
         assert store.read_kpis(MILL, "oee", EVER) == [kpi(0, 0.5)]
         limit = now - 30 * day * 10**9
+        assert store.kept_since() == limit
         assert all(span.first_ns >= limit for span in store.changes(0).spans)
         store.close()
         store = DuckDbStore(path, keep_days=30, now_ns=lambda: clock[0])

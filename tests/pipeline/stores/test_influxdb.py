@@ -98,3 +98,18 @@ class TestNamedServer(StoreContract):
     @pytest.fixture
     def reopen(self, tmp_path: Path) -> Iterator[Reopen]:
         yield from reopening(prepared(tmp_path, 0))
+
+
+def test_after_more_than_a_week_away_everything_is_due_that_is_not_about_to_be_dropped(influxd: Influxd) -> None:
+    """Of a bucket that keeps 30 days: the journal's entries are gone, samples from 40 days ago are still there."""
+    config = influxd.databases("away_").model_copy(update={"keep_days": 30})
+    store = InfluxDbStore(config)
+    now, day = time.time_ns(), 86400 * SECOND_NS
+    store.write([Sample(now - days * day, MILL, "power", 1.0) for days in (40, 35, 20, 1)])
+    store.write([Sample(now - 40 * day, MILL, "state", 3.0)])
+    influxd.run('DROP MEASUREMENT "km0_journal"', database=config.journal_bucket)
+    assert abs(store.kept_since() - (now - 30 * day)) < 60 * SECOND_NS
+    [power] = store.changes(0).spans
+    assert (power.metric, power.last_ns) == ("power", now - day)
+    assert abs(power.first_ns - (now - 30 * day)) < 60 * SECOND_NS
+    store.close()
