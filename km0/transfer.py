@@ -74,9 +74,21 @@ def move(
     source: Annotated[Path, typer.Argument(help="The plant file whose [store] has the data now.")],
     target: Annotated[Path, typer.Argument(help="The plant file whose [store] is to have it.")],
 ) -> None:
-    """Copy a plant from one store to another, then compare both, sample by sample and KPI by KPI."""
+    """Copy a plant from one store to another, then compare both, sample by sample and KPI by KPI.
+
+    What waits in the old plant's spool goes into its store first.
+    """
+    from km0.transfer_spool import drained
+
     file = load(source, PlantFile)
     with _opened(file) as old, _opened(load(target, PlantFile)) as new:
+        waited, letters = drained(file.spool.path, old)
+        if waited:
+            out.print(f"{waited} samples that waited in the spool are in the old store now", markup=False)
+        if letters:
+            out.print(
+                f"{letters} dead letters stay in {file.spool.path}: km0 deadletters list --plant {source}", markup=False
+            )
         names = _kpi_names(file, old)
         with _progress("samples", sum(held.samples for held in old.inventory())) as bar:
             moved = copy(old, new, names, lambda count: bar.advance(bar.task_ids[0], count))

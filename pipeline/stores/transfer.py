@@ -70,19 +70,27 @@ def put(target: Store, samples: Sequence[Sample], moved: Moved) -> None:
 def copy(source: Store, target: Store, names: Sequence[KpiName], progress: Progress) -> Moved:
     """All samples and the named KPI values. May be repeated: what is there already is replaced by itself.
 
-    When the source has computed all that changed, so has the target: its cursor is set to its own newest change. When
-    not, the cursor stays behind and everything is computed again. Raises StoreError.
+    What the source has computed the target need not: its cursor is set to its own newest change. What has changed in
+    the source since is written once more after that, so that this, and no more, is due. Raises StoreError.
     """
     moved = Moved()
-    settled = not source.changes(source.cursor()).spans
-    for samples in chunks(source, source.inventory()):
+    computed = source.cursor()
+    unseen = source.changes(computed).spans
+    inventory = source.inventory()
+    for samples in chunks(source, inventory):
         put(target, samples, moved)
         progress(len(samples))
     for values in kpi_values(source, names):
         target.write_kpis(values, target.cursor())
         moved.kpis += len(values)
-    if settled:
-        target.write_kpis([], target.changes(target.cursor()).cursor)
+    if not computed and unseen:
+        return moved  # nothing ever was: all is due
+    target.write_kpis([], target.changes(target.cursor()).cursor)
+    counts = {(held.asset, held.metric): held.samples for held in inventory}
+    for span in unseen:
+        count = counts.get((span.asset, span.metric), 0)
+        for window in windows(SeriesInfo(span.asset, span.metric, count, span.first_ns, span.last_ns)):
+            put(target, source.samples(span.asset, span.metric, window), Moved())
     return moved
 
 

@@ -1,5 +1,6 @@
 """Data in and out: what was exported, imported, backed up or moved is the same, sample by sample and KPI by KPI."""
 
+import asyncio
 import math
 import random
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import pytest
 from msgspec import structs
 
 from km0.cli import main
+from km0.transfer_spool import drained
+from pipeline.ingest.spool import Spool
 from pipeline.kpis.catalogue import CATALOGUE
 from pipeline.recompute import Recompute
 from pipeline.stores import DuckDbConfig, parquet
@@ -18,6 +21,7 @@ from pipeline.stores.duckdb import DuckDbStore
 from pipeline.stores.duckdb_retention import DAY_NS
 from pipeline.stores.transfer import EVER as ALWAYS
 from pipeline.stores.transfer import copy, differences
+from telemetry.errors import StoreError
 from telemetry.health import Component
 from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
@@ -127,13 +131,60 @@ def test_a_plant_moves_to_influxdb_and_is_equal(km0: Km0, own_influxd: Influxd, 
 
 
 def test_what_was_not_computed_yet_is_computed_after_the_move() -> None:
-    """A source with changes that no KPI has seen leaves the target's cursor behind, so that all is computed."""
+    """What changed in the source since its figures were computed is due in the target, and nothing else."""
     source, target = MemoryStore(), MemoryStore()
     fill(source)
     source.write([at(9000, 1)])
     copy(source, target, NAMES, lambda _: None)
     assert list(differences(source, target, NAMES)) == []
-    assert any(span.last_ns >= T0 + 9000 * SECOND_NS for span in target.changes(target.cursor()).spans)
+    due = {(span.asset, span.metric, span.first_ns, span.last_ns) for span in target.changes(target.cursor()).spans}
+    assert due == {(MILL, "state", T0 + 9000 * SECOND_NS, T0 + 9000 * SECOND_NS)}
+
+
+def test_of_a_plant_that_computed_nothing_everything_is_due_after_the_move() -> None:
+    """Its cursor stays at the beginning."""
+    source, target = MemoryStore(), MemoryStore()
+    source.write([at(0, 1), at(60, 2)])
+    copy(source, target, NAMES, lambda _: None)
+    assert target.cursor() == 0
+    assert {span.first_ns for span in target.changes(0).spans} == {T0, T0 + 60 * SECOND_NS}
+
+
+async def waiting(path: Path, *samples: Sample) -> None:
+    """A spool in which these wait, and a dead letter."""
+    async with Spool(path) as spool:
+        await spool.put(samples)
+        await spool.set_aside("mqtt:topic", "no JSON", b"{")
+
+
+def test_what_waits_in_the_spool_is_moved_too(km0: Km0, tmp_path: Path) -> None:
+    """Three samples that nobody drained are in the new store; the dead letter stays, and is named."""
+    old, new = filled(tmp_path / "old"), tmp_path / "new.duckdb"
+    late = [at(9000 + n, 3.0) for n in range(3)]
+    asyncio.run(waiting(old.parent / "spool.sqlite", *late))
+    answer = km0(
+        old.parent, "move", str(old), str(plant(tmp_path, f'[store]\nkind = "duckdb"\npath = "{new}"\n', "new.toml"))
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "3 samples that waited in the spool" in answer.stdout
+    assert "1 dead letters stay in spool.sqlite: km0 deadletters list --plant" in answer.stdout
+    target = DuckDbConfig(path=new).open()
+    assert target.samples(MILL, "state", EVER)[-3:] == late
+    target.close()
+
+
+def test_a_store_that_does_not_take_what_waits_ends_the_move(tmp_path: Path) -> None:
+    """A sentence says how many samples wait where, and why; they wait on."""
+    store = MemoryStore()
+    store.fail_with = StoreError("disk full")
+    path = tmp_path / "spool.sqlite"
+    asyncio.run(waiting(path, at(0, 1), at(1, 2)))
+    with pytest.raises(StoreError, match=r"2 samples wait in the spool .* does not take them \(disk full\)"):
+        drained(path, store)
+    store.fail_with = None
+    assert drained(path, store) == (2, 1)
+    assert drained(path, store) == (0, 1)
+    assert len(store.samples(MILL, "state", EVER)) == 2
 
 
 def test_the_first_start_after_a_move_computes_nothing_of_the_past_again(km0: Km0, tmp_path: Path) -> None:
