@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 
 from pydantic import ValidationError
 
+from dashboards.web.diagnoses import form_faults
 from dashboards.web.texts import mark
 from pipeline.files.mapping import EventLogConfig, Metric
 from pipeline.said import Said
@@ -76,38 +77,36 @@ def read(form: Mapping[str, str], days: Sequence[str], before: EventLogConfig) -
     try:
         return EventLogConfig.model_validate_json(json.dumps(said))
     except ValidationError as error:
-        where = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
-        raise FormError(
-            Said(f"the mapping cannot be: {where}", f"la correspondance est impossible : {where}")
-        ) from None
+        raise FormError(form_faults.said(error, COLUMNS)) from None
 
 
 def _machine(form: Mapping[str, str]) -> dict[str, Any]:
     said: dict[str, Any] = {}
     if form.get("machine"):
         said["name"] = form["machine"]
-    cycle = _number(form, "cycle_s")
+    cycle = _number(form, "cycle_s", form_faults.CYCLE)
     if cycle is not None:
         said["cycle_s"] = {"*": cycle}
-    cost = _number(form, "hourly_cost")
+    cost = _number(form, "hourly_cost", form_faults.COST)
     if cost is not None:
         said["hourly_cost"] = cost
-    micro = _number(form, "micro_stop_s")
+    micro = _number(form, "micro_stop_s", form_faults.MICRO_STOP)
     if micro is not None:
         said["micro_stop_s"] = micro
-    target = _number(form, "target")
+    target = _number(form, "target", form_faults.TARGET)
     if target is not None:
         said["target_trs"] = target / 100
     return said
 
 
-def _number(form: Mapping[str, str], field: str) -> float | None:
+def _number(form: Mapping[str, str], field: str, label: str) -> float | None:
     """A number as people write it: "1 250,5" is 1250.5."""
     text = re.sub(r"[\s\u00a0\u202f']", "", form.get(field, "")).replace(",", ".")
     if not text:
         return None
     if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text, re.ASCII):
-        raise FormError(Said(f"{form[field][:40]!r} is no number", f"« {form[field][:40]} » n'est pas un nombre"))
+        told = form[field][:40]
+        raise FormError(form_faults.of(label, Said(f"{told!r} is no number", f"« {told} » n'est pas un nombre")))
     return float(text)
 
 
