@@ -67,7 +67,9 @@ _CHANGES: Final = {
     'kind = "duckdb"\npath = "km0.duckdb"\n': (
         'kind = "influxdb"\nurl = "http://influxdb:8086"\n'
         "token_in_clear = true # in a network that only these containers are in\n"
-        'token = { file = "/run/secrets/influxdb-token" } # each part has one of its own there\n\n'
+        'token = { file = "/run/secrets/influxdb-token" } # each part has one of its own there\n'
+        "keep_days = 0 # how long samples are kept [days]; 0: for ever. `docker compose up` tells InfluxDB\n"
+        "keep_kpis_days = 0 # the same of KPI values\n\n"
         '[health]\nfolder = "/run/km0" # each part says there how it is\n'
     ),
     'host = "127.0.0.1" # only this machine; there is no login yet\n': (

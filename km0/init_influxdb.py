@@ -63,15 +63,27 @@ def init_influxdb(
         list[Role] | None, typer.Option(help="Make the token of this role; several times for several. Else of all.")
     ] = None,
     tokens: Annotated[Path, typer.Option(help="Folder for the tokens that are made, a file each.")] = Path("secrets"),
-    keep_days: Annotated[int, typer.Option(min=0, help="How long samples are kept [days]; 0: for ever.")] = 0,
-    keep_kpis_days: Annotated[int, typer.Option(min=0, help="How long KPI values are kept [days]; 0: for ever.")] = 0,
+    keep_days: Annotated[
+        int | None,
+        typer.Option(min=0, help="How long samples are kept [days]; 0: for ever. Else as [store] keep_days says."),
+    ] = None,
+    keep_kpis_days: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="How long KPI values are kept [days]; 0: for ever. Else as [store] keep_kpis_days says."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
 ) -> None:
     """Make buckets, retention and least-privilege tokens in InfluxDB for a plant. Safe to run again."""
     config = load(file, PlantFile).store
     if not isinstance(config, InfluxDbConfig):
         raise ConfigError(f'{file}: [store] is not InfluxDB; write: [store] kind = "influxdb", url = "http://…:8086"')
-    days = {"bucket": keep_days, "kpi_bucket": keep_kpis_days, "journal_bucket": JOURNAL_DAYS}
+    days = {
+        "bucket": config.keep_days if keep_days is None else keep_days,
+        "kpi_bucket": config.keep_kpis_days if keep_kpis_days is None else keep_kpis_days,
+        "journal_bucket": JOURNAL_DAYS,
+    }
     known = Secret(env=operator) if os.environ.get(operator) else None
     if operator_file is not None:
         known = Secret(file=operator_file)
@@ -135,9 +147,13 @@ def keep_token(tokens: Path, role: str, token: str) -> None:
         target.write(token + "\n")
 
 
-def has_token(tokens: Path, role: str) -> bool:
+def held_token(tokens: Path, role: str) -> str:
+    """What the file of a role holds; "" when there is none yet. Raises ConfigError."""
     path = token_file(tokens, role)
-    return path.exists() and path.stat().st_size > 0
+    try:
+        return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}); delete it, and a token is made anew") from error
 
 
 class Databases:
@@ -159,7 +175,7 @@ class Databases:
             yield from self._retention(database, policy or "autogen", kept)
         users = {row[0] for row in self._rows("SHOW USERS")}
         for role in self._roles:
-            if f"km0_{role}" not in users or not has_token(self._tokens, role):
+            if f"km0_{role}" not in users or not held_token(self._tokens, role):
                 yield self._user(role, known=f"km0_{role}" in users)
             yield from self._grants(role, ROLES[role])
 
@@ -179,7 +195,8 @@ class Databases:
         elif found[policy].removesuffix("m0s").partition("h")[0] != (str(wanted_h) if days else "0s"):
             yield self._step(
                 f"keep what is in {database} {for_days}",
-                f"ALTER RETENTION POLICY {_name(policy)} ON {_name(database)} DURATION {length}",
+                f"ALTER RETENTION POLICY {_name(policy)} ON {_name(database)} DURATION {length}"
+                + (" SHARD DURATION 24h" if 0 < days < 7 else ""),  # a shard must not be longer than what is kept
             )
 
     def _user(self, role: str, *, known: bool) -> Step:

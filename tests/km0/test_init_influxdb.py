@@ -64,6 +64,7 @@ def test_databases_retention_and_users_are_made_once(
     policies = server.run('SHOW RETENTION POLICIES ON "km0"; SHOW RETENTION POLICIES ON "km0_journal"', user="admin:p")
     assert [p["series"][0]["values"][0][:2] for p in policies] == [["autogen", "9600h0m0s"], ["autogen", "168h0m0s"]]  # type: ignore[index]  # JSON
     assert "nothing to do" in init(path, "--keep-days", "400")
+    assert "keep what is in km0 3 days" in init(path, "--keep-days", "3")
     assert "keep what is in km0 30 days" in init(path, "--keep-days", "30")
 
     def store(role: str) -> InfluxDbStore:
@@ -100,6 +101,7 @@ class Administration(BaseHTTPRequestHandler):
     """Organisations, buckets, mappings and authorizations, kept in lists, as the API of 2.x shows them."""
 
     held: dict[str, list[dict[str, Any]]]
+    made = 0
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name it has in the library
         """Quiet."""
@@ -123,17 +125,38 @@ class Administration(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         made = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        made["id"] = f"{len(self.held[self._kind()]) + 1:016x}"
+        Administration.made += 1
+        made["id"] = f"{Administration.made:016x}"
         if self._kind() == "authorizations":
-            made |= {"token": f"token of {made['description']}", "status": "active"}
+            made |= {"token": f"token {made['id']} of {made['description']}", "status": "active"}
+        if self._kind() == "buckets" and len(made["retentionRules"]) > 1:
+            self._answer(422, {"code": "unprocessable entity", "message": "more than one retention rule"})
+            return
         self.held[self._kind()].append(made)
         self._answer(201, made)
 
     def do_PATCH(self) -> None:
         change = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        one = self._named()
+        rules = change.pop("retentionRules", None)
+        if rules:  # an empty list changes nothing: omitempty in tenant/http_server_bucket.go of main-2.x
+            shard = rules[0].get("shardGroupDurationSeconds", one.get("shard", 7 * 86400))
+            if 0 < rules[0]["everySeconds"] < shard:
+                said = "retention policy duration must be greater than the shard duration"
+                self._answer(422, {"code": "unprocessable entity", "message": said})
+                return
+            one |= {"retentionRules": rules, "shard": shard}
+        one |= change
+        self._answer(200, one)
+
+    def do_DELETE(self) -> None:
+        self.held[self._kind()].remove(self._named())
+        self.send_response(204)
+        self.end_headers()
+
+    def _named(self) -> dict[str, Any]:
         number = urlsplit(self.path).path.split("/")[-1]
-        next(one for one in self.held[self._kind()] if one["id"] == number).update(change)
-        self._answer(200, change)
+        return next(one for one in self.held[self._kind()] if one["id"] == number)
 
     def _answer(self, status: int, content: object) -> None:
         body = json.dumps(content).encode()
@@ -144,41 +167,120 @@ class Administration(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def test_organisation_buckets_mappings_and_tokens_are_made_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """2.x: three buckets with retention and their InfluxQL mapping; each token has exactly the rights of its role."""
+@pytest.fixture
+def administered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The plant file of a 2.x that has nothing yet."""
     monkeypatch.setenv("KM0_INFLUXDB_OPERATOR_TOKEN", "operator")
     Administration.held = {"orgs": [], "buckets": [], "dbrps": [], "authorizations": []}
-    held = Administration.held
     service = ThreadingHTTPServer(("127.0.0.1", 0), Administration)
     threading.Thread(target=service.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        path = plant(tmp_path, f"http://127.0.0.1:{service.server_address[1]}")
-        init(path, "--dry-run")
-        assert held == {"orgs": [], "buckets": [], "dbrps": [], "authorizations": []}
-        init(path)
-        assert "nothing to do" in init(path)
-        init(path, "--keep-kpis-days", "10")
-    finally:
-        service.shutdown()
-        service.server_close()
+    yield plant(tmp_path, f"http://127.0.0.1:{service.server_address[1]}")
+    service.shutdown()
+    service.server_close()
+
+
+def kept_days() -> dict[str, float]:
+    """Of each bucket the days it keeps; 0: for ever."""
+    return {
+        one["name"]: sum(rule["everySeconds"] for rule in one["retentionRules"]) / 86400
+        for one in Administration.held["buckets"]
+    }
+
+
+def rights() -> dict[str, list[tuple[str, str]]]:
+    """Of each token, by its description, what it may do with which bucket; "-" is one that is no more."""
+    names = {one["id"]: one["name"] for one in Administration.held["buckets"]}
+    return {
+        one["description"]: sorted((p["action"], names.get(p["resource"]["id"], "-")) for p in one["permissions"])
+        for one in Administration.held["authorizations"]
+    }
+
+
+def in_file(path: Path, role: str) -> bool:
+    """Whether the one token of a role is that in its file."""
+    [token] = [one["token"] for one in Administration.held["authorizations"] if one["description"] == f"km0 {role}"]
+    return (path.parent / "secrets" / f"influxdb-{role}-token").read_text() == f"{token}\n"
+
+
+def test_retention_is_that_of_the_plant_file_and_goes_both_ways(administered: Path) -> None:
+    """90 days and no flag: nothing to do when run again; a flag overrides; back to "for ever"; three days."""
+    bare = administered.read_text()
+    administered.write_text(f"{bare}keep_days = 90\nkeep_kpis_days = 400\n")
+    init(administered)
+    assert kept_days() == {"km0": 90, "km0_kpi": 400, "km0_journal": 7}
+    assert "nothing to do" in init(administered)
+    assert "keep what is in km0 30 days" in init(administered, "--keep-days", "30")
+    administered.write_text(bare)
+    assert "keep what is in km0 for ever" in init(administered)
+    assert kept_days() == {"km0": 0, "km0_kpi": 0, "km0_journal": 7}
+    assert "nothing to do" in init(administered)
+    init(administered, "--keep-days", "3")
+    assert kept_days()["km0"] == 3
+    assert "nothing to do" in init(administered, "--keep-days", "3")
+
+
+def test_what_the_server_says_against_it_is_told(administered: Path) -> None:
+    """Its own words, not only a number."""
+    init(administered)
+    for one in Administration.held["buckets"]:
+        one["shard"] = 30 * 86400
+    with pytest.raises(ConfigError, match=r"422 .*must be greater than the shard duration"):
+        init(administered, "--keep-days", "10")
+
+
+def test_tokens_get_rights_on_buckets_that_were_renamed_or_made_anew(administered: Path) -> None:
+    """And only these: the tokens before are deleted once their files have the new ones; InfluxQL finds the bucket."""
+    init(administered)
+    first = rights()
+    administered.write_text(administered.read_text() + 'kpi_bucket = "figures"\n')
+    told = init(administered)
+    assert "make the token 'km0 reader' anew" in told
+    assert "'km0 writer'" not in told
+    assert rights()["km0 reader"] == [("read", "figures"), ("read", "km0")]
+    assert rights()["km0 writer"] == first["km0 writer"]
+    assert "nothing to do" in init(administered)
+    held = Administration.held
+    held["buckets"] = [one for one in held["buckets"] if one["name"] != "km0"]
+    assert ("read", "-") in rights()["km0 reader"]
+    init(administered)
+    assert rights()["km0 writer"] == first["km0 writer"]
+    assert len(held["authorizations"]) == 4
+    assert all(in_file(administered, role) for role in ("writer", "reader", "pipeline", "platform"))
+    [mapped] = [one["bucketID"] for one in held["dbrps"] if one["database"] == "km0"]
+    assert mapped == next(one["id"] for one in held["buckets"] if one["name"] == "km0")
+    assert "nothing to do" in init(administered)
+
+
+def test_a_bucket_of_the_same_name_in_another_organisation_is_not_ours(administered: Path) -> None:
+    """Ours is made beside it."""
+    Administration.held["orgs"].append({"id": "f" * 16, "name": "other"})
+    Administration.held["buckets"].append(
+        {"id": "e" * 16, "name": "km0", "orgID": "f" * 16, "retentionRules": [{"type": "expire", "everySeconds": 5}]}
+    )
+    init(administered)
+    assert [one["name"] for one in Administration.held["buckets"]].count("km0") == 2
+    assert Administration.held["buckets"][0]["retentionRules"][0]["everySeconds"] == 5
+    assert "nothing to do" in init(administered)
+
+
+def test_organisation_buckets_mappings_and_tokens_are_made_once(administered: Path) -> None:
+    """2.x: three buckets with retention and their InfluxQL mapping; each token has exactly the rights of its role."""
+    held = Administration.held
+    init(administered, "--dry-run")
+    assert held == {"orgs": [], "buckets": [], "dbrps": [], "authorizations": []}
+    init(administered)
+    assert "nothing to do" in init(administered)
+    init(administered, "--keep-kpis-days", "10")
     assert [one["name"] for one in held["orgs"]] == ["km0"]
-    kept = {one["name"]: [rule["everySeconds"] for rule in one["retentionRules"]] for one in held["buckets"]}
-    assert kept == {"km0": [], "km0_kpi": [10 * 86400], "km0_journal": [7 * 86400]}
+    assert kept_days() == {"km0": 0, "km0_kpi": 10, "km0_journal": 7}
     assert [(one["database"], one["retention_policy"]) for one in held["dbrps"]] == [
         (name, "autogen") for name in ("km0", "km0_kpi", "km0_journal")
     ]
-    names = {one["id"]: one["name"] for one in held["buckets"]}
-    rights = {
-        one["description"]: sorted((p["action"], names[p["resource"]["id"]]) for p in one["permissions"])
-        for one in held["authorizations"]
-    }
-    assert rights["km0 reader"] == [("read", "km0"), ("read", "km0_kpi")]
-    assert rights["km0 pipeline"] == [
+    assert rights()["km0 reader"] == [("read", "km0"), ("read", "km0_kpi")]
+    assert rights()["km0 pipeline"] == [
         ("read", "km0"),
         ("read", "km0_journal"),
         ("read", "km0_kpi"),
         ("write", "km0_kpi"),
     ]
-    assert (tmp_path / "secrets" / "influxdb-reader-token").read_text() == "token of km0 reader\n"
+    assert in_file(administered, "reader")
