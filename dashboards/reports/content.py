@@ -51,7 +51,7 @@ def content(diagnosis: Diagnosis, language: Language) -> dict[str, Any]:
         **opening(diagnosis, phrases),
         "machines": [_machine(one, phrases) for one in subject.machines],
         "links": [_link(one, phrases) for one in subject.links],
-        "no_link": "" if subject.links else phrases.say(text("no_link")),
+        "no_link": "" if subject.links else phrases.say(text("no_link" if subject.source.digest else "no_link_chosen")),
         "quality": _quality(diagnosis, phrases),
         "method": _method(diagnosis, phrases),
     }  # fmt: skip

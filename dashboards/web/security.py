@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
@@ -41,8 +42,13 @@ BODY_S: Final = 60.0
 SLOWEST: Final = 10_000
 """How fast [bytes/s] a file comes on the whole, after so long: it holds room that others of its company may need."""
 
-STREAMED: Final = {("POST", "/api/v1/diagnoses")}
-"""Whose body goes to disk as it comes, behind its wall, and has a limit of its own."""
+_STREAMED: Final = re.compile(r"POST /api/v1/diagnoses|PUT /api/v1/diagnoses/[0-9a-f]{32}/link")
+
+
+def streamed(method: str, path: str) -> bool:
+    """Whether the body goes to disk as it comes, behind its wall, and has a limit of its own."""
+    return _STREAMED.fullmatch(f"{method} {path}") is not None
+
 
 _TOO_LARGE: Final = Said(
     f"The body has more than {MAX_BODY >> 20} MB: a file is sent by POST /api/v1/diagnoses.",
@@ -110,7 +116,7 @@ class Guard:
                 Said(f"More than {MAX_TARGET} bytes.", f"L'adresse a plus de {MAX_TARGET} octets."),
             )
             await refusal(scope, receive, send_with_headers)
-        elif (scope["method"], scope["path"]) in STREAMED:
+        elif streamed(scope["method"], scope["path"]):
             await self._app(scope, _bounded(receive, most=math.inf, slowest=SLOWEST), send_with_headers)
         elif _said_length(Headers(scope=scope)) > MAX_BODY:
             refusal = problems.answer(Request(scope), 413, "body-too-large", _TOO_LARGE)

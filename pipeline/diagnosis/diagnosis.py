@@ -22,7 +22,6 @@ from pipeline.kpis.latency import coverage
 from pipeline.kpis.link import LinkHistory, Probes
 from pipeline.kpis.use_cases import USE_CASES
 from pipeline.said import Said
-from telemetry.errors import DecodeError
 from telemetry.plant import Asset, Plant
 from telemetry.protocols import Store
 from telemetry.samples import SECOND_NS, Series, Window
@@ -118,14 +117,21 @@ def of_store(store: Store, plant: Plant, assets: Sequence[str], window: Window, 
     return Diagnosis(Subject(window, plant, tuple(machines), tuple(links), source, lags))
 
 
-def link_of(path: Path, use_case: str | None) -> Link:
-    """A link as ping, irtt or a table recorded it. Raises DecodeError when the file tells no round trips with times, or
-    nobody knows the use case."""
+def link_of(path: Path, use_case: str | None, *, largest: int = recordings.LONGEST_BYTES) -> Link:
+    """A link as ping, irtt or a table recorded it, in a file of at most `largest` bytes. Raises RefusedFileError when
+    the file tells no round trips with times, or nobody knows the use case."""
     if use_case is not None and use_case not in USE_CASES:
-        raise DecodeError(f"there is no use case {use_case!r}; there are {', '.join(USE_CASES)}")
-    found = next((one for one in recordings.read(path) if not np.isnan(one.rtt_ms).all()), None)
+        names = ", ".join(USE_CASES)
+        raise RefusedFileError(Said(
+            f"there is no use case {use_case!r}; there are {names}",
+            f"il n'y a pas d'application {use_case!r} ; il y a {names}",
+        ))  # fmt: skip
+    found = next((one for one in recordings.read(path, largest) if not np.isnan(one.rtt_ms).all()), None)
     if found is None or found.sent_ns is None or not len(found.sent_ns):
-        raise DecodeError(f"{path}: it tells no round trips with their times (ping -D writes them)")
+        raise recordings.RecordingError(path, Said(
+            "it tells no round trips with their times (ping -D writes them)",
+            "il ne donne pas d'allers-retours avec leurs heures (ping -D les écrit)",
+        ))  # fmt: skip
     asset = Asset(path=f"site/{_slug(path.stem)}", name=path.name[:80], kind="link", use_case=use_case)
     window = Window(int(found.sent_ns.min()), int(found.sent_ns.max()) + 1)
     probes = Probes(

@@ -6,9 +6,10 @@ To read another format: a module with `recognises(text)` and `read(text)`, and i
 from pathlib import Path
 from typing import Final, Protocol
 
+from pipeline.files.guard import RefusedFileError
 from pipeline.recordings import irtt, owping, ping, table
 from pipeline.recordings.recording import Recording
-from telemetry.errors import DecodeError
+from pipeline.said import Said
 
 
 class Reader(Protocol):
@@ -23,21 +24,39 @@ READERS: Final[tuple[Reader, ...]] = (irtt, owping, ping, table)
 LONGEST_BYTES: Final = 1 << 30
 
 
-def read(path: Path) -> list[Recording]:
-    """The measurements in a file, one per direction or session. Raises DecodeError that says what is wrong with it."""
+def read(path: Path, largest: int = LONGEST_BYTES) -> list[Recording]:
+    """The measurements in a file of at most `largest` bytes, one per direction or session. Raises RecordingError that
+    says what is wrong with it."""
     try:
-        if path.stat().st_size > LONGEST_BYTES:
-            raise DecodeError(f"{path} is larger than 1 GiB: cut it into pieces")
+        if path.stat().st_size > largest:
+            size = f"{largest / 1e6:,.0f}".replace(",", " ")
+            raise RecordingError(path, Said(
+                f"it is larger than {size} MB: cut it into pieces", f"il dépasse {size} Mo : coupez-le en morceaux"
+            ))  # fmt: skip
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
-        raise DecodeError(f"{path}: {error.strerror}") from error
+        raise RecordingError(path, Said(str(error.strerror), f"il ne peut pas être lu : {error.strerror}")) from error
     for reader in READERS:
         if reader.recognises(text):
             try:
                 return reader.read(text)
-            except DecodeError as error:
-                raise DecodeError(f"{path}: {error}") from error
-    raise DecodeError(
-        f"{path}: neither ping text, irtt JSON, owping text, nor a table whose first line names its columns: "
-        'send times ("sent", or "sent_ns", "…_us", "…_ms", "…_s") and receive times ("received …"), or "rtt_ms"'
-    )
+            except RefusedFileError as error:
+                raise RecordingError(path, error.said) from error
+    raise RecordingError(path, _NONE)
+
+
+class RecordingError(RefusedFileError):
+    """What is wrong with a recording: the error names the file, `said` only what is wrong with it."""
+
+    def __init__(self, path: Path, said: Said) -> None:
+        super().__init__(said)
+        self.args = (f"{path}: {said.en}",)
+
+
+_NONE: Final = Said(
+    "neither ping text, irtt JSON, owping text, nor a table whose first line names its columns: "
+    'send times ("sent", or "sent_ns", "…_us", "…_ms", "…_s") and receive times ("received …"), or "rtt_ms"',
+    "ce n'est ni le texte de ping, ni le JSON d'irtt, ni le texte d'owping, ni un tableau dont la première ligne nomme "
+    "les colonnes : heures d'envoi (« sent », ou « sent_ns », « …_us », « …_ms », « …_s ») et de réception "
+    "(« received … »), ou « rtt_ms »",
+)

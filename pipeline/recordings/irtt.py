@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final
 import msgspec
 import numpy as np
 
+from pipeline.files.guard import RefusedFileError
 from pipeline.recordings.recording import ANSWERED, LOST, LOST_DOWN, LOST_UP, Recording, checked_length
-from telemetry.errors import DecodeError
+from pipeline.said import Said
 
 _LARGEST: Final = 1e18
 _LOST: Final = {"false": ANSWERED, "true": LOST, "true_up": LOST_UP, "true_down": LOST_DOWN}
@@ -58,16 +59,22 @@ def read(text: str) -> list[Recording]:
     try:
         file = msgspec.json.decode(text, type=_File)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise DecodeError(f"not the JSON that irtt writes: {error}") from error
+        raise RefusedFileError(Said(
+            f"not the JSON that irtt writes: {error}",
+            f"ce n'est pas le JSON qu'écrit irtt, ou il est coupé ({error})",
+        )) from error  # fmt: skip
     trips = sorted(file.round_trips, key=lambda trip: trip.seqno)
     if any(trip.lost not in _LOST for trip in trips):
-        raise DecodeError(f"a round trip's `lost` is none of {', '.join(_LOST)}")
+        raise RefusedFileError(Said(
+            f"a round trip's `lost` is none of {', '.join(_LOST)}",
+            f"le champ `lost` d'un aller-retour n'est pas l'un de {', '.join(_LOST)}",
+        ))  # fmt: skip
     if trips and trips[0].seqno < 0:
-        raise DecodeError("a sequence number is negative")
+        raise RefusedFileError(Said("a sequence number is negative", "un numéro de séquence est négatif"))
     packets = checked_length(trips[-1].seqno + 1 if trips else 0)
     index = np.array([trip.seqno for trip in trips], np.int64)
     if np.unique(index).size != index.size:
-        raise DecodeError("a sequence number is there twice")
+        raise RefusedFileError(Said("a sequence number is there twice", "un numéro de séquence y est deux fois"))
     fate = np.full(packets, LOST, np.int8)
     fate[index] = [_LOST[trip.lost] for trip in trips]
     rtt, up, down = (np.full(packets, np.nan) for _ in range(3))

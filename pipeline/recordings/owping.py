@@ -9,8 +9,9 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.files.guard import RefusedFileError
 from pipeline.recordings.recording import ANSWERED, LOST_DOWN, LOST_UP, Recording, checked_length
-from telemetry.errors import DecodeError
+from pipeline.said import Said
 
 _PACKET: Final = re.compile(
     r"^seq_no=(?P<seq>\d{1,10})\s+(?:(?P<lost>\*LOST\*)|.*?\bdelay=(?P<delay>[-+\d.einfa]+) (?P<unit>[num]?s)"
@@ -87,7 +88,10 @@ def read(text: str) -> list[Recording]:
             scale = _UNIT_MS[found["unit"]]
             current.said |= {"delay_min_ms": float(found[1]) * scale, "delay_max_ms": float(found[2]) * scale}
     if not any(session.delays for session in sessions):
-        raise DecodeError("it has owping's summary but not its packets: record with `owping -v` or `owping -R`")
+        raise RefusedFileError(Said(
+            "it has owping's summary but not its packets: record with `owping -v` or `owping -R`",
+            "il a le résumé d'owping, mais pas ses paquets : enregistrez avec `owping -v` ou `owping -R`",
+        ))  # fmt: skip
     return [_recording(session, up=number == 0) for number, session in enumerate(sessions) if session.delays]
 
 
@@ -100,7 +104,10 @@ def _verbose(session: _Session, found: re.Match[str]) -> None:
         error = float(found["err"]) * _UNIT_MS[found["errunit"]] if known else None
         delay = float(found["delay"]) * _UNIT_MS[found["unit"]]
     except ValueError:
-        raise DecodeError(f"not a delay and its error: {found['delay']!r}, {found['err']!r}") from None
+        cells = f"{found['delay']!r}, {found['err']!r}"
+        raise RefusedFileError(Said(
+            f"not a delay and its error: {cells}", f"ni un délai ni son erreur : {cells}"
+        )) from None  # fmt: skip
     sent = int(float(found["sent"]) * 1e9) if found["sent"] else None
     session.packet(int(found["seq"]), delay, error, sent)
 
@@ -108,7 +115,8 @@ def _verbose(session: _Session, found: re.Match[str]) -> None:
 def _raw(session: _Session, found: re.Match[str]) -> None:
     sent, received = int(found[2]), int(found[5])
     if max(sent, received) >= 1 << 64:
-        raise DecodeError(f"not a time: {max(sent, received)}")
+        latest = max(sent, received)
+        raise RefusedFileError(Said(f"not a time: {latest}", f"ce n'est pas une heure : {latest}"))
     if received == 0:
         session.packet(int(found[1]), np.nan, None, _unix_ns(sent))
         return
@@ -116,7 +124,10 @@ def _raw(session: _Session, found: re.Match[str]) -> None:
     try:
         error = (float(found[4]) + float(found[7])) * 1e3 if both else None
     except ValueError:
-        raise DecodeError(f"not an error estimate: {found[4]!r}, {found[7]!r}") from None
+        cells = f"{found[4]!r}, {found[7]!r}"
+        raise RefusedFileError(Said(
+            f"not an error estimate: {cells}", f"ce n'est pas une estimation d'erreur : {cells}"
+        )) from None  # fmt: skip
     session.packet(int(found[1]), (received - sent) / 2**32 * 1e3, error, _unix_ns(sent))
 
 

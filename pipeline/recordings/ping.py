@@ -9,8 +9,9 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.files.guard import RefusedFileError
 from pipeline.recordings.recording import ANSWERED, LOST, Ints, Recording, checked_length, unwrapped
-from telemetry.errors import DecodeError
+from pipeline.said import Said
 
 _ANSWER: Final = re.compile(
     r"^(?:\[(?P<at>[0-4]?\d{1,9}\.\d{1,9})\] )?\d+ bytes from .*?\b(?:icmp_)?seq=(?P<seq>\d{1,9})\b.*?"
@@ -35,7 +36,10 @@ def recognises(text: str) -> bool:
 def read(text: str) -> list[Recording]:
     """The one measurement of the file. Raises DecodeError: two of them, or nothing in it."""
     if len(_HEADER.findall(text)) > 1:
-        raise DecodeError("more than one run of ping in a file: cut it into one file each")
+        raise RefusedFileError(Said(
+            "more than one run of ping in a file: cut it into one file each",
+            "plusieurs passages de ping dans un fichier : coupez-le, un fichier par passage",
+        ))  # fmt: skip
     numbers: list[int] = []
     times: list[float] = []
     resolution: list[float] = []
@@ -62,7 +66,9 @@ def read(text: str) -> list[Recording]:
             values = [float(value) for value in found[1].split("/")]
             said |= dict(zip(("rtt_min_ms", "rtt_mean_ms", "rtt_max_ms", "rtt_stddev_ms"), values, strict=False))
     if not numbers and "sent" not in said:
-        raise DecodeError("it has neither an answer nor a summary of ping")
+        raise RefusedFileError(Said(
+            "it has neither an answer nor a summary of ping", "il n'a ni réponse ni résumé de ping"
+        ))  # fmt: skip
     return [_recording(numbers, times, resolution, stamps, duplicates, said, zero=bsd or "icmp_seq=" not in text)]
 
 
@@ -83,7 +89,10 @@ def _recording(
     seen = int(index.max()) + 1 if index.size else 0
     packets = checked_length(max(seen, int(said.get("sent", 0))))
     if index.size and index.min() < 0:
-        raise DecodeError("its sequence numbers go back before its start: two runs in one file?")
+        raise RefusedFileError(Said(
+            "its sequence numbers go back before its start: two runs in one file?",
+            "ses numéros de séquence reviennent avant son début : deux passages dans un fichier ?",
+        ))  # fmt: skip
     fate = np.full(packets, LOST, np.int8)
     fate[index] = ANSWERED
     rtt, coarse = np.full(packets, np.nan), np.zeros(packets)

@@ -7,7 +7,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from telemetry.errors import DecodeError
+from pipeline.files.guard import RefusedFileError
+from pipeline.said import Said
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -53,15 +54,21 @@ class Recording:
     def __post_init__(self) -> None:
         for delay in (self.rtt_ms, self.up_ms, self.down_ms):
             if np.abs(delay[~np.isnan(delay)]).max(initial=0.0) > LONGEST_MS:
-                raise DecodeError("a delay in it is longer than thirty years")
+                raise RefusedFileError(Said(
+                    "a delay in it is longer than thirty years", "un délai y dépasse trente ans"
+                ))  # fmt: skip
         if (
             self.sent_ns is not None
             and self.sent_ns.size
             and int(self.sent_ns.max()) - int(self.sent_ns.min()) > 10**18
         ):
-            raise DecodeError("its times lie more than thirty years apart")
+            raise RefusedFileError(Said(
+                "its times lie more than thirty years apart", "ses heures s'étalent sur plus de trente ans"
+            ))  # fmt: skip
         if not all(math.isfinite(figure) for figure in (*self.said.values(), self.error_ms or 0.0)):
-            raise DecodeError("a figure of its summary is infinite")
+            raise RefusedFileError(Said(
+                "a figure of its summary is infinite", "un chiffre de son résumé est infini"
+            ))  # fmt: skip
 
 
 def unwrapped(numbers: list[int], wrap: int) -> list[int]:
@@ -79,5 +86,8 @@ def unwrapped(numbers: list[int], wrap: int) -> list[int]:
 def checked_length(packets: int) -> int:
     """The number of packets, when it can be one."""
     if not 0 <= packets <= MOST_PACKETS:
-        raise DecodeError(f"its sequence numbers span {packets} packets: one of them is damaged")
+        raise RefusedFileError(Said(
+            f"its sequence numbers span {packets} packets: one of them is damaged",
+            f"ses numéros de séquence couvrent {packets} paquets : l'un d'eux est abîmé",
+        ))  # fmt: skip
     return packets

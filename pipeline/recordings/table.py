@@ -10,8 +10,9 @@ from typing import Final, Literal
 
 import numpy as np
 
+from pipeline.files.guard import RefusedFileError
 from pipeline.recordings.recording import ANSWERED, LOST, LOST_DOWN, LOST_UP, Floats, Recording, checked_length
-from telemetry.errors import DecodeError
+from pipeline.said import Said
 
 _NAMES: Final = {
     "sequence": ("seq", "sequence", "seqno", "seq_no", "seq_num", "packet", "id", "index"),
@@ -78,7 +79,7 @@ def _number(cell: str, meaning: str, unit_ns: int | None, place: str, delimiter:
         return None
     value = _parsed(cell[:_LONGEST], meaning, unit_ns, place, delimiter)
     if abs(value) > 1 << 62:
-        raise DecodeError(f"{place}: {cell[:_LONGEST]!r} is too large")
+        raise _wrong(place, f"{cell[:_LONGEST]!r} is too large", f"{cell[:_LONGEST]!r} est trop grand")
     return value
 
 
@@ -99,7 +100,9 @@ def _parsed(cell: str, meaning: str, unit_ns: int | None, place: str, delimiter:
             return int(whole) * unit_ns + (sign * int(fraction) * unit_ns // 10 ** len(fraction) if fraction else 0)
         return round(float(cell) * unit_ns)
     except (ValueError, OverflowError):
-        raise DecodeError(f"{place}: {cell!r} is not a number or an ISO 8601 time") from None
+        raise _wrong(
+            place, f"{cell!r} is not a number or an ISO 8601 time", f"{cell!r} n'est ni un nombre ni une heure ISO 8601"
+        ) from None
 
 
 def _unit_of(value: int, place: str) -> int:
@@ -107,7 +110,16 @@ def _unit_of(value: int, place: str) -> int:
     for unit, lowest in (("ns", 10**17), ("us", 10**14), ("ms", 10**11), ("s", 10**8)):
         if value >= lowest:
             return _UNIT_NS[unit]
-    raise DecodeError(f"{place}: the unit cannot be told; let its column's name end in _ns, _us, _ms or _s")
+    raise _wrong(
+        place, "the unit cannot be told; let its column's name end in _ns, _us, _ms or _s",
+        "l'unité est inconnue ; terminez le nom de sa colonne par _ns, _us, _ms ou _s",
+    )  # fmt: skip
+
+
+def _wrong(place: str, en: str, fr: str) -> RefusedFileError:
+    """What is wrong with a cell; `place` says where it is, in English."""
+    where = place.replace("line", "ligne", 1).replace("column", "colonne", 1)
+    return RefusedFileError(Said(f"{place}: {en}", f"{where} : {fr}"))
 
 
 def _recording(cells: dict[str, Floats], first_ns: int) -> Recording:
@@ -146,7 +158,10 @@ def _spread(cells: dict[str, Floats]) -> int:
     """Put every packet at its number, so that one without a line is missed; how many lines repeat a number."""
     number = cells.pop("sequence")
     if number.size == 0 or np.isnan(number).any():
-        raise DecodeError("a line has no sequence number, or there is no line")
+        raise RefusedFileError(Said(
+            "a line has no sequence number, or there is no line",
+            "une ligne n'a pas de numéro de séquence, ou il n'y a pas de ligne",
+        ))  # fmt: skip
     kept, first = np.unique(number.astype(np.int64), return_index=True)
     packets = checked_length(int(kept[-1] - kept[0]) + 1 if kept.size else 0)
     for name, values in cells.items():

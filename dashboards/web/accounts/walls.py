@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from dashboards.web.accounts.book import Book
 from dashboards.web.accounts.identity import OPEN, Identity, Role, Scope
 from dashboards.web.problems import ProblemError, for_people
-from dashboards.web.security import STREAMED
+from dashboards.web.security import streamed
 
 COOKIE: Final = "km0_session"
 CSRF: Final = "csrf"
@@ -67,10 +67,13 @@ WALLS: Final[dict[tuple[str, str], Need]] = {
     ("POST", "/api/v1/diagnoses/plant"): MAKE_OF_PLANT,
     ("POST", "/diagnoses/{number}"): MAKE_OWN,
     ("POST", "/diagnoses/{number}/remove"): MAKE_OWN,
+    ("POST", "/diagnoses/{number}/link"): MAKE_OWN,
     ("POST", "/mappings/{name}/drop"): MAKE_OWN,
     ("POST", "/api/v1/diagnoses"): MAKE_OWN,
     ("DELETE", "/api/v1/diagnoses/{number}"): MAKE_OWN,
     ("POST", "/api/v1/diagnoses/{number}/run"): MAKE_OWN,
+    ("PUT", "/api/v1/diagnoses/{number}/link"): MAKE_OWN,
+    ("DELETE", "/api/v1/diagnoses/{number}/link"): MAKE_OWN,
     ("PUT", "/api/v1/mappings/{name}"): MAKE_OWN,
     ("DELETE", "/api/v1/mappings/{name}"): MAKE_OWN,
     ("GET", "/static/vega.js"): EVERYBODY,
@@ -151,7 +154,7 @@ class Walls:
 async def _check_csrf(request: Request, who: Identity) -> None:
     sent = request.headers.get(CSRF_HEADER)
     form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    if sent is None and form and (request.method, request.url.path) not in STREAMED:
+    if sent is None and form and not streamed(request.method, request.url.path):
         field = (await request.form()).get(CSRF)
         sent = field if isinstance(field, str) else None
     if sent is None or not secrets.compare_digest(sent.encode(), who.csrf.encode()):

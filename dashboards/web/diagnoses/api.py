@@ -44,6 +44,14 @@ Spoken = Annotated[Language, Depends(_spoken)]
 
 MachineNumber = Annotated[int, Query(ge=0, le=99, description="of several machines in the file, which: from 0")]
 
+FileName = Annotated[str, Query(min_length=1, max_length=200, examples=["presse.csv"])]
+CASE: Final = "mobile-robots"
+BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 Form = Annotated[Literal["pdf", "html", "json"], Path()]
 REPORT: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -85,6 +93,8 @@ class DiagnosisOut(Model):
     state: State = Field(description="mapping: waits for `run`")
     share_read: float = Field(description="of a running one [0…1]")
     fault: str = Field(description="why it failed, in words for its owner")
+    link: str = Field(description='name of the network measurement that the next run takes in; "" without')
+    use_case: str | None = Field(description="what that is judged by; null: by every application alike")
 
 
 class PlantIn(Model):
@@ -147,7 +157,7 @@ def shown(desk: Desk, one: Diagnosis, language: Language) -> DiagnosisOut:
     return DiagnosisOut(
         id=one.id, kind=one.kind, file=one.name, bytes=one.bytes, by=one.who, made=one.made_ns, state=one.state,
         share_read=desk.work.share(one.id) if one.state == "running" else 0.0,
-        fault=one.fault.in_(language) if one.fault else "",
+        fault=one.fault.in_(language) if one.fault else "", link=one.recording, use_case=one.use_case or None,
     )  # fmt: skip
 
 
@@ -182,23 +192,16 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
     @api.post(
         "/diagnoses",
         status_code=HTTPStatus.CREATED,
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-            }
-        },
+        openapi_extra=BODY,
     )
     async def upload(
         request: Request,
         who: Who,
-        name: Annotated[str, Query(min_length=1, max_length=200, examples=["presse.csv"])],
+        name: FileName,
         lang: Spoken,
     ) -> DiagnosisOut:
         """Bring a file: the body is the file itself (CSV, XLSX, Parquet, MTConnect SHDR), `name` its name."""
-        said = request.headers.get("content-length", "")
-        size = int(said) if said.isdecimal() else None
-        return shown(desk, await desk.bring(who, name, request.stream(), size), lang)
+        return shown(desk, await desk.bring(who, name, request.stream(), _said_bytes(request)), lang)
 
     @api.post("/diagnoses/plant", status_code=HTTPStatus.ACCEPTED)
     async def of_plant(who: Who, asked: PlantIn, lang: Spoken) -> DiagnosisOut:
@@ -241,6 +244,28 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
             ],
             notes=[SaidOut(en=note.en, fr=note.fr) for note in found.notes],
         )  # fmt: skip
+
+    @api.put("/diagnoses/{number}/link", openapi_extra=BODY)
+    async def bring_link(
+        request: Request,
+        who: Who,
+        number: Number,
+        name: FileName,
+        lang: Spoken,
+        use_case: Annotated[
+            str, Query(max_length=100, description="one of /api/v1/use-cases; none: judged by each", examples=[CASE])
+        ] = "",
+    ) -> DiagnosisOut:
+        """Bring what ping -D, irtt, owping or a table recorded of the network: the body is the file. `run` takes it in;
+        it stands in place of an earlier one."""
+        found = await asyncio.to_thread(desk.find, who, number)
+        await desk.bring_link(who, found, name, use_case, request.stream(), _said_bytes(request))
+        return shown(desk, await asyncio.to_thread(desk.find, who, number), lang)
+
+    @api.delete("/diagnoses/{number}/link", status_code=HTTPStatus.NO_CONTENT)
+    async def part(who: Who, number: Number) -> None:
+        """Take the network measurement away."""
+        await asyncio.to_thread(lambda: desk.part(who, desk.find(who, number)))
 
     @api.post("/diagnoses/{number}/run", status_code=HTTPStatus.ACCEPTED)
     async def run(who: Who, number: Number, mapping: EventLogConfig, lang: Spoken) -> DiagnosisOut:
@@ -323,6 +348,11 @@ def _mappings(api: APIRouter, desk: Desk) -> None:
         """Forget one."""
         if not await asyncio.to_thread(desk.shelf.drop_mapping, who.organisation, name):
             raise problems.ProblemError(HTTPStatus.NOT_FOUND, "unknown-mapping", _NO_MAPPING)
+
+
+def _said_bytes(request: Request) -> int | None:
+    said = request.headers.get("content-length", "")
+    return int(said) if said.isdecimal() else None
 
 
 def _table(desk: Desk, who: Identity, number: str, name: str, made: Callable[[Diagnosis], bytes]) -> Response:

@@ -15,11 +15,12 @@ from dashboards.web.diagnoses.preview import Preview
 from dashboards.web.diagnoses.result import ResultOut
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
 from dashboards.web.diagnoses.work import Work, result_name
-from dashboards.web.problems import ProblemError
+from dashboards.web.problems import ProblemError, unknown
 from dashboards.web.tables import table
 from dashboards.web.texts import Language
 from pipeline.files import propose as proposing
 from pipeline.files.mapping import EventLogConfig
+from pipeline.kpis.use_cases import USE_CASES
 from pipeline.said import Said
 from telemetry.errors import DecodeError
 
@@ -40,6 +41,9 @@ _NO_MACHINE: Final = Said(
     "The file has no such machine: they count from 0.",
     "Le fichier n'a pas cette machine : elles comptent à partir de 0.",
 )
+_NO_RECORDING: Final = Said(
+    "There is no network measurement: bring one first.", "Il n'y a pas de mesure réseau : apportez-en une d'abord."
+)
 _NO_REPORT: Final = Said(
     "There is no report: pip install 'km0-telemetry[reports,files]', then run it again.",
     "Il n'y a pas de rapport : ce serveur n'a pas de quoi en faire. Prévenez son administrateur.",
@@ -54,6 +58,7 @@ class Desk:
         self.work = work
         self.config = config
         self._told = told
+        self._turn = asyncio.Lock()
 
     def find(self, who: Identity, number: str) -> Diagnosis:
         """A diagnosis of the asker's organisation; another's is as if it were not there."""
@@ -101,7 +106,7 @@ class Desk:
     def run(self, found: Diagnosis, mapping: EventLogConfig) -> None:
         self._of_file(found)
         if not self.work.start(found, mapping):
-            raise ProblemError(HTTPStatus.CONFLICT, "running", _RUNNING)
+            raise _running()
 
     def _ended(self, found: Diagnosis) -> None:
         if found.state != "done":
@@ -140,8 +145,50 @@ class Desk:
 
     def remove(self, who: Identity, found: Diagnosis) -> None:
         if not self.shelf.remove(found):
-            raise ProblemError(HTTPStatus.CONFLICT, "running", _RUNNING)
+            raise _running()
         self._told(who, "diagnosis deleted", found.name)
+
+    async def bring_link(
+        self, who: Identity, found: Diagnosis, name: str, use_case: str, body: AsyncIterator[bytes],
+        said_bytes: int | None,
+    ) -> None:  # fmt: skip
+        """A network measurement beside the file, in place of an earlier one: for the next run; see `upload`."""
+        self._may_change(found)
+        self._known(use_case)
+        if not await upload.bring_link(
+            self.shelf, self.config, who, name, body, said_bytes, found, use_case, self._turn
+        ):
+            raise _running()
+        await asyncio.to_thread(self._told, who, "network measurement brought", f"{name}: {found.name}")
+
+    def judge_by(self, found: Diagnosis, use_case: str) -> None:
+        """Another application for its network measurement: for the next run."""
+        self._may_change(found)
+        self._known(use_case)
+        if not found.link:
+            raise ProblemError(HTTPStatus.CONFLICT, "no-recording", _NO_RECORDING)
+        if not self.shelf.judge_by(found, use_case):
+            raise _running()
+
+    def part(self, who: Identity, found: Diagnosis) -> None:
+        """Take its network measurement away."""
+        self._may_change(found)
+        if not self.shelf.part(found):
+            raise _running()
+        self._told(who, "network measurement deleted", found.name)
+
+    def _may_change(self, found: Diagnosis) -> None:
+        self._of_file(found)
+        if found.state == "running":
+            raise _running()
+
+    def _known(self, use_case: str) -> None:
+        if use_case and use_case not in USE_CASES:
+            raise unknown("use case", use_case, "/api/v1/use-cases")
+
+
+def _running() -> ProblemError:
+    return ProblemError(HTTPStatus.CONFLICT, "running", _RUNNING)
 
 
 def losses_table(found: ResultOut) -> bytes:

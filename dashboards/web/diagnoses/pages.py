@@ -32,6 +32,7 @@ from pipeline.files.guard import why
 from pipeline.files.mapping import EventLogConfig
 from pipeline.files.propose import Proposal, Word
 from pipeline.kpis.losses import REJECTS, SPEED, Bar
+from pipeline.kpis.use_cases import USE_CASES
 from pipeline.said import Said
 from telemetry import calendar
 from telemetry.errors import DecodeError
@@ -207,6 +208,7 @@ def mapping_page(
         live=proposal.layout.kind != "xlsx" or found.bytes < _QUICK_SHEET_BYTES,
         nan=math.nan,
         may=who.role >= Role.ENGINEER,
+        cases=USE_CASES,
     )
 
 
@@ -253,6 +255,25 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
     async def run(request: Request, page: Page, who: Who, number: Number) -> Response:
         fields = await request.form(max_fields=2000, max_files=0)
         return await asyncio.to_thread(confirmed, page, who, number, fields)
+
+    @routes.post("/diagnoses/{number}/link")
+    async def link(
+        who: Who,
+        number: Number,
+        use_case: Annotated[str, Form(max_length=100)] = "",
+        drop: Annotated[str, Form(max_length=1)] = "",
+    ) -> Response:
+        """What the network measurement is judged by; or take it away. The file itself comes by the API."""
+
+        def changed() -> None:
+            found = desk.find(who, number)
+            if drop:
+                desk.part(who, found)
+            else:
+                desk.judge_by(found, use_case)
+
+        await asyncio.to_thread(changed)
+        return RedirectResponse(f"/diagnoses/{number}?again=true#recording", HTTPStatus.SEE_OTHER)
 
     @routes.post("/diagnoses/{number}/remove")
     async def remove(who: Who, number: Number) -> Response:

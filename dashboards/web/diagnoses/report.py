@@ -27,7 +27,8 @@ def write(found: Diagnosis, folder: Path) -> None:
         said = content(found, language)
         path(folder, language, "pdf").write_bytes(paper.pdf(said))
         path(folder, language, "html").write_text(page.html(said), encoding="utf-8")
-        shown = {name: said["summary"][name] for name in ("headlines", "machines", "others")}
+        shown = {name: said["summary"][name] for name in ("headlines", "machines", "others", "network")}
+        shown["network"] = shown["network"] or [one["told"] for one in said["links"]] or [said["no_link"]]
         shown["findings"] = said["findings"]
         _shown(folder, language).write_text(json.dumps(shown, ensure_ascii=False), "utf-8")
         told = figures(found, language)
@@ -43,8 +44,8 @@ def _shown(folder: Path, language: Language) -> Path:
 
 
 def shown(folder: Path, language: Language) -> dict[str, Any] | None:
-    """What the page shows of it: `headlines`, where there are many machines the table `machines` and `others`, and
-    `findings` with title, evidence, check, gain, confidence; None where there is no report."""
+    """What the page shows of it: `headlines`, where there are many machines the table `machines` and `others`,
+    `network`, and `findings` with title, evidence, check, gain, confidence; None where there is no report."""
     try:
         found: dict[str, Any] = json.loads(_shown(folder, language).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -6,6 +6,7 @@ Invariants
 - A number is either coming or on the shelf; the bytes of both, and of what was made of them, are what its organisation
   keeps, and whatever comes is let in by `take` alone.
 - No two diagnoses of an organisation were made at the same instant: pages of the list go by it.
+- While a diagnosis runs, nothing of what it is of changes.
 - A diagnosis that was running when the process ended is one to be run again, and says so.
 - The folder of a diagnosis is named by chance (128 bits), never by a user.
 """
@@ -34,18 +35,23 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS diagnoses (
     id TEXT PRIMARY KEY, organisation INTEGER NOT NULL, who TEXT NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL,
     made_ns INTEGER NOT NULL, state TEXT NOT NULL, mapping TEXT, fault TEXT NOT NULL DEFAULT '',
-    kind TEXT NOT NULL DEFAULT 'file', made_bytes INTEGER NOT NULL DEFAULT 0);
+    kind TEXT NOT NULL DEFAULT 'file', made_bytes INTEGER NOT NULL DEFAULT 0, link TEXT NOT NULL DEFAULT '',
+    use_case TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS newest ON diagnoses (organisation, made_ns DESC);
 CREATE TABLE IF NOT EXISTS mappings (
     organisation INTEGER NOT NULL, name TEXT NOT NULL, mapping TEXT NOT NULL, PRIMARY KEY (organisation, name));
 """
-_COLUMNS: Final = "id, organisation, who, name, bytes, made_ns, state, mapping, fault, kind"
+_ADDED: Final = {"made_bytes": "INTEGER NOT NULL DEFAULT 0", "link": "TEXT NOT NULL DEFAULT ''",
+                 "use_case": "TEXT NOT NULL DEFAULT ''"}  # fmt: skip
+"""Columns that a file of an earlier version has not."""
+_COLUMNS: Final = "id, organisation, who, name, bytes, made_ns, state, mapping, fault, kind, link, use_case"
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Of a file, or of the plant. `mapping` is JSON of an EventLogConfig, as it was last run, or what of the plant was
-    asked for; `fault` says why it failed, None when it did not."""
+    asked for; `fault` says why it failed, None when it did not. `link`: where in its folder a network measurement lies,
+    "" where none does; `use_case`: what that is judged by, "" for nothing in particular."""
 
     id: str
     organisation: int
@@ -57,6 +63,13 @@ class Diagnosis:
     mapping: str | None
     fault: Said | None
     kind: Literal["file", "plant"] = "file"
+    link: str = ""
+    use_case: str = ""
+
+    @property
+    def recording(self) -> str:
+        """The name of its network measurement; "" where it has none."""
+        return self.link.rpartition("/")[2]
 
 
 _INTERRUPTED: Final = Said("interrupted: run it again", "interrompu : relancez le calcul")
@@ -97,8 +110,10 @@ class Shelf:
             self._db = sqlite3.connect(folder / "diagnoses.sqlite", check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.executescript(_SCHEMA)
-            if "made_bytes" not in {row[1] for row in self._db.execute("PRAGMA table_info(diagnoses)")}:
-                self._db.execute("ALTER TABLE diagnoses ADD COLUMN made_bytes INTEGER NOT NULL DEFAULT 0")
+            there = {row[1] for row in self._db.execute("PRAGMA table_info(diagnoses)")}
+            for column, what in _ADDED.items():
+                if column not in there:
+                    self._db.execute(f"ALTER TABLE diagnoses ADD COLUMN {column} {what}")
             # `take` adds them up for every piece of a file: without reading the rows, whose mappings are long
             self._db.execute("CREATE INDEX IF NOT EXISTS room ON diagnoses (organisation, bytes, made_bytes)")
             self._sweep()
@@ -117,8 +132,9 @@ class Shelf:
                 self._db.execute("UPDATE diagnoses SET made_bytes = ? WHERE id = ?", (self._made(left.name), left.name))
 
     def _made(self, number: str) -> int:
-        """What was made of a diagnosis [bytes]: it lies beside the file that was brought."""
-        return sum(one.stat().st_size for one in self._folder.joinpath(number).glob("*") if one.is_file())
+        """What was made of a diagnosis, and its network measurement [bytes]: beside the file that was brought."""
+        beside = (one for pattern in ("*", "link-*/*") for one in self._folder.joinpath(number).glob(pattern))
+        return sum(one.stat().st_size for one in beside if one.is_file())
 
     def close(self) -> None:
         with self._lock:
@@ -179,6 +195,52 @@ class Shelf:
         found = self.get(organisation, number)
         assert found is not None
         return found
+
+    def join(self, number: str, diagnosis: Diagnosis, name: str, use_case: str) -> bool:
+        """What came under a number becomes the network measurement of a diagnosis, in place of an earlier one. False,
+        and nothing changed, while that runs or where it is gone. Raises KeyError after `clear`."""
+        with self._used() as db:
+            organisation, _ = self._coming[number]
+            free = "id = ? AND organisation = ? AND state != 'running' AND kind = 'file'"
+            place = f"link-{number}"
+            if not db.execute(f"SELECT 1 FROM diagnoses WHERE {free}", (diagnosis.id, organisation)).fetchone():  # noqa: S608  # a constant
+                return False
+            (self._folder / number / "brought").rename(self._folder / diagnosis.id / place)
+            db.execute(
+                f"UPDATE diagnoses SET link = ?, use_case = ? WHERE {free}",  # noqa: S608  # a constant
+                (f"{place}/{name}", use_case, diagnosis.id, organisation),
+            )
+            self._settle(db, diagnosis.id, place)
+            (self._folder / number).rmdir()
+            del self._coming[number]
+        return True
+
+    def judge_by(self, diagnosis: Diagnosis, use_case: str) -> bool:
+        """Another application for its network measurement; False while it runs."""
+        return self._set(diagnosis, "use_case = ?", (use_case,), "AND state != 'running'")
+
+    def part(self, diagnosis: Diagnosis) -> bool:
+        """Take its network measurement away; False while it runs."""
+        with self._used() as db:
+            gone = db.execute(
+                "UPDATE diagnoses SET link = '', use_case = '' "
+                "WHERE id = ? AND organisation = ? AND state != 'running'",
+                (diagnosis.id, diagnosis.organisation),
+            ).rowcount
+            if gone:
+                self._settle(db, diagnosis.id, "")
+        return bool(gone)
+
+    def _settle(self, db: sqlite3.Connection, number: str, kept: str) -> None:
+        """Take away network measurements but one, and count what is left."""
+        for one in (self._folder / number).glob("link-*"):
+            if one.name != kept:
+                shutil.rmtree(one, ignore_errors=True)
+        db.execute("UPDATE diagnoses SET made_bytes = ? WHERE id = ?", (self._made(number), number))
+
+    def link(self, diagnosis: Diagnosis) -> Path | None:
+        """Its network measurement."""
+        return self._folder / diagnosis.id / diagnosis.link if diagnosis.link else None
 
     def file(self, diagnosis: Diagnosis) -> Path:
         """What was brought."""

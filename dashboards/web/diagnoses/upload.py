@@ -2,18 +2,23 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final, TypeVar
 
 from dashboards.web.accounts.identity import Identity
 from dashboards.web.config import WebConfig
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
 from dashboards.web.problems import ProblemError
+from pipeline.diagnosis.diagnosis import link_of
 from pipeline.files import guard
 from pipeline.said import Said
 from telemetry.errors import DecodeError
+
+Settled = TypeVar("Settled")
+LARGEST_LINK: Final = 100_000_000
+"""Largest network measurement [bytes]: a day of ping, ten times a second, is 70 MB, and read with 0.5 GB of memory."""
 
 
 def refused(error: DecodeError) -> ProblemError:
@@ -52,22 +57,59 @@ async def bring(
     shelf: Shelf, config: WebConfig, who: Identity, name: str, body: AsyncIterator[bytes], said_bytes: int | None,
 ) -> Diagnosis:  # fmt: skip
     """The diagnosis of a file that came whole and may be opened. Raises ProblemError; then nothing is left of it."""
+    most = config.max_upload_mb * 1_000_000
+
+    def checked(number: str, file: Path, size: int) -> Diagnosis:
+        guard.checked(file, largest=most)
+        return shelf.add(number, who.name, name, size)
+
+    async def settle(number: str, file: Path, size: int) -> Diagnosis:
+        return await asyncio.to_thread(checked, number, file, size)
+
+    return await _come(shelf, config, who, name, body, said_bytes, settle)
+
+
+async def bring_link(
+    shelf: Shelf, config: WebConfig, who: Identity, name: str, body: AsyncIterator[bytes], said_bytes: int | None,
+    diagnosis: Diagnosis, use_case: str, turn: asyncio.Lock,
+) -> bool:  # fmt: skip
+    """A network measurement beside the file of a diagnosis: one that can be read, which takes memory, so each in its
+    `turn`. False while the diagnosis runs. Raises ProblemError; then nothing is left of it."""
+
+    def joined(number: str, file: Path) -> bool:
+        guard.checked(file, largest=LARGEST_LINK)
+        link_of(file, use_case or None, largest=LARGEST_LINK)
+        if shelf.join(number, diagnosis, name, use_case):
+            return True
+        shelf.clear(number)
+        return False
+
+    async def settle(number: str, file: Path, _: int) -> bool:
+        async with turn:
+            return await asyncio.to_thread(joined, number, file)
+
+    return await _come(shelf, config, who, name, body, said_bytes, settle)
+
+
+async def _come(
+    shelf: Shelf, config: WebConfig, who: Identity, name: str, body: AsyncIterator[bytes], said_bytes: int | None,
+    settle: Callable[[str, Path, int], Awaitable[Settled]],
+) -> Settled:  # fmt: skip
+    """What `settle` makes of a file that came whole, by its number, place and size [bytes]; DecodeError refuses it."""
     try:
         guard.safe_name(name)
     except guard.RefusedFileError as error:
         raise refused(error) from None
-    most = config.max_upload_mb * 1_000_000
-    if said_bytes is not None and said_bytes > most:
+    if said_bytes is not None and said_bytes > config.max_upload_mb * 1_000_000:
         raise too_large(config)
     number = await asyncio.to_thread(shelf.room, who.organisation)
     try:
         coming = _Coming(shelf, config, number, said_bytes or 0)
         size = await _write(coming, shelf.folder(number) / "brought", name, body)
         try:
-            await asyncio.to_thread(guard.checked, shelf.folder(number) / "brought" / name, largest=most)
+            return await settle(number, shelf.folder(number) / "brought" / name, size)
         except DecodeError as error:
             raise refused(error) from None
-        return await asyncio.to_thread(shelf.add, number, who.name, name, size)
     except BaseException:  # also when whoever sends it goes away in the middle
         await asyncio.shield(asyncio.to_thread(shelf.clear, number))
         raise

@@ -14,8 +14,9 @@ from typing import Final
 
 from dashboards.web.diagnoses import report, result
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
+from dashboards.web.diagnoses.upload import LARGEST_LINK
 from pipeline.diagnosis.diagnosis import Diagnosis as Found
-from pipeline.diagnosis.diagnosis import of_logs
+from pipeline.diagnosis.diagnosis import link_of, of_logs
 from pipeline.files import eventlog, guard
 from pipeline.files.mapping import EventLogConfig
 from pipeline.said import Said
@@ -59,6 +60,7 @@ class Work:
         """Run it; False when it runs already."""
         if not self._shelf.begin(diagnosis, mapping.model_dump_json(exclude_defaults=True)):
             return False
+        diagnosis = self._shelf.get(diagnosis.organisation, diagnosis.id) or diagnosis  # as it is while it runs
         self._line_up(diagnosis, lambda: self._of_file(diagnosis, mapping))
         return True
 
@@ -91,7 +93,9 @@ class Work:
             self._shelf.file(diagnosis), mapping, largest=self._largest,
             progress=lambda share: self._told(diagnosis.id, share),
         )  # fmt: skip
-        self._report(diagnosis, of_logs(found, self._shelf.file(diagnosis)))
+        path = self._shelf.link(diagnosis)
+        links = [] if path is None else [link_of(path, diagnosis.use_case or None, largest=LARGEST_LINK)]
+        self._report(diagnosis, of_logs(found, self._shelf.file(diagnosis), links=links))
         names = [log.config.machine.name for log in found]
         for number, log in enumerate(found):
             made = result.of(log, diagnosis.name, names)
