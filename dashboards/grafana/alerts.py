@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Final, Literal
 
 from dashboards.grafana.boards.words import LOSS_WORDS, told_apart
-from dashboards.grafana.queries import IN_RANGE, Select, Source, at, call, kpis
+from dashboards.grafana.queries import IN_RANGE, PATH_TAGS, RATIO, Select, Source, at, call, kpis
 from dashboards.grafana.texts import Texts
 from pipeline.kpis.use_cases import USE_CASES
 from telemetry.plant import Asset, Plant
@@ -18,7 +18,8 @@ from telemetry.plant import Asset, Plant
 RECEIVER: Final = "km0"
 GROUP: Final = "km0"
 EVERY_S: Final = 60
-_BY_ASSET: Final = ("asset",)
+_BY_ASSET: Final = PATH_TAGS
+"""Not by its name alone: two cells may each have a "mill"."""
 _HOUR_S: Final = 3600
 _STOPS: Final = tuple(kpi for kpi in LOSS_WORDS if kpi not in ("changeover_time", "tool_change_time"))
 _DEFAULT_LATENCY_MS: Final = 100.0
@@ -27,7 +28,8 @@ _DEFAULT_LATENCY_MS: Final = 100.0
 @dataclass(frozen=True, slots=True)
 class Rule:
     """`limit`: it speaks when the newest figure is above (or below) it for `wait`; `last_s`: what the query sees [s];
-    `silence`: what it means when there is no figure."""
+    `silence`: what it means when there is no figure; `unit` of that: "%" of a share [0…1], "percent" of a figure that
+    is one."""
 
     key: str
     title: str
@@ -39,6 +41,7 @@ class Rule:
     last_s: int
     side: Literal["gt", "lt"] = "gt"
     silence: Literal["OK", "Alerting"] = "OK"
+    unit: str = ""
 
 
 def rules(plant: Plant, texts: Texts) -> list[Rule]:
@@ -55,13 +58,13 @@ def _of_machines(plant: Plant, texts: Texts) -> Iterator[Rule]:
         "stopped", texts("Machine stopped in required time"),
         texts("It stood more than 45 minutes of the last two hours in which it should have run, set-up apart. Go and "
               "see, then enter the reason; the machine board shows since when."),
-        kpis(minutes, _STOPS, "hour", group=_BY_ASSET, path=()), 45, "5m", "warning", 2 * _HOUR_S,
+        kpis(minutes, _STOPS, "hour", group=_BY_ASSET, path=()), 45, "5m", "warning", 2 * _HOUR_S, unit="min",
     )  # fmt: skip
     yield Rule(
         "stale", texts("State of a machine unknown"),
         texts("For more than 15 minutes of the last two hours nobody can tell whether it ran. Look at its connection "
               "on the data path board: cable, collector, or machine switched off."),
-        kpis(minutes, "unknown_time", "hour", group=_BY_ASSET, path=()), 15, "5m", "warning", 2 * _HOUR_S,
+        kpis(minutes, "unknown_time", "hour", group=_BY_ASSET, path=()), 15, "5m", "warning", 2 * _HOUR_S, unit="min",
     )  # fmt: skip
     called = told_apart(plant.assets)  # Grafana takes a title once in a group
     for asset in plant.assets:
@@ -72,7 +75,7 @@ def _of_machines(plant: Plant, texts: Texts) -> Iterator[Rule]:
                       "that shift: its first bar is where to begin."),
                 kpis({"figure": call("last", "value")}, "trs", "shift", '"final" = true', group=_BY_ASSET,
                      path=at(asset.path)),
-                asset.target_trs, "1m", "warning", 26 * _HOUR_S, "lt",
+                asset.target_trs, "1m", "warning", 26 * _HOUR_S, "lt", unit="%",
             )  # fmt: skip
 
 
@@ -88,22 +91,37 @@ def _of_links(plant: Plant, texts: Texts) -> Iterator[Rule]:
             texts("99 % of the round trips of the hour took longer than the use case of the link allows. Compare with "
                   "the radio on the network board: a fall of RSRP or SINR at the same instant is the radio's doing."),
             kpis({"figure": call("last", "value")}, "rtt_p99", "hour", group=_BY_ASSET, path=at(asset.path)),
-            limit, "10m", "warning", 2 * _HOUR_S,
+            limit, "10m", "warning", 2 * _HOUR_S, unit="ms",
         )  # fmt: skip
+        if case:
+            yield Rule(
+                f"service-{_key(asset)}", f"{texts('Service below what its use case asks for')}: {called[asset.path]}",
+                texts("In the last two hours the link was up for less of the time than its use case asks for (TS "
+                      "22.104 annex C, by latency and survival time). Look at the failures of the service and at the "
+                      "longest loss run on the network board: handovers lose packets in a row."),
+                kpis({"figure": RATIO}, "service_availability", "hour", group=_BY_ASSET, path=at(asset.path)),
+                case.availability, "10m", "critical", 2 * _HOUR_S, "lt", unit="%",
+            )  # fmt: skip
+        yield from _of_clock(asset, called[asset.path], texts)
+        if case:
+            continue
         yield Rule(
             f"loss-{_key(asset)}", f"{texts('Loss over the limit')}: {called[asset.path]}",
             texts("More than 1 % of the probes of the hour got no answer. Look at the longest loss run and the serving "
                   "cell on the network board: handovers lose packets in a row."),
             kpis({"figure": call("last", "value")}, "loss", "hour", group=_BY_ASSET, path=at(asset.path)),
-            0.01, "10m", "critical", 2 * _HOUR_S,
+            0.01, "10m", "critical", 2 * _HOUR_S, unit="%",
         )  # fmt: skip
-        yield Rule(
-            f"clock-{_key(asset)}", f"{texts('Clocks too far apart')}: {called[asset.path]}",
-            texts("The clocks at both ends may differ by more than 1 ms: one-way delays mean nothing until they agree. "
-                  "Check chrony or PTP at both ends; round trips stay right."),
-            kpis({"figure": call("last", "value")}, "clock_error", "minute", group=_BY_ASSET, path=at(asset.path)),
-            1.0, "15m", "warning", _HOUR_S,
-        )  # fmt: skip
+
+
+def _of_clock(asset: Asset, called: str, texts: Texts) -> Iterator[Rule]:
+    yield Rule(
+        f"clock-{_key(asset)}", f"{texts('Clocks too far apart')}: {called}",
+        texts("The clocks at both ends may differ by more than 1 ms: one-way delays mean nothing until they agree. "
+              "Check chrony or PTP at both ends; round trips stay right."),
+        kpis({"figure": call("last", "value")}, "clock_error", "minute", group=_BY_ASSET, path=at(asset.path)),
+        1.0, "15m", "warning", _HOUR_S, unit="ms",
+    )  # fmt: skip
 
 
 def _of_the_path(plant: Plant, texts: Texts) -> Iterator[Rule]:
@@ -123,7 +141,7 @@ def _of_the_path(plant: Plant, texts: Texts) -> Iterator[Rule]:
         "spool", texts("The spool is filling"),
         texts("Samples wait on disk because the database takes none, or too slowly. Start the database or make room; "
               "nothing is lost until the spool is full, and then the sources wait."),
-        _source(call("last", "spool_fill")), 50, "5m", "critical", 900,
+        _source(call("last", "spool_fill")), 50, "5m", "critical", 900, unit="percent",
     )  # fmt: skip
     yield Rule(
         "silent", texts("The platform is silent"),
@@ -166,16 +184,27 @@ def as_grafana(rule: Rule, texts: Texts) -> dict[str, Any]:
         "for": rule.wait,
         "labels": {"severity": rule.severity, "product": "km0"},
         "annotations": {
-            "summary": f"{{{{ $labels.asset }}}}: {rule.title} ({texts('now')} {{{{ $values.B.Value }}}})",
+            "summary": _summary(rule, texts),
             "description": rule.todo,
         },
         "isPaused": False,
     }
 
 
+def _summary(rule: Rule, texts: Texts) -> str:
+    """One line: whose, what, how much. What is silent has neither labels nor a figure."""
+    if rule.silence == "Alerting":
+        return rule.title
+    figure, unit = '{{ printf "%.1f" $values.B.Value }}', rule.unit.replace("percent", "%")
+    if rule.unit == "%":
+        figure, unit = "{{ humanizePercentage $values.B.Value }}", ""
+    told = f"{texts('now')} {figure} {unit}".rstrip()
+    return f"{{{{ $labels.area }}}}/{{{{ $labels.line }}}}/{{{{ $labels.asset }}}}: {rule.title} ({told})"
+
+
 def routing() -> dict[str, Any]:
     """Where a rule's messages go, and how they are gathered: one per severity and asset, repeated twice a shift."""
     return {
-        "receiver": RECEIVER, "group_by": ["alertname", "asset"], "group_wait": "30s", "group_interval": "5m",
+        "receiver": RECEIVER, "group_by": ["alertname", *PATH_TAGS], "group_wait": "30s", "group_interval": "5m",
         "repeat_interval": "4h",
     }  # fmt: skip

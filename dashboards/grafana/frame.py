@@ -22,6 +22,8 @@ TITLES: Final = {
 }  # fmt: skip
 """Boards in the order of the questions: is it running? how well? what costs most? is the network the reason? …"""
 TAG: Final = "km0"
+_ABOUT: Final = {"network": "link", "data_path": "source"}
+"""Whose assets a board's variables offer, where these are not machines."""
 _LABELS: Final = {"site": "Site", "area": "Area", "line": "Line", "asset": "Asset"}
 
 
@@ -57,12 +59,14 @@ class _Question(Builder[Dataquery]):
 
 
 def board(
-    key: str, plant: Plant, texts: Texts, panels: Iterable[Panel | str], *, says: str, measurement: str,
+    key: str, plant: Plant, texts: Texts, panels: Iterable[Panel | str], *, says: str,
     since: tuple[str, str] = ("now-24h", "now"), one_asset: bool = False, refresh: str = "30s",
     extra: Sequence[builders.CustomVariable] = (), links: Sequence[builders.DashboardLink] = (),
 ) -> builders.Dashboard:  # fmt: skip
-    """A board: `panels` in reading order, a string among them opens a row of that title. `measurement`: whose assets
-    its variables offer; `one_asset`: show one at a time."""
+    """A board: `panels` in reading order, a string among them opens a row of that title. `one_asset`: show one at a
+    time. What was chosen goes along to boards of the same kind of assets: a machine chosen on a board of links leaves
+    that empty, for Grafana keeps a choice of an address that is none."""
+    measurement = _about(key)
     made = builders.Dashboard(f"{plant.name} · {texts(TITLES[key])}").uid(uid(key, texts)).description(texts(says))
     made.tags([TAG, f"{TAG}-{texts.language}"]).timezone(plant.timezone).week_start("monday")
     made.time(*since).refresh(refresh).readonly().tooltip(models.DashboardCursorSync.CROSSHAIR)
@@ -74,7 +78,8 @@ def board(
         if other != key:
             made.link(
                 builders.DashboardLink(texts(title)).type(models.DashboardLinkType.LINK).icon("dashboard")
-                .url(f"/d/{uid(other, texts)}").keep_time(True).include_vars(True)
+                .url(f"/d/{uid(other, texts)}").keep_time(True)
+                .include_vars(_about(other) == measurement and other != "machine")  # that shows one, and never all
             )  # fmt: skip
     for link in links:
         made.link(link)
@@ -86,6 +91,10 @@ def board(
         else:
             made.with_panel(panel)
     return made
+
+
+def _about(key: str) -> str:
+    return _ABOUT.get(key, "machine")
 
 
 def _variable(tag: str, above: Sequence[str], measurement: str, texts: Texts, *, one: bool) -> builders.QueryVariable:

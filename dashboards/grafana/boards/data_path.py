@@ -17,7 +17,7 @@ _ANY = ("asset",)
 
 def data_path(plant: Plant, texts: Texts) -> Dashboard:
     return board(
-        "data_path", plant, texts, _panels(texts), measurement="source",
+        "data_path", plant, texts, _panels(texts),
         says="Is what the other boards show true? How late data comes, how much waits on disk, what was set aside or "
         "lost, which sources broke, and what share of required time is known.",
     )  # fmt: skip

@@ -19,7 +19,7 @@ _MOST_STEPS = 720
 
 def energy(plant: Plant, texts: Texts) -> Dashboard:
     return board(
-        "energy", plant, texts, _panels(texts), measurement="machine", refresh="1m",
+        "energy", plant, texts, _panels(texts), refresh="1m",
         says="Energy of the machines that measure their power: kWh, kWh per good part, and energy drawn while the "
         "machine did not produce.",
     )  # fmt: skip

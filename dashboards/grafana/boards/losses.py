@@ -21,7 +21,7 @@ _SHORT_OF: dict[str, Expression] = {"hours": f"({call('sum', 'denominator')} - {
 
 def losses(plant: Plant, texts: Texts) -> Dashboard:
     return board(
-        "losses", plant, texts, _panels(plant, texts), measurement="machine", since=("now-7d", "now"), refresh="5m",
+        "losses", plant, texts, _panels(plant, texts), since=("now-7d", "now"), refresh="5m",
         says="What costs most: required time that was not useful, by category of NF E60-182, by reason and by machine.",
     )  # fmt: skip
 

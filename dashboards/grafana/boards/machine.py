@@ -18,7 +18,7 @@ _BY_ASSET = ("asset",)
 
 def machine(plant: Plant, texts: Texts) -> Dashboard:
     return board(
-        "machine", plant, texts, _panels(plant, texts), measurement="machine", one_asset=True,
+        "machine", plant, texts, _panels(plant, texts), one_asset=True,
         says="One machine: its states, where its time went, its rates by shift, parts, alarms, spindle and power.",
     )  # fmt: skip
 

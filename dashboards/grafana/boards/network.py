@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders.heatmap import HeatmapColorOptions
 from grafana_foundation_sdk.builders.heatmap import Panel as Heatmap
 from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult, VariableOption
 
+from dashboards.grafana.boards.words import delay_steps
 from dashboards.grafana.frame import board
 from dashboards.grafana.looks import colour, no_data
 from dashboards.grafana.panels import Panel, bars, big, field, filled, lines, rows, strip, titled, without_time
@@ -29,7 +30,7 @@ def network(plant: Plant, texts: Texts) -> Dashboard:
     window = CustomVariable("window").label(texts("Window")).values(f"{hour} : h, {minute} : m")
     window.current(VariableOption(selected=True, text=hour, value="h"))
     return board(
-        "network", plant, texts, _panels(plant, texts), measurement="link", extra=[window],
+        "network", plant, texts, _panels(plant, texts), extra=[window],
         says="The 5G link: round trips in percentiles, losses and their runs, availability against the use case of the "
         "plant file (TS 22.104), the radio beside them and how far clocks can be trusted. A window too short for a "
         "percentile has none: choose a longer one.",
@@ -118,7 +119,7 @@ def _verdict(plant: Plant, texts: Texts) -> Iterator[Panel]:
     yield filled(
         big(), texts, "Worst hour, 99 %", "RFC 2681: 99 % of the probes of the worst hour came back faster.",
         kpis({"p99": _WORST}, "rtt_p99", "hour"), (6, 5), unit="ms", alias="p99",
-        steps=((None, "run"), (50, "stop"), (100, "fault")),
+        steps=delay_steps(plant.assets),
     ).decimals(0)  # fmt: skip
     failures = filled(
         rows(), texts, "Failures of the service", "TS 22.104 annex C: how often the service went down; observed time "

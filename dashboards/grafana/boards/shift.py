@@ -19,7 +19,7 @@ from telemetry.plant import Asset, Plant, Turn
 
 def shift(plant: Plant, texts: Texts) -> Dashboard:
     return board(
-        "shift", plant, texts, _panels(plant, texts), measurement="machine", since=("now-2d", "now"), refresh="1m",
+        "shift", plant, texts, _panels(plant, texts), since=("now-2d", "now"), refresh="1m",
         says="Shift by shift: TRS against target, parts, stops, and what the next crew takes over. The links above set "
         "the time range to a shift of today or yesterday.",
         links=list(_ranges(plant, texts)),

@@ -8,6 +8,7 @@ from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
 
 from dashboards.grafana.looks import Mapping, no_data
 from dashboards.grafana.texts import Texts
+from pipeline.kpis.use_cases import USE_CASES
 from telemetry.plant import Asset
 
 LOSS_WORDS: Final = {
@@ -34,6 +35,13 @@ def loss_mappings(texts: Texts) -> list[Mapping]:
     """Names of KPIs to words."""
     words = {kpi: ValueMappingResult(text=texts(word)) for kpi, (word, _) in LOSS_WORDS.items()}
     return [ValueMap(words), *no_data(texts)]
+
+
+def delay_steps(assets: Sequence[Asset]) -> tuple[tuple[float | None, str], ...]:
+    """Round trips [ms]: orange above half of what the use case allows, red above it; of several, the strictest."""
+    cases = [USE_CASES[asset.use_case] for asset in assets if asset.use_case in USE_CASES]
+    most_ms = min((case.latency_ms for case in cases), default=100.0)
+    return ((None, "run"), (most_ms / 2, "stop"), (most_ms, "fault"))
 
 
 def target_steps(asset: Asset) -> tuple[tuple[float | None, str], ...]:

@@ -13,6 +13,7 @@ from dashboards.grafana.render import boards, files
 from dashboards.grafana.texts import Texts
 from km0.grafana import app
 from km0.plantfile import PlantFile, sample_file
+from pipeline.kpis.use_cases import USE_CASES
 from pipeline.stores.influxdb_config import InfluxDbConfig
 from telemetry.config import load
 from telemetry.plant import Asset, Plant
@@ -79,13 +80,18 @@ def test_oee_and_latency_figures_name_their_standard(language: Any) -> None:
 
 @LANGUAGES
 def test_boards_link_to_one_another(language: Any) -> None:
-    """From every board one reaches every other in the same language, time range and asset kept."""
+    """From every board one reaches every other in the same language, the time range kept; the choice of assets too
+    where the other has the same kind of them, and can show several."""
+    about = {"network": "links", "data_path": "sources"}
     made = boards(PLANT, language)
     uids = {board["uid"] for board in made.values()}
     for name, board in made.items():
         reached = {link["url"].removeprefix("/d/") for link in board["links"] if link["keepTime"]}
         assert reached == uids - {board["uid"]}, name
-        assert all(link["includeVars"] for link in board["links"])
+        for link in board["links"]:
+            other = next((key for key, one in made.items() if link["url"].endswith(one["uid"])), name)
+            alike = about.get(other) == about.get(name) and other != "machine"
+            assert link["includeVars"] == (alike or other == name), (name, other)
 
 
 @LANGUAGES
@@ -136,6 +142,36 @@ def test_thresholds_come_from_the_plant_file() -> None:
     levels = tile["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert [level["value"] for level in levels] == [None, 0.6375, 0.75]
     assert "75%" in tile["title"]
+
+
+def test_each_link_is_judged_by_its_own_use_case() -> None:
+    """Motion control allows 1 ms and is red from there on; asset management a minute; both have an alert of their own,
+    by the availability that their rows of TS 22.104 ask for. One without a case has the limits of before."""
+    cases = {"a": "motion-control-2", "b": "asset-management", "c": None}
+    plant = Plant(assets=tuple(Asset(path=f"km0/5g/{n}", name=n, kind="link", use_case=c) for n, c in cases.items()))
+    tiles = [one for one in panels(boards(plant, "en")["wall"]) if "99 % of round trips" in one["title"]]
+    levels = [[step["value"] for step in one["fieldConfig"]["defaults"]["thresholds"]["steps"]] for one in tiles]
+    assert levels == [[None, 0.5, 1], [None, 30_000, 60_000], [None, 50, 100]]
+    told = {
+        (rule.key.split("-")[0], rule.title[-1]): (rule.side, rule.limit) for rule in alerts.rules(plant, Texts("en"))
+    }
+    assert {key: limit for key, limit in told.items() if key[0] in ("latency", "service", "loss")} == {
+        ("latency", "a"): ("gt", 1), ("latency", "b"): ("gt", 60_000), ("latency", "c"): ("gt", 100),
+        ("service", "a"): ("lt", USE_CASES["motion-control-2"].availability),
+        ("service", "b"): ("lt", USE_CASES["asset-management"].availability), ("loss", "c"): ("gt", 0.01),
+    }  # fmt: skip
+
+
+def test_two_machines_of_one_name_are_two_to_alerts_and_a_figure_has_its_unit() -> None:
+    """Each rule asks by the whole path; its sentence says per cent, minutes or milliseconds."""
+    said = {rule.key: alerts.as_grafana(rule, Texts("en")) for rule in alerts.rules(demonstrator(), Texts("en"))}
+    for key, rule in said.items():
+        assert 'GROUP BY "site", "area", "line", "asset"' in rule["data"][0]["model"]["query"], key
+    assert said["stopped"]["annotations"]["summary"].endswith('(now {{ printf "%.1f" $values.B.Value }} min)')
+    for key, rule in said.items():
+        if key.startswith("trs-"):
+            assert "{{ humanizePercentage $values.B.Value }}" in rule["annotations"]["summary"]
+    assert said["silent"]["annotations"]["summary"] == "The platform is silent"
 
 
 def test_no_secret_is_written_into_a_file() -> None:

@@ -207,14 +207,14 @@ def test_a_plant_without_links_or_targets_has_its_boards_too() -> None:
 
 
 def test_every_alert_rule_has_a_figure_to_judge(day: Day) -> None:
-    """Each rule's query, over the stretch it looks at, gives a figure per asset: the last hours of the day."""
+    """Each rule's query, over the stretch it looks at, gives a figure per asset and path: the last hours of the day."""
     empty = []
     for rule in alerts.rules(day.plant, Texts("en")):
         query = filled(str(rule.select), {}, day.end_ns - rule.last_s * SECOND_NS, day.end_ns, "1m")
         series, _ = ask(day, rule.select.source.value, query)
         if not any(row[1] is not None for one in series for row in one["values"]):
             empty.append((rule.key, query))
-        assert all(set(one["tags"]) == {"asset"} for one in series), rule.key
+        assert all(set(one["tags"]) == {"site", "area", "line", "asset"} for one in series), rule.key
     assert empty == []
 
 
