@@ -107,12 +107,12 @@ def _kpis() -> Iterator[str]:
     yield "# KPIs\n"
     yield "Every value is kept with its numerator, denominator, samples and coverage,"
     yield "the share of its window that is known.\n"
-    yield "| KPI | unit | windows | of | reference | meaning |"
-    yield "|---|---|---|---|---|---|"
+    yield "| KPI | unit | windows | of | reference | meaning | sens |"
+    yield "|---|---|---|---|---|---|---|"
     for kpi in CATALOGUE:
         yield (
             f"| `{kpi.name}` | {kpi.unit} | {', '.join(kpi.per)} | {kpi.of} | {_cell(kpi.reference)} "
-            f"| {_cell(kpi.meaning)} |"
+            f"| {_cell(kpi.meaning)} | {_cell(kpi.name_fr)} – {_cell(kpi.meaning_fr)} |"
         )
     yield ""
 

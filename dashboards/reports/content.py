@@ -138,15 +138,15 @@ def _machine(machine: Machine, phrases: Phrases) -> dict[str, Any]:
 def _figures(machine: Machine, phrases: Phrases) -> Table:
     rows = []
     by_name = {kpi.name: kpi for kpi in CATALOGUE if kpi.of == "machine"}
-    for name in _FIGURES:
-        kpi = by_name[name]
+    for kpi in map(by_name.__getitem__, _FIGURES):
         figure = kpi.compute(machine.oee)
         kind = "duration" if kpi.unit == "s" else "percent"
         coverage = figure.coverage if isinstance(figure, Ratio) or figure.coverage else 0.0
-        meaning = kpi.meaning_fr if phrases.language == "fr" else kpi.meaning
+        french = phrases.language == "fr"
+        name, reference = (kpi.name_fr, kpi.reference_fr) if french else (kpi.meaning, kpi.reference)
         rows.append([
-            _SYMBOLS.get(name, meaning), phrases.figure(float(figure.value), kind),
-            phrases.figure(float(coverage), "percent"), kpi.reference,
+            _SYMBOLS.get(kpi.name, name), phrases.figure(float(figure.value), kind),
+            phrases.figure(float(coverage), "percent"), reference,
         ])  # fmt: skip
     return _table(phrases, ("figure", "value", "coverage", "formula"), rows, 1, 2)
 

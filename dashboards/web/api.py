@@ -100,7 +100,9 @@ def _describe(api: APIRouter, context: WebContext, catalogue: figures.Catalogue)
                 unit=row.unit,
                 reference=row.reference,
                 meaning=row.meaning,
+                name_fr=row.name_fr,
                 meaning_fr=row.meaning_fr,
+                reference_fr=row.reference_fr,
             )
             for row in catalogue
         ]

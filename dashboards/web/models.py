@@ -146,7 +146,9 @@ class KpiOut(Model):
     unit: str = Field(description='"" for a ratio of 0 to 1', examples=[""])
     reference: str = Field(description="the standard it follows", examples=["NF E60-182 TRS; ISO 22400-2 OEE index"])
     meaning: str
+    name_fr: str = Field(description="what it is called in French", examples=["taux de rendement synthétique"])
     meaning_fr: str
+    reference_fr: str
 
 
 class SampleOut(Model):

@@ -68,7 +68,9 @@ class Row:
     unit: str = ""
     reference: str = "NF E60-182"
     meaning: str = "a figure"
+    name_fr: str = "chiffre"
     meaning_fr: str = "un chiffre"
+    reference_fr: str = "NF E60-182"
 
 
 ROWS = (

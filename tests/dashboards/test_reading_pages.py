@@ -124,6 +124,8 @@ def test_the_losses_page_says_what_was_lost_and_links_its_definition(fresh: Clie
     assert "Pannes tP" in page
     assert 'href="/definitions#breakdown_time"' in html
     assert 'id="trs"' in fresh.get("/definitions").text
+    assert "chiffre – un chiffre" in text(fresh.get("/definitions?lang=fr").text)
+    assert "a figure" in text(fresh.get("/definitions?lang=en").text)
 
 
 @pytest.mark.parametrize("name", ["waterfall", "pareto", "reasons", "trend"])

@@ -308,3 +308,16 @@ def test_the_report_tells_of_machines_left_out_and_counts_the_rows_it_does_not_l
     assert len(said["bad_rows"]["rows"]) == 25
     assert said["rest"] == "27 autres ne sont pas listées ici."
     assert any("laissées de côté\u00a0: T2" in line for line in said["lines"])
+
+
+def test_a_figure_is_named_in_the_language_of_the_report(tmp_path: Path) -> None:
+    """A row begins with a name, not with a sentence, and ends with its formula."""
+    path = tmp_path / "a.csv"
+    path.write_text("time,state\n2026-03-13T06:00:00Z,run\n2026-03-13T07:00:00Z,run\n")
+    [machine] = content(of_logs(eventlog.load_each(path, EventLogConfig(timezone="UTC")), path), "fr")["machines"]
+    rows = machine["figures"]["rows"]
+    named = [row[0] for row in rows]
+    assert named[:4] == ["TRS", "Do", "Tp", "Tq"]
+    assert named[-6:] == ["taux de qualité en pièces", "efficacité technique", "part de préparation", "taux de rebut",
+                          "MTBF", "MTTR"]  # fmt: skip
+    assert rows[0][3] == "NF E60-182 TRS = tU/tR = Do·Tp·Tq"
