@@ -231,7 +231,7 @@ def test_openapi_describes_every_route_and_its_problems(client: Client) -> None:
             "states", "use-cases", "events", "links/latency", "links/service", "links/radio", "losses", "rollup",
             "orders", "mappings", "mappings/{name}", "diagnoses", "diagnoses/plant", "diagnoses/{number}",
             *(f"diagnoses/{{number}}/{what}" for what in (
-                "proposal", "run", "result", "report.{form}", "losses.csv", "bad-rows.csv",
+                "proposal", "run", "link", "result", "report.{form}", "losses.csv", "bad-rows.csv",
             )),
         )
     }  # fmt: skip
