@@ -40,6 +40,9 @@ def simulate(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed than the scenario's.")] = None,
     hours: Annotated[float | None, typer.Option(help="Another length than the scenario's [h].")] = None,
+    faults: Annotated[
+        str, typer.Option(help="scenario: those of the file; none; random: from the seed; all; or names: late,lost")
+    ] = "scenario",
     live: Annotated[
         bool, typer.Option("--live", help="End the scenario now and go on in real time, until Ctrl-C.")
     ] = False,
@@ -48,6 +51,8 @@ def simulate(
 ) -> None:
     """Play a scenario: MQTT devices to any broker, OPC UA machines as a server. Prints what was published, as JSON."""
     configure_logs("error")
+    from km0.verify import chosen_faults
+    from simulators.outages import possible_here
     from simulators.scenario import open_scenario
 
     wanted = open_scenario(scenario)
@@ -63,6 +68,8 @@ def simulate(
             "write --speed 0 (as fast as the wires take it) or a speed above 1"
         )
     host, at = address_of(broker)
+    wanted = wanted.model_copy(update={"faults": chosen_faults(faults, wanted)})
+    possible_here(wanted.faults, own_broker=host is None)
     if host is None and (username is not None or password_file is not None or ca is not None):
         raise ConfigError("--username, --password-file and --ca are for the broker that --broker names")
     if sparkplug_host is not None and not any(asset.kind == "sparkplug" for asset in wanted.assets):
@@ -105,12 +112,14 @@ async def _played(
     keep: bool,
 ) -> dict[str, Any]:
     from km0.simulated import SimulatedPlant
-    from simulators.broker import broker
+    from simulators.broker import Broker, broker
+    from simulators.outages import Outages
     from simulators.spec import MqttSpec, OpcUaSpec, Spec, UdpSpec
 
     starts_ns = scenario.starts_ns(time.time_ns())
     kinds = {asset.kind for asset in scenario.assets}
     stop = stop_event()
+    own: Broker | None = None
     async with AsyncExitStack() as stack:
         if kinds - {"opcua"} and host is None:
             own = await asyncio.to_thread(broker, folder / "broker", own_port)
@@ -130,6 +139,7 @@ async def _played(
             link=UdpSpec(port=link_port) if live and link_port is not None else None,
             journal=folder / "journal.jsonl" if keep else None,
             truth=folder / "truth.json" if keep else None,
+            disturbances=folder / "disturbances.json" if scenario.faults else None,
         )
         plant = await stack.enter_async_context(SimulatedPlant(spec, folder))
         ready = await plant.ready()
@@ -139,11 +149,23 @@ async def _played(
             err.print(f"OPC UA server at {ready['opcua_url']}", markup=False)
         if "opcua_certificate" in ready:
             err.print(f"its certificate: {ready['opcua_certificate']}", markup=False)
-        work = asyncio.create_task(plant.play(lambda _done: None), name="play")
+        outages, breaking = Outages(scenario.faults, plant.pid, own), []
+        told: dict[str, Any] = {}
+
+        def on_fault(number: int) -> None:
+            breaking.append(asyncio.create_task(asyncio.to_thread(outages.make, number)))
+
+        work = asyncio.create_task(plant.play(lambda _done: None, on_fault), name="play")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             work.result()
+            await asyncio.gather(*breaking)
+            if spec.disturbances:
+                told["faults"] = [
+                    {"kind": fault.kind, "at_min": fault.at_min, "made": made}
+                    for fault, made in zip(scenario.faults, outages.with_those_of(spec.disturbances), strict=True)
+                ]
             if live:
                 err.print("live: Ctrl-C ends", markup=False)
                 died = asyncio.create_task(plant.ended(), name="simulated plant")
@@ -153,9 +175,9 @@ async def _played(
                 died.cancel()
         else:
             work.cancel()
-            await asyncio.wait({work})
+            await asyncio.wait({work, *breaking})  # a process that stands still hears nothing
         stopped.cancel()
         said = await asyncio.wait_for(plant.stop(), 30.0)
         if said["unacknowledged"]:
             raise SourceError(f"{said['unacknowledged']} messages were not acknowledged by the broker")
-        return {"published": said["published"]}
+        return {"published": said["published"]} | told

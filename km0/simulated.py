@@ -94,9 +94,9 @@ class SimulatedPlant:
         except TimeoutError:
             raise SourceError(f"the simulated plant did not start within {START_S:g} s; see {self._log}") from None
 
-    async def play(self, progress: Callable[[float], None], on_fault: Callable[[str], None] | None = None) -> int:
-        """Have the past played; returns the instant [ns] at which the plant went live. `on_fault` is told which fault
-        of a wire its owner is to make."""
+    async def play(self, progress: Callable[[float], None], on_fault: Callable[[int], None] | None = None) -> int:
+        """Have the past played; returns the instant [ns] at which the plant went live. `on_fault` is told the
+        number of a fault that its owner is to make."""
         self.tell("play")
         return int((await self._event("live", progress, on_fault))["at_ns"])
 
@@ -144,7 +144,7 @@ class SimulatedPlant:
         self,
         wanted: str,
         progress: Callable[[float], None] | None = None,
-        on_fault: Callable[[str], None] | None = None,
+        on_fault: Callable[[int], None] | None = None,
     ) -> dict[str, Any]:
         """The next event of that name. Raises SourceError with the child's own words when it ends or fails first."""
         assert self._child is not None
@@ -158,5 +158,5 @@ class SimulatedPlant:
             if event["event"] == "progress" and progress is not None:
                 progress(event["done"])
             if event["event"] == "fault" and on_fault is not None:
-                on_fault(event["kind"])
+                on_fault(event["number"])
         raise SourceError(f"the simulated plant ended by itself; see {self._log}")

@@ -6,11 +6,8 @@ moves any more.
 """
 
 import asyncio
-import json
-import os
-import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -26,6 +23,7 @@ from simulators.broker import Broker, broker
 from simulators.faults import EFFECTS, Done, Fault
 from simulators.journal import read_journal
 from simulators.nursery import Nursery
+from simulators.outages import Outages
 from simulators.proxy import TcpProxy
 from simulators.scenario import Scenario
 from simulators.spec import MqttSpec, OpcUaSpec, Spec
@@ -35,7 +33,6 @@ from telemetry.samples import SECOND_NS, Window
 
 if TYPE_CHECKING:
     from km0.app import Platform
-    from km0.simulated import SimulatedPlant
 
 TAIL_NS: Final = 20 * 60 * SECOND_NS
 """The plant goes on so long [ns] after the scenario: how its last stop ends decides what kind of stop it was."""
@@ -45,9 +42,6 @@ PATIENCE_S: Final = 30.0
 
 CONNECT_S: Final = 120.0
 """A busy machine takes its time [s] to make keys and to browse a server that answers little at a time."""
-
-FROZEN_S: Final = 5.0
-AWAY_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +58,8 @@ class Verification:
     seconds: float
     stages: dict[str, float]
     """How long each stage took [s]: start, play, settle, compare."""
+    made: tuple[int, ...] = ()
+    """How often each of the faults was really made: messages, machines, connections that it befell, or restarts."""
 
     @property
     def ok(self) -> bool:
@@ -78,7 +74,10 @@ class Verification:
             "ok": self.ok,
             "seconds": round(self.seconds, 2),
             "stages": {stage: round(seconds, 2) for stage, seconds in self.stages.items()},
-            "faults": [fault.model_dump() | {"effect": EFFECTS[fault.kind]} for fault in self.faults],
+            "faults": [
+                fault.model_dump() | {"effect": EFFECTS[fault.kind], "made": made}
+                for fault, made in zip(self.faults, self.made, strict=True)
+            ],
             "samples": asdict(self.samples) | {"ok": self.samples.ok},
             "kpis": [line.as_json() for line in self.lines],
         }
@@ -145,14 +144,20 @@ async def verified(
         reached("start")
         breaking: list[asyncio.Task[None]] = []
 
-        def on_fault(kind: str) -> None:
-            breaking.append(asyncio.create_task(_break(kind, mqtt, plant, proxies), name=kind))
+        outages = Outages(scenario.faults, plant.pid, mqtt)
+
+        def on_fault(number: int) -> None:
+            if scenario.faults[number].kind == "half-open":
+                outages.done.note(number, sum(proxy.half_open() for proxy in proxies))
+            else:
+                breaking.append(asyncio.create_task(asyncio.to_thread(outages.make, number)))
 
         await plant.play(progress, on_fault)
         await asyncio.gather(*breaking)
         reached("play")
         published = read_journal(folder / "journal.jsonl").published
-        done = Done(**json.loads((folder / "disturbances.json").read_text(encoding="utf-8")))
+        done = Done.read(folder / "disturbances.json")
+        done.made |= outages.done.made
         by_identity = latest(published)
         await _settled(platform, by_identity, longest_ns=scenario.length_ns)
         reached("settle")
@@ -167,25 +172,14 @@ async def verified(
         reached("compare")
         return Verification(
             name, scenario.seed, scenario.hours, store["kind"], scenario.faults, samples, lines,
-            time.monotonic() - began, stages,
+            time.monotonic() - began, stages, _made(scenario, done),
         )  # fmt: skip
 
 
-async def _break(kind: str, mqtt: Broker | None, plant: "SimulatedPlant", proxies: Sequence[TcpProxy]) -> None:
-    """Make a fault that is not the devices' own."""
-    if kind == "broker-restart" and mqtt is not None:
-        await asyncio.to_thread(mqtt.stop)
-        await asyncio.sleep(AWAY_S)
-        await asyncio.to_thread(mqtt.start)
-    elif kind == "frozen":
-        os.kill(plant.pid, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(FROZEN_S)
-        finally:
-            os.kill(plant.pid, signal.SIGCONT)
-    elif kind == "half-open":
-        for proxy in proxies:
-            proxy.half_open()
+def _made(scenario: Scenario, done: Done) -> tuple[int, ...]:
+    """How often each fault was made; what the plant has after the end of the scenario is judged by nobody."""
+    ends = 60 * scenario.hours
+    return tuple(done.made.get(n, 0) if fault.at_min < ends else 0 for n, fault in enumerate(scenario.faults))
 
 
 async def _settled(platform: "Platform", published: Latest, longest_ns: int) -> None:

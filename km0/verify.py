@@ -123,10 +123,8 @@ def _show(found: Any) -> None:
     for line in found.lines:
         for wrong in line.wrong[:3]:
             out.print(f"wrong: {line.asset} {line.kpi}: {wrong}", markup=False)
-    for fault in found.faults:
-        from simulators.faults import EFFECTS
-
-        out.print(f"fault at {fault.at_min:g} min: {fault.kind}: {EFFECTS[fault.kind]}", markup=False)
+    for fault, made in zip(found.faults, found.made, strict=True):
+        out.print(f"fault at {fault.at_min:g} min: {fault.kind}: {_came_of(fault, made, found.hours)}", markup=False)
     s = found.samples
     out.print(
         f"samples: {s.sent} sent, {s.stored} stored, {s.lost} lost ({s.lost_on_the_way} of them on the way to us), "
@@ -141,13 +139,27 @@ def _show(found: Any) -> None:
 
 
 def _verdict(found: Any) -> str:
-    """No line is called true that was compared in no window: too short a scenario, or faults that hide all of it."""
+    """No line is called true that was compared in no window: too short a scenario, or faults that hide all of it. And
+    no fault is called survived that was not made."""
     if not found.ok:
         return "NOT TRUE"
     unjudged = sum(not line.windows for line in found.lines)
-    if not unjudged:
-        return "all true"
-    return f"true, but {unjudged} of {len(found.lines)} lines were not judged in any window (--hours: more of it)"
+    idle = sum(not made for made in found.made)
+    buts = [f"{unjudged} of {len(found.lines)} lines were not judged in any window (--hours: more of it)"] * bool(
+        unjudged
+    )
+    buts += [f"{idle} of {len(found.faults)} faults never came"] * bool(idle)
+    return "true, but " + " and ".join(buts) if buts else "all true"
+
+
+def _came_of(fault: Any, made: int, hours: float) -> str:
+    from simulators.faults import EFFECTS
+
+    if made:
+        return f"made {made} times: {EFFECTS[fault.kind]}" if made > 1 else f"made once: {EFFECTS[fault.kind]}"
+    if fault.at_min >= 60 * hours:
+        return f"never came: the scenario ends after {60 * hours:g} min"
+    return "never came: nothing that it could have befallen happened in its time"
 
 
 def _number(value: float | None) -> str:

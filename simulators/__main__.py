@@ -2,9 +2,9 @@
 
 It writes one JSON object per line on standard output: {"event": "ready", "link_port"?, "reflector_port"?,
 "opcua_url"?, "opcua_port"?, "opcua_certificate"?} once its wires are open; {"event": "progress", "done", "published"}
-while it plays the past, ten times a second at most; {"event": "live", "at_ns", "published"}; {"event": "fault", "kind"}
-when the parent is to break a wire; {"event": "stopped", "published", "unacknowledged"}; {"event": "error", "message"}
-and a code other than 0 when it cannot go on (2: the spec is wrong).
+while it plays the past, ten times a second at most; {"event": "live", "at_ns", "published"}; {"event": "fault",
+"number"} when the parent is to make that one of the scenario's faults; {"event": "stopped", "published",
+"unacknowledged"}; {"event": "error", "message"} and a code other than 0 when it cannot go on (2: the spec is wrong).
 It reads commands from standard input, one a line: `play`, `stop`. The end of its input, SIGTERM and SIGINT stop it too.
 """
 
@@ -90,7 +90,7 @@ async def play_and_live(plant: Plant, asked_to_play: asyncio.Event, until_ns: in
             told_at = time.monotonic()
             say("progress", done=round(done, 4), published=plant.published)
 
-    await plant.play(progress, lambda fault: say("fault", kind=fault))
+    await plant.play(progress, lambda number: say("fault", number=number))
     say("live", at_ns=until_ns or time.time_ns(), published=plant.published)
     plant.write_truth()
     if until_ns is None:

@@ -10,6 +10,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import ne
 from random import Random
 from typing import Final
 
@@ -49,18 +50,18 @@ class Disturbance:
     def __init__(
         self,
         asset: str,
-        faults: Iterable[Fault],
+        faults: Mapping[int, Fault],
         starts_ns: int,
         seed: int,
         to_messages: ToMessages,
         done: Done,
         register: "Register | None" = None,
     ) -> None:
-        """`register`: of a device whose counters roll over."""
+        """`faults`: by their numbers, for `done`. `register`: of a device whose counters roll over."""
         self._asset = asset
         self._starts_ns = starts_ns
         self._register = register
-        self._faults = list(faults)
+        self._faults = dict(faults)
         self._random = Random(f"{seed}/{asset}/wire")
         self._to_messages = to_messages
         self._done = done
@@ -69,14 +70,16 @@ class Disturbance:
         self._in_force: dict[str, Value] = {}
         self._passed: dict[str, int] = {}
         self._base: dict[str, float] = {}
-        self._resets = sorted(fault.window_ns(starts_ns)[0] for fault in self._faults if fault.kind == "counter-reset")
-        self._silences = [fault.window_ns(starts_ns) for fault in self._faults if fault.kind == "silence"]
+        self._reset_by = {one.window_ns(starts_ns)[0]: number for number, one in self._of("counter-reset")}
+        self._resets = sorted(self._reset_by)
+        self._silences = [(number, *one.window_ns(starts_ns)) for number, one in self._of("silence")]
         self._told: set[int] = set()
         self._until_ns = starts_ns
 
     def leftovers(self) -> list[Message]:
         """What the broker still retains of another year, and of a machine that is gone."""
-        if not any(fault.kind == "leftovers" for fault in self._faults):
+        asked = [number for number, _ in self._of("leftovers")]
+        if not asked:
             return []
         old_ns = self._starts_ns - _YEAR_NS
         found = [
@@ -86,6 +89,8 @@ class Disturbance:
             Message(f"{self._asset}-gone/state", _one(self._asset, "state", old_ns, 3).payload, self._asset, ()),
         ]
         self._done.unusable.append((found[-1].topic, found[-1].payload.hex()))
+        for number in asked:
+            self._done.note(number, len(found))
         return found
 
     def messages(self, events: list[Event], until_ns: int) -> list[Message]:
@@ -96,8 +101,12 @@ class Disturbance:
             leaving += self._fate(message)
         while self._held and self._held[0][0] < until_ns:
             leaving.append(heapq.heappop(self._held)[2])
-        if any(fault.kind == "reordered" and fault.active(until_ns - 1 - self._starts_ns) for fault in self._faults):
+        mixed = [one for one, f in self._of("reordered") if f.active(until_ns - 1 - self._starts_ns)]
+        if mixed:
+            before = list(leaving)
             self._random.shuffle(leaving)
+            for number in mixed:
+                self._done.note(number, int(leaving != before))
         return self._noted(leaving)
 
     def rest(self) -> list[Message]:
@@ -105,6 +114,10 @@ class Disturbance:
         rest = [message for _, _, message in sorted(self._held)]
         self._held = []
         return self._noted(rest)
+
+    def _of(self, kind: str) -> list[tuple[int, Fault]]:
+        """Its faults of a kind, with their numbers."""
+        return [(number, fault) for number, fault in self._faults.items() if fault.kind == kind]
 
     def _noted(self, leaving: list[Message]) -> list[Message]:
         self._done.unusable += [(one.topic, one.payload.hex()) for one in leaving if not one.events]
@@ -117,9 +130,10 @@ class Disturbance:
         marks: list[Message] = []
         told: list[Event] = []
         before = dict(self._in_force)
-        for start, end in self._silences:
+        for number, start, end in self._silences:
             if start < until_ns and start not in self._told:
                 self._told.add(start)
+                self._done.note(number)
                 known = before | {m: v for t, m, v in events if t < start}
                 held = {metric: value for metric, value in known.items() if METRICS[metric].holds}
                 marks += [_one(self._asset, metric, start, value, "bad") for metric, value in held.items()]
@@ -129,12 +143,14 @@ class Disturbance:
                 told += [(end, m, self._counted(end, m, v, v)) for m, v in known.items() if METRICS[m].holds]
         for at in self._resets:
             if self._until_ns <= at < until_ns:
-                told += [(at, metric, 0) for metric in COUNTERS if metric in before]
+                zeros = [(at, metric, 0) for metric in COUNTERS if metric in before]
+                told += zeros
+                self._done.note(self._reset_by[at], len(zeros))
         self._until_ns = until_ns
         for time_ns, metric, value in events:
             previous = self._in_force.get(metric, 0)
             self._in_force[metric] = value
-            if any(start <= time_ns < end for start, end in self._silences):
+            if any(start <= time_ns < end for _, start, end in self._silences):
                 continue
             told.append((time_ns + self._skew_ns(time_ns), metric, self._counted(time_ns, metric, value, previous)))
         unique = {(time_ns, metric): value for time_ns, metric, value in told}
@@ -143,9 +159,10 @@ class Disturbance:
     def _skew_ns(self, time_ns: int) -> int:
         since = time_ns - self._starts_ns
         by_s = 0.0
-        for fault in self._faults:
-            if fault.kind in ("skew", "drift") and fault.active(since):
+        for number, fault in (*self._of("skew"), *self._of("drift")):
+            if fault.active(since):
                 start_ns, end_ns = fault.window_ns(0)
+                self._done.note(number)
                 by_s += fault.by_s * (1.0 if fault.kind == "skew" else (since - start_ns) / (end_ns - start_ns))
         return round(by_s * 1000) * 10**6
 
@@ -159,28 +176,37 @@ class Disturbance:
             self._base[metric] = previous
         if passed or self._register is None:
             return value - self._base.get(metric, 0)
-        return self._register.shows(metric, int(value))
+        if (shown := self._register.shows(metric, int(value))) < value:
+            for number, _ in self._of("counter-rollover"):
+                self._done.made[number] = 1
+        return shown
 
     # messages
 
     def _fate(self, message: Message) -> list[Message]:
         at_ns = message.events[0][0] - self._starts_ns if message.events else 0
         leaving = [message]
-        for fault in self._faults:
+        for number, fault in self._faults.items():
             if not fault.active(at_ns):
                 continue
             hit = self._random.random() < fault.share
             if fault.kind == "lost" and hit:
+                self._done.note(number)
                 self._done.withheld += [(message.asset, metric, time_ns) for time_ns, metric, _ in message.events]
                 return []
             if fault.kind == "duplicated" and hit:
+                self._done.note(number)
                 leaving.append(message)
             elif fault.kind == "garbage" and hit:
+                self._done.note(number)
                 leaving.append(Message(message.topic, self._random.choice(_GARBAGE), message.asset, ()))
             elif fault.kind == "type-change":
-                leaving = [_in_quotes(one) for one in leaving]
+                quoted = [_in_quotes(one) for one in leaving]
+                self._done.note(number, sum(map(ne, quoted, leaving)))
+                leaving = quoted
             elif fault.kind == "late":
                 due_ns = fault.window_ns(self._starts_ns)[1]
+                self._done.note(number, len(leaving))
                 for one in leaving:
                     self._order += 1
                     heapq.heappush(self._held, (due_ns, self._order, one))

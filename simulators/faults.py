@@ -5,12 +5,14 @@ device published, wrong or not; what it lost on the way is `withheld` and in no 
 never what is: the truth does not know them.
 """
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Final, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from telemetry.config import Section
 from telemetry.plant import AssetPath
@@ -48,6 +50,14 @@ CONCERNS: Final[dict[str, frozenset[str]]] = {
 }
 """Which kinds of assets a fault concerns."""
 
+COMMON: Final = frozenset({"broker-restart", "server-restart", "renumbered", "frozen", "half-open"})
+"""Faults of what all assets behind it share: they befall all of them."""
+
+INSTANTS: Final = COMMON | {"counter-rollover", "counter-reset", "leftovers"}
+"""Faults that last as long as they last, whatever the scenario says."""
+
+_LASTS_MIN: Final = 30.0
+
 WORD: Final = 65_536
 """Where a counter rolls over of which nothing else is said: 16 bits."""
 
@@ -82,14 +92,24 @@ class Fault(Section):
 
     kind: FaultKind = Field(description="what goes wrong")
     at_min: float = Field(ge=0, description="when [min after the start]")
-    for_min: float = Field(
-        30.0, gt=0, description="for how long [min]; late messages come at its end; a restart is an instant"
+    for_min: float | None = Field(
+        None, gt=0, description="for how long [min], 30 unless given; late messages come at its end; not of an instant"
     )
-    asset: AssetPath | None = Field(None, description="whom it concerns; unless given, all that it can concern")
+    asset: AssetPath | None = Field(
+        None, description="whom it concerns; unless given, all that it can concern; not of what befalls all at once"
+    )
     share: float = Field(0.1, gt=0, le=1, description="share of the messages that are duplicated, lost or garbage")
     by_s: float = Field(
         7.3, description="skew: how wrong the clock is [s]; drift: how wrong it is in the end; negative: behind"
     )
+
+    @model_validator(mode="after")
+    def _heeds_what_it_is_given(self) -> "Fault":
+        if self.kind in INSTANTS and self.for_min is not None:
+            raise ValueError(f"fault {self.kind!r} has no length of its own: leave `for_min` out")
+        if self.kind in COMMON and self.asset is not None:
+            raise ValueError(f"fault {self.kind!r} befalls all that are on the same wire at once: leave `asset` out")
+        return self
 
     def concerns(self, path: str, kind: str) -> bool:
         """Whether an asset of a kind can have it."""
@@ -97,13 +117,13 @@ class Fault(Section):
 
     def active(self, since_start_ns: int) -> bool:
         """Whether it acts at an instant [ns after the start]."""
-        start = round(self.at_min * MINUTE_NS)
-        return start <= since_start_ns < start + round(self.for_min * MINUTE_NS)
+        start, end = self.window_ns(0)
+        return start <= since_start_ns < end
 
     def window_ns(self, starts_ns: int) -> tuple[int, int]:
         """[from, until) [ns] for a scenario that starts at `starts_ns`."""
         start = starts_ns + round(self.at_min * MINUTE_NS)
-        return start, start + round(self.for_min * MINUTE_NS)
+        return start, start + round((_LASTS_MIN if self.for_min is None else self.for_min) * MINUTE_NS)
 
 
 def possible(kinds: Iterable[str]) -> tuple[FaultKind, ...]:
@@ -116,7 +136,11 @@ def scheduled(kinds: Sequence[FaultKind], hours: float) -> tuple[Fault, ...]:
     """One fault of each kind, spread over the middle of a scenario of so many hours [h], so that none hides another."""
     step = 60 * hours * 0.8 / max(1, len(kinds))
     return tuple(
-        Fault(kind=kind, at_min=round(60 * hours * 0.1 + number * step, 3), for_min=max(1.0, step * 0.6))
+        Fault(
+            kind=kind,
+            at_min=round(60 * hours * 0.1 + number * step, 3),
+            for_min=None if kind in INSTANTS else max(1.0, step * 0.6),
+        )
         for number, kind in enumerate(kinds)
     )
 
@@ -124,21 +148,21 @@ def scheduled(kinds: Sequence[FaultKind], hours: float) -> tuple[Fault, ...]:
 def drawn(seed: int, hours: float, kinds: Sequence[FaultKind] = FAULTS, count: int = 6) -> tuple[Fault, ...]:
     """Faults of these kinds at random, from the seed: which, when, for how long, how much."""
     random = Random(f"{seed}/faults")
-    return tuple(
-        Fault(
-            kind=random.choice(kinds),
-            at_min=round(random.uniform(0.05, 0.8) * 60 * hours, 3),
-            for_min=round(random.uniform(3.0, 40.0), 3),
-            share=round(random.uniform(0.02, 0.3), 3),
-            by_s=round(random.uniform(0.5, 12.0) * random.choice((-1, 1)), 3),
-        )
-        for _ in range(count)
-    )
+    found = []
+    for _ in range(count):
+        kind = random.choice(kinds)
+        at_min = round(random.uniform(0.05, 0.8) * 60 * hours, 3)
+        for_min = round(random.uniform(3.0, 40.0), 3)
+        share = round(random.uniform(0.02, 0.3), 3)
+        by_s = round(random.uniform(0.5, 12.0) * random.choice((-1, 1)), 3)
+        lasts = None if kind in INSTANTS else for_min
+        found.append(Fault(kind=kind, at_min=at_min, for_min=lasts, share=share, by_s=by_s))
+    return tuple(found)
 
 
 @dataclass
 class Done:
-    """What faults did to the messages, for the account: published or not, by kind."""
+    """What faults did, for the account: to the messages, published or not, and how often each was made."""
 
     withheld: list[tuple[str, str, int]] = field(default_factory=list)
     """Identities (asset, metric, time_ns) that were lost on the way."""
@@ -146,3 +170,19 @@ class Done:
     """Topics and payloads (hexadecimal) of messages that nobody can use."""
     unheard: list[tuple[str, str, int]] = field(default_factory=list)
     """Identities of alarms that no OPC UA client has acknowledged: events are told to who listens and kept nowhere."""
+    made: dict[int, int] = field(default_factory=dict)
+    """How often each fault was made, by its number in the scenario: messages, machines, restarts, connections."""
+
+    def note(self, number: int, times: int = 1) -> None:
+        """A fault was really made."""
+        if times:
+            self.made[number] = self.made.get(number, 0) + times
+
+    @classmethod
+    def read(cls, path: Path) -> "Done":
+        """As `write` has left it."""
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**told | {"made": {int(number): times for number, times in told["made"].items()}})
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")

@@ -4,7 +4,7 @@ Invariants. What leaves a device depends on its events and the scenario alone. A
 time of its stop; it is told before anything that happens after it was entered.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -45,10 +45,20 @@ class MqttDevices:
         """Have a device; returns what publishes its events, and all that is due before an instant [ns]. `life`: its
         events from its birth; `turn`: where its counters roll over, if they do."""
         to_messages = report_messages if asset.kind == "printer" else value_messages
-        mine = [one for one in self._faults if one.kind in MESSAGE_FAULTS and one.concerns(asset.path, asset.kind)]
+        mine = {
+            number: one
+            for number, one in enumerate(self._faults)
+            if one.kind in MESSAGE_FAULTS and one.concerns(asset.path, asset.kind)
+        }
         if mine:
             self._disturbed[asset.path] = Disturbance(
-                asset.path, mine, self._born_ns, self._seed, to_messages, self._done, self._register(mine, life, turn)
+                asset.path,
+                mine,
+                self._born_ns,
+                self._seed,
+                to_messages,
+                self._done,
+                self._register(mine.values(), life, turn),
             )
         late_ns = round(asset.reasons_late_s * 10**9) if isinstance(asset, MqttMachine) else 0
         return partial(self._publish, asset.path, to_messages, late_ns)
@@ -67,7 +77,7 @@ class MqttDevices:
         if entered:
             await self._enter(_FAR_NS)
 
-    def _register(self, faults: Sequence[Fault], life: Callable[[], Iterator[Event]], turn: int) -> Register | None:
+    def _register(self, faults: Iterable[Fault], life: Callable[[], Iterator[Event]], turn: int) -> Register | None:
         """The counters of a machine of which the scenario wants to see them roll over."""
         starts = [fault.window_ns(self._born_ns)[0] for fault in faults if fault.kind == "counter-rollover"]
         return Register.rolling(Timeline(life()).until(min(starts)), turn) if starts else None

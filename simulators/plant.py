@@ -6,11 +6,10 @@ machines are does not depend on when, how fast or in how many runs they are play
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -129,10 +128,10 @@ class Plant:
             await self._mqtt.settled()
         return ports
 
-    async def play(self, progress: Callable[[float], None], ask: Callable[[str], None] | None = None) -> None:
+    async def play(self, progress: Callable[[float], None], ask: Callable[[int], None] | None = None) -> None:
         """Publish the replay and the past, at the spec's speed or as fast as the wires take it. `progress` hears the
-        share done [0…1], `ask` is given the faults that only the parent can make: a broker that restarts, a process
-        that stands still.
+        share done [0…1], `ask` is given the numbers of the faults that only the parent can make: a broker that
+        restarts, a process that stands still.
 
         Raises SourceError when the OPC UA client that the spec waits for does not come.
         """
@@ -146,7 +145,7 @@ class Plant:
             await replay(told.path, told.asset, self._mqtt.publish, ends_at_ns=told.ends_at_ns)
         machines = [path for path, one in self._played.items() if isinstance(one, OpcUaMachine)]
         breaking = Breaking(
-            self._spec.scenario.faults, self._spec.epoch_ns, self._opcua, machines, self._edges.values()
+            self._spec.scenario.faults, self._spec.epoch_ns, self._opcua, machines, self._edges.values(), self.done
         )
         begin_ns, began_s = self._cursor_ns, time.monotonic()
         while (end_ns := self._past_ends_ns) - self._cursor_ns > (0 if self._spec.until_ns else _MARK_NS):
@@ -165,7 +164,7 @@ class Plant:
         if self._opcua:
             self.done.unheard = sorted(self._opcua.alarms.unheard)
         if self._spec.disturbances:
-            self._spec.disturbances.write_text(json.dumps(asdict(self.done)), encoding="utf-8")
+            self.done.write(self._spec.disturbances)
         if self._link:
             self._probed_from_ns = self._cursor_ns
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    from simulators.broker import Broker
     from simulators.nursery import Nursery
     from simulators.scenario import Scenario
 
@@ -27,18 +28,20 @@ class PlantUnderTest:
     """A plant in a process of its own, with its wires open and nothing said yet.
 
     `host`, `port`: the MQTT broker (None in a plant without MQTT); `opcua_url`: the server (None without OPC UA).
-    `start_ns`, `end_ns` [ns]: the scenario's span. `truth`: asked for any asset and window in it.
+    `start_ns`, `end_ns` [ns]: the scenario's span. `truth`: asked for any asset and window in it. `made`: how often
+    each of the scenario's faults was made, in their order, once it is played.
     """
 
-    def __init__(self, scenario: "Scenario", folder: Path, mqtt_port: int | None, nursery: "Nursery") -> None:
+    def __init__(self, scenario: "Scenario", folder: Path, own: "Broker | None", nursery: "Nursery") -> None:
+        from simulators.outages import Outages
         from simulators.spec import MqttSpec, OpcUaSpec, Spec
         from simulators.truth import Truth
 
         kinds = {asset.kind for asset in scenario.assets}
         self.start_ns: Final = scenario.starts_ns(time.time_ns())
         self.end_ns: Final = self.start_ns + scenario.length_ns
-        self.host: Final = None if mqtt_port is None else "127.0.0.1"
-        self.port: Final = mqtt_port
+        self.host: Final = None if own is None else "127.0.0.1"
+        self.port: Final = None if own is None else own.port
         self.truth: Final[Truth] = Truth(
             scenario.models.values(),
             scenario.seed,
@@ -54,24 +57,30 @@ class PlantUnderTest:
             epoch_ns=self.start_ns,
             until_ns=self.end_ns,
             speed=scenario.speed,
-            mqtt=None if mqtt_port is None else MqttSpec(port=mqtt_port),
+            mqtt=None if own is None else MqttSpec(port=own.port),
             opcua=OpcUaSpec(certificates=folder / "server") if "opcua" in kinds else None,
             journal=self.journal,
             truth=folder / "truth.json",
+            disturbances=folder / "disturbances.json",
         )
+        self._disturbances = folder / "disturbances.json"
         path = folder / "spec.json"
         path.write_text(spec.model_dump_json(), encoding="utf-8")
         self._log = folder / "simulation.log"
         born = nursery.born(path, self._log)
         self._stdin, self._stdout = os.fdopen(born.stdin, "wb", 0), os.fdopen(born.stdout)
         self._pid = born.pid
+        self._outages = Outages(scenario.faults, born.pid, own)
+        self.made: tuple[int, ...] = ()
         self.opcua_url: Final[str | None] = self._wait_for("ready").get("opcua_url")
 
     def play(self) -> int:
         """Play the scenario, and return how many values were published once every wire has accepted its own."""
         with suppress(BrokenPipeError):  # it has died: its output ends, which says so
             self._stdin.write(b"play\n")
-        return int(self._wait_for("live")["published"])
+        published = int(self._wait_for("live")["published"])
+        self.made = self._outages.with_those_of(self._disturbances)
+        return published
 
     def close(self) -> None:
         """End the process."""
@@ -88,6 +97,8 @@ class PlantUnderTest:
             event: dict[str, Any] = json.loads(line)
             if event["event"] == wanted:
                 return event
+            if event["event"] == "fault":
+                self._outages.make(event["number"])
             if event["event"] == "error":
                 pytest.fail(f"the simulated plant: {event['message']}")
         words = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
@@ -107,21 +118,22 @@ def km0_nursery() -> "Iterator[Nursery]":
 def km0_plant(tmp_path: Path, km0_nursery: "Nursery") -> Iterator[Callable[..., PlantUnderTest]]:
     """Starts a plant: `km0_plant("two-products", hours=2)`, with any key of a scenario file to change."""
     from simulators.broker import broker
+    from simulators.outages import possible_here
     from simulators.scenario import open_scenario
 
     with ExitStack() as stack:
 
         def start(scenario: str = "demonstrator", **changes: Any) -> PlantUnderTest:
             plan = open_scenario(scenario).model_copy(update=changes)
+            possible_here(plan.faults, own_broker=True)
             folder = tmp_path / f"plant-{len(list(tmp_path.iterdir()))}"
             folder.mkdir()
-            port = None
+            own = None
             if any(asset.kind != "opcua" for asset in plan.assets):
                 own = broker(folder / "broker")
                 own.start()
                 stack.callback(own.stop)
-                port = own.port
-            plant = PlantUnderTest(plan, folder, port, km0_nursery)
+            plant = PlantUnderTest(plan, folder, own, km0_nursery)
             stack.callback(plant.close)
             return plant
 

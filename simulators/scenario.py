@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import Field, field_validator, model_validator
 
 from simulators import Link, MachineSection, RadioNetwork, SimulatedAsset, Vehicle
-from simulators.faults import Fault
+from simulators.faults import Fault, possible
 from simulators.link import LinkModel
 from simulators.machine import MachineModel
 from simulators.sections import OpcUaServer
@@ -74,6 +74,10 @@ class Scenario(Section):
         for fault in self.faults:
             if fault.asset is not None and fault.asset not in paths:
                 raise ValueError(f"fault {fault.kind!r}: there is no asset {fault.asset!r}")
+            if not any(fault.concerns(asset.path, asset.kind) for asset in self.assets):
+                where = "in this scenario" if fault.asset is None else f"at {fault.asset}"
+                can = possible(asset.kind for asset in self.assets if fault.asset in (None, asset.path))
+                raise ValueError(f"fault {fault.kind!r} concerns nothing {where}; there can be {', '.join(can)}")
         return self
 
     @property

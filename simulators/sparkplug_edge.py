@@ -9,7 +9,7 @@ simulators.outbox.
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -68,6 +68,11 @@ class SparkplugEdge:
         self._changed = asyncio.Event()
         self.rebirths = 0
         """How often a host asked for births."""
+
+    @property
+    def assets(self) -> Collection[str]:
+        """The assets of its devices."""
+        return self._devices.keys()
 
     async def start(self, timeout_s: float = 5.0) -> None:
         """Connect. Raises SourceError when the broker does not answer in time [s] or refuses."""

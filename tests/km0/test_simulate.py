@@ -90,6 +90,27 @@ def test_a_sparkplug_line_waits_for_the_host_that_is_named(mosquitto: Mosquitto)
         run("wrong-reference-cycle", sparkplug_host="scada")
 
 
+def test_faults_are_made_or_refused(tmp_path: Path) -> None:
+    """A broker that we have started is really restarted, and lost messages are lost: it is told how often. Who has a
+    broker of his own, or would have connections fall silent, hears that this cannot be."""
+    answer = simulate(
+        "wrong-reference-cycle", "--hours", "1", "--faults", "lost,broker-restart", "--data", str(tmp_path)
+    )
+    assert answer.returncode == 0, answer.stderr
+    lost, restart = json.loads(answer.stdout)["faults"]
+    assert (lost["kind"], restart["kind"], restart["made"]) == ("lost", "broker-restart", 1)
+    assert lost["made"] > 0
+    (log,) = (tmp_path / "broker").glob("*.log")
+    assert log.read_text().count(" starting") == 2
+    for arguments, words in (
+        ({"faults": "half-open"}, "`km0 verify` alone"),
+        ({"faults": "broker-restart", "broker": "plant-pc"}, "not ours to stop"),
+        ({"faults": "uplink-lost"}, "concerns nothing"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            run("wrong-reference-cycle", **arguments)
+
+
 def test_a_speed_is_kept_to(mosquitto: Mosquitto) -> None:
     """Three minutes of plant at 120 plant seconds a second take a second and a half, and not less; a speed at which
     the past would never reach the present is refused."""

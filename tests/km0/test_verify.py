@@ -13,6 +13,7 @@ from km0 import verify as command
 from km0.comparison import Line
 from km0.samples_account import Samples
 from km0.verification import Verification
+from simulators.faults import Fault
 from simulators.scenario import find
 from telemetry.errors import ConfigError
 
@@ -171,3 +172,17 @@ def test_what_was_judged_in_no_window_is_not_called_true(capsys: pytest.CaptureF
     assert "all true: 3 h of mine" in capsys.readouterr().out
     command._show(replace(verified, lines=(told, hidden, false)))
     assert "NOT TRUE: 3 h of mine" in capsys.readouterr().out
+
+
+def test_a_fault_that_never_came_is_not_called_survived(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of three faults one was made twice, one is due after the end, and in the time of one nothing happened."""
+    faults = tuple(Fault(kind=kind, at_min=at) for kind, at in (("lost", 10), ("frozen", 180), ("garbage", 20)))
+    line, samples = Line("a/press-1", "trs", windows=2), Samples(*[0] * 12)
+    verified = Verification("mine", 1, 3.0, "duckdb", faults, samples, (line,), 1.0, {}, made=(2, 0, 0))
+    command._show(verified)
+    lost, frozen, garbage, *_, verdict = capsys.readouterr().out.splitlines()[-5:]
+    assert "fault at 10 min: lost: made 2 times: as many samples are missing" in lost
+    assert "fault at 180 min: frozen: never came: the scenario ends after 180 min" in frozen
+    assert "fault at 20 min: garbage: never came: nothing" in garbage
+    assert "true, but 2 of 3 faults never came: 3 h of mine" in verdict
+    assert [fault["made"] for fault in verified.as_json()["faults"]] == [2, 0, 0]

@@ -114,6 +114,7 @@ async def test_each_scenario_is_true_in_short_without_faults_and_with(
     )
     for found in (well, faulty):
         true(found)
+    assert [fault.kind for fault, made in zip(faulty.faults, faulty.made, strict=True) if not made] == []
     assert {fault.kind for fault in faulty.faults} == set(faults.split(","))
     assert not well.samples.lost
     assert min((line.coverage for line in well.lines), default=1.0) == 1.0

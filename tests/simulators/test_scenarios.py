@@ -133,6 +133,22 @@ def test_asking_one_machine_of_a_line_first_changes_nothing() -> None:
         ("start = 2026-11-02T05:00:00+01:00", "start = 2026-11-02T05:00:00", ("offset",)),
         ('path = "km0/fabrication/cell-1/lathe-1"', 'path = "km0/fabrication/cell-1/mill-1"', ("there twice",)),
         ("hours = 8", 'hours = 8\n[[faults]]\nkind = "late"\nat_min = 1\nasset = "a/b"\n', ("no asset",)),
+        (
+            "hours = 8",
+            'hours = 8\n[[faults]]\nkind = "uplink-lost"\nat_min = 1\n',
+            ("concerns nothing in this", "late,"),
+        ),
+        (
+            "hours = 8",
+            'hours = 8\n[[faults]]\nkind = "renamed"\nat_min = 1\nasset = "km0/fabrication/cell-2/press-1"\n',
+            ("concerns nothing at km0/fabrication/cell-2/press-1; there can be late,",),
+        ),
+        (
+            "hours = 8",
+            'hours = 8\n[[faults]]\nkind = "server-restart"\nat_min = 1\nasset = "km0/fabrication/cell-1/mill-1"\n',
+            ("befalls all", "leave `asset` out"),
+        ),
+        ("hours = 8", 'hours = 8\n[[faults]]\nkind = "frozen"\nat_min = 1\nfor_min = 9\n', ("leave `for_min` out",)),
         ('kind = "link"', 'kind = "lnk"', ("link",)),
     ],
 )
