@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from simulators.faults import Fault
 from simulators.journal import Journal, read_journal
@@ -57,3 +58,11 @@ async def test_at_a_speed_a_value_comes_when_its_time_has_come(
     assert early == []
     assert [times for heard_s, times in came if heard_s > min(times) / SPEED + apart_s / SPEED + LATE_S] == []
     assert max(max(times) - min(times) for _, times in came) < apart_s
+
+
+def test_a_speed_at_which_the_past_never_ends_is_refused() -> None:
+    """Without an end the past ends now, and at plant seconds as long as ours it would stay as far away as it was."""
+    scenario, mqtt = open_scenario("wrong-reference-cycle"), MqttSpec(port=1883)
+    with pytest.raises(ValidationError, match="never reaches the present"):
+        Spec(scenario=scenario, seed=3, epoch_ns=10**18, speed=1.0, mqtt=mqtt)
+    assert Spec(scenario=scenario, seed=3, epoch_ns=10**18, speed=1.5, mqtt=mqtt).until_ns is None
