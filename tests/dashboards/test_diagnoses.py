@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx2 import Client
@@ -11,7 +12,7 @@ from starlette.testclient import TestClient
 
 from dashboards.web.app import create_app
 from dashboards.web.config import WebConfig
-from dashboards.web.diagnoses import form
+from dashboards.web.diagnoses import form, plant
 from dashboards.web.diagnoses.shelf import Shelf
 from pipeline.files import propose
 from pipeline.files.mapping import EventLogConfig
@@ -151,22 +152,38 @@ def test_a_file_of_one_instant_fails_with_a_sentence(app: Client) -> None:
     assert "all rows have the same time" in app.get(f"/api/v1/diagnoses/{number}").json()["fault"]
 
 
-def test_the_plant_itself_is_diagnosed_over_whole_days(tmp_path: Path) -> None:
-    """Two machines since yesterday: done, with a report on both; the figures are those of the store's own samples."""
+def test_the_plant_itself_is_diagnosed_over_any_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One shift of a machine, and a year of one with a link, of what is stored; what cannot be brings the form back as
+    it was filled in, with why: no machine, no time of day, the future, more samples than are read."""
     seeded = full(config=WebConfig(port=0, folder=tmp_path), rtt_every_ns=60 * SECOND_NS)
     with TestClient(create_app(seeded.context), base_url="http://127.0.0.1", follow_redirects=False) as client:
-        form = {"asset": [MILL, PRESS, LINK], "first": "2026-11-21", "last": "2026-11-22"}
-        answer = client.post("/diagnoses/plant", data=form)
-        assert answer.status_code == 303
-        number = answer.headers["location"].removeprefix("/diagnoses/")
-        assert finished(client, number) == "done"
-        report = client.get(f"/api/v1/diagnoses/{number}/report.json?lang=fr").json()
-        assert {machine["asset"] for machine in report["machines"]} == {MILL, PRESS}
-        assert report["from"].startswith("2026-11-20T23:00:00")
+        shift = {"asset": [MILL], "start": "2026-11-21T13:00", "end": "2026-11-21T21:00"}
+        year = {"asset": [PRESS, LINK], "start": "2025-11-22T00:00", "end": "2026-11-22T11:00"}
+        number = ""
+        for form, start, end in ((shift, "2026-11-21T12:00:00", "2026-11-21T20:00:00"), (year, "2025-11-21T23", "")):
+            answer = client.post("/diagnoses/plant", data=form)
+            assert answer.status_code == 303
+            number = answer.headers["location"].removeprefix("/diagnoses/")
+            assert finished(client, number) == "done"
+            report = client.get(f"/api/v1/diagnoses/{number}/report.json?lang=fr").json()
+            assert [one["asset"] for one in report["machines"]] == form["asset"][:1]
+            assert report["from"].startswith(start)
+            assert report["to"].startswith(end)
         assert "Presse" in client.get(f"/diagnoses/{number}?lang=fr").text
         assert client.get(f"/api/v1/diagnoses/{number}/result").status_code == 409
-        for wrong in ({"asset": ["km0/x/y"]}, {"first": "2026-01-01"}, {"first": "2026-11-23", "last": "2026-11-24"}):
-            assert client.post("/diagnoses/plant", data=form | wrong).status_code in (404, 422)
+        assert client.post("/diagnoses/plant", data=shift | {"asset": ["km0/x/y"]}).status_code == 404
+        monkeypatch.setattr(plant, "MOST_SAMPLES", 1_000)
+        for wrong, said in (
+            ({"asset": []}, "Choisissez au moins une machine"), ({"start": "2026-11-21"}, "une date et une heure"),
+            ({"start": "2026-11-23T00:00", "end": "2026-11-24T00:00"}, "du passé"), ({}, "choisissez un intervalle"),
+        ):  # fmt: skip
+            answer = client.post("/diagnoses/plant?lang=fr", data=year | wrong)
+            assert answer.status_code == 422
+            assert said in html.unescape(answer.text)
+            kept: dict[str, Any] = year | wrong
+            assert f'name="start" value="{kept["start"]}"' in answer.text
+            ticked = re.findall(r'name="asset" value="([^"]*)" checked', answer.text)
+            assert sorted(ticked) == sorted(kept["asset"])
         client.app.state.close()  # type: ignore[attr-defined]  # as above
 
 

@@ -170,7 +170,6 @@ def test_a_diagnosis_that_fails_says_why_in_both_languages(
         ("GET", "/diagnoses/" + "0" * 32, "Il n'y a pas de tel diagnostic ici."),
         ("GET", "/losses?asset=km0/a/b", "Il n'y a pas ici « km0/a/b »"),
         ("GET", "/nowhere", "Vérifiez l'adresse"),
-        ("POST", "/diagnoses/plant", "ce paramètre est obligatoire"),
         ("GET", "/diagnoses?before=-1", "before : la valeur doit être supérieure ou égale à 0"),
         ("GET", "/diagnoses?before=x", "before : il faut un nombre entier"),
         ("POST", "/diagnoses?lang=de", "n'est pas faite pour être demandée ainsi"),

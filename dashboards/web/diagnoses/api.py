@@ -103,7 +103,7 @@ class PlantIn(Model):
     model_config = ConfigDict(extra="forbid")
     assets: list[AssetPath] = Field(min_length=1, max_length=100)
     start: Instant = Field(alias="from")
-    end: Instant = Field(alias="to", description="at most 35 days later")
+    end: Instant = Field(alias="to", description="later; some 20 million samples between them are the most")
 
 
 class DiagnosesOut(Model):

@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
@@ -26,6 +26,7 @@ from dashboards.web.diagnoses.preview import ROWS, Preview
 from dashboards.web.diagnoses.result import BarOut, ResultOut
 from dashboards.web.diagnoses.shelf import MAPPING_NAME, Diagnosis
 from dashboards.web.formats import Formats
+from dashboards.web.problems import ProblemError
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.texts import Language, mark, translations
 from pipeline.files.guard import why
@@ -37,7 +38,7 @@ from pipeline.said import Said
 from telemetry import calendar
 from telemetry.errors import DecodeError
 from telemetry.plant import DAYS
-from telemetry.samples import Window
+from telemetry.samples import SECOND_NS, Window
 
 LISTED: Final = 50
 _QUICK_SHEET_BYTES: Final = 2_000_000
@@ -58,11 +59,21 @@ def router(desk: Desk, context: WebContext, renderer: Renderer) -> APIRouter:
 def _listing(routes: APIRouter, desk: Desk, context: WebContext, renderer: Renderer) -> None:
     zone = context.plant.zone
 
-    def listed(page: Page, who: Who, before: int | None) -> Response:
+    def wall(time_ns: int) -> str:
+        """As a datetime-local input has it."""
+        return f"{datetime.fromtimestamp(time_ns // SECOND_NS, zone):%Y-%m-%dT%H:%M}"
+
+    def listed(
+        page: Page, who: Who, before: int | None, said: FormData | None = None, fault: Said | None = None
+    ) -> Response:
+        now_ns = context.now_ns()
+        week = calendar.local_ns(calendar.local_day(now_ns, zone) - timedelta(days=6), 0, zone)
+        asked = {field: _text(said, field) if said else "" for field in ("start", "end")}
         found = desk.shelf.list(who.organisation, LISTED + 1, before)
         return renderer.page(
             page,
             "diagnoses.html",
+            422 if fault else 200,
             found=found[:LISTED],
             older=found[LISTED - 1].made_ns if len(found) > LISTED else None,
             mappings=desk.shelf.mappings(who.organisation),
@@ -70,8 +81,10 @@ def _listing(routes: APIRouter, desk: Desk, context: WebContext, renderer: Rende
             may=who.role >= Role.ENGINEER,
             states=STATES,
             assets=[one for one in context.plant.assets if one.kind != "platform"] if who.owns_plant else [],
-            first=calendar.local_day(context.now_ns(), zone) - timedelta(days=6),
-            last=calendar.local_day(context.now_ns(), zone),
+            chosen=None if said is None else said.getlist("asset"),
+            start=asked["start"] or wall(week),
+            end=asked["end"] or wall(now_ns),
+            fault=fault.in_(page.language) if fault else None,
         )
 
     @routes.get("/diagnoses")
@@ -80,23 +93,52 @@ def _listing(routes: APIRouter, desk: Desk, context: WebContext, renderer: Rende
     ) -> Response:
         return await asyncio.to_thread(listed, page, who, before)
 
-    @routes.post("/diagnoses/plant")
-    async def of_plant(
-        who: Who,
-        asset: Annotated[list[str], Form(min_length=1, max_length=100)],
-        first: Annotated[date, Form()],
-        last: Annotated[date, Form()],
-    ) -> Response:
-        """Whole local days, the last one included."""
-        start_ns = calendar.local_ns(first, 0, zone)
-        window = Window(start_ns, max(start_ns, calendar.local_ns(last + timedelta(days=1), 0, zone)))
-        found = await asyncio.to_thread(plant.begin, desk, context, who, asset, window)
+    def begun(page: Page, who: Who, said: FormData) -> Response:
+        chosen = [one for one in said.getlist("asset") if isinstance(one, str)]
+        start_ns, end_ns = (_instant(_text(said, field), zone) for field in ("start", "end"))
+        if start_ns is None or end_ns is None:
+            return listed(page, who, None, said, _NO_TIME)
+        try:
+            found = plant.begin(desk, context, who, chosen, Window(start_ns, max(start_ns, end_ns)))
+        except ProblemError as error:
+            if error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+                raise
+            detail = error.detail
+            return listed(page, who, None, said, detail if isinstance(detail, Said) else Said(detail, detail))
         return RedirectResponse(f"/diagnoses/{found.id}", HTTPStatus.SEE_OTHER)
+
+    @routes.post("/diagnoses/plant")
+    async def of_plant(request: Request, page: Page, who: Who) -> Response:
+        """From and to on the plant's clock; a form that cannot be comes back as it was filled in."""
+        said = await request.form(max_fields=200, max_files=0)
+        return await asyncio.to_thread(begun, page, who, said)
 
     @routes.post("/mappings/{name}/drop")
     async def drop(who: Who, name: MappingName) -> Response:
         await asyncio.to_thread(desk.shelf.drop_mapping, who.organisation, name)
         return RedirectResponse("/diagnoses", HTTPStatus.SEE_OTHER)
+
+
+_NO_TIME: Final = Said(
+    "From and to are a date and a time of day: 2026-11-22T05:00.",
+    "« De » et « À » sont une date et une heure : 2026-11-22T05:00.",
+)
+
+
+def _text(said: FormData, field: str) -> str:
+    value = said.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def _instant(text: str, zone: ZoneInfo) -> int | None:
+    """A time on the wall clock of the plant [ns]; None for anything else."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:00)?", text, re.ASCII):
+        return None
+    try:
+        wall = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return calendar.local_ns(wall.date(), wall.hour * 60 + wall.minute, zone) if 1970 < wall.year < 2262 else None
 
 
 STATES: Final = {
