@@ -78,7 +78,7 @@ class WebConfig(Section):
     )
     folder: Path = Field(Path(".km0/web"), description="where accounts and diagnoses are kept")
     accounts: AccountsConfig | None = Field(None, description="people, their passwords and roles; without: no login")
-    max_upload_mb: int = Field(500, ge=1, le=2000, description="largest file for a diagnosis [MB]")
+    max_upload_mb: int = Field(600, ge=1, le=2000, description="largest file for a diagnosis [MB]")
     keep_mb: int = Field(10_000, ge=1, description="most that the files of one organisation may take, reports too [MB]")
     refresh_s: float = Field(1.0, ge=0.1, le=60, description="how often live pages get what changed [s]")
     max_streams: int = Field(200, ge=1, description="live pages and event streams served at once; more are refused")

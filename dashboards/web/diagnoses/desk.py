@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from dashboards.web.accounts.identity import Identity, Told
 from dashboards.web.config import WebConfig
 from dashboards.web.diagnoses import preview, report, upload
 from dashboards.web.diagnoses.preview import Preview
+from dashboards.web.diagnoses.proposals import Proposals
 from dashboards.web.diagnoses.result import ResultOut
 from dashboards.web.diagnoses.shelf import Diagnosis, Shelf
 from dashboards.web.diagnoses.work import Work, result_name
@@ -24,6 +26,8 @@ from pipeline.kpis.use_cases import USE_CASES
 from pipeline.said import Said
 from telemetry.errors import DecodeError
 
+ZONE: Final = "Europe/Paris"
+"""Of times without an offset, until somebody says another."""
 _UNKNOWN: Final = Said("There is no such diagnosis here.", "Il n'y a pas de tel diagnostic ici.")
 _RUNNING: Final = Said(
     "This diagnosis is running: wait for its end.", "Ce diagnostic est en cours : attendez qu'il soit fini."
@@ -59,6 +63,7 @@ class Desk:
         self.config = config
         self._told = told
         self._turn = asyncio.Lock()
+        self._proposals = Proposals(config.max_upload_mb * 1_000_000)
 
     def find(self, who: Identity, number: str) -> Diagnosis:
         """A diagnosis of the asker's organisation; another's is as if it were not there."""
@@ -71,9 +76,7 @@ class Desk:
         """What the file probably says."""
         self._of_file(found)
         try:
-            return proposing.propose(
-                self.shelf.file(found), timezone=timezone, largest=self.config.max_upload_mb * 1_000_000
-            )
+            return self._proposals.of(self.shelf.file(found), timezone)
         except DecodeError as error:
             raise upload.refused(error) from None
 
@@ -126,9 +129,12 @@ class Desk:
         return ResultOut.model_validate_json(path.read_bytes(), strict=False)
 
     async def bring(self, who: Identity, name: str, body: AsyncIterator[bytes], said_bytes: int | None) -> Diagnosis:
-        """The diagnosis of a file that came whole; see `upload.bring`."""
+        """The diagnosis of a file that came whole, see `upload.bring`; it was looked at, so that its page is
+        quick."""
         found = await upload.bring(self.shelf, self.config, who, name, body, said_bytes)
         await asyncio.to_thread(self._told, who, "file brought", name)
+        with suppress(DecodeError):  # said where it is asked for
+            await asyncio.to_thread(self._proposals.of, self.shelf.file(found), ZONE)
         return found
 
     def handed(self, who: Identity, found: Diagnosis, file: str) -> None:
@@ -146,6 +152,7 @@ class Desk:
     def remove(self, who: Identity, found: Diagnosis) -> None:
         if not self.shelf.remove(found):
             raise _running()
+        self._proposals.forget(self.shelf.file(found))
         self._told(who, "diagnosis deleted", found.name)
 
     async def bring_link(
