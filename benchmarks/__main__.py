@@ -12,7 +12,16 @@ from rich.table import Table
 import benchmarks
 from benchmarks import Row
 
-NOT_BENCHMARKS = {"__main__", "measure", "mqtt_load", "mqtt_readers", "opcua_feeds", "simulator_server"}
+NOT_BENCHMARKS = {
+    "__main__",
+    "measure",
+    "mqtt_load",
+    "mqtt_readers",
+    "opcua_feeds",
+    "press",
+    "served",
+    "simulator_server",
+}
 
 
 def names() -> list[str]:

@@ -1,89 +1,93 @@
-"""From a file to a finished report: CSV as a controller logs it, read, diagnosed, drawn, set as PDF.
+"""From the upload to the finished report: the web app is sent a file over HTTP, as by a browser, and asked for the PDF.
 
-Each size in a process of its own, so that its memory is its own; rows are cycles of a press with stops, scrap and three
-products, in time order. "first PDF" includes starting Python and loading every library. The peak is that of the whole
-process (RSS); "of which libraries" is what it takes with a file of a hundred rows.
+A fresh server for each size, so that its memory is its own (VmHWM: libraries, store and pages included; a file of a
+hundred rows says how much that is). Rows are cycles of a press, both counters changing in nearly every one, which is
+the worst case. The upload ends when the file was looked at, so that the proposal is there. "computed" is from `run`
+until the report lies there in both languages, "of which read" until the last row was read.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter, sleep
 
-import numpy as np
+import httpx2
 
 from benchmarks import Row
+from benchmarks.press import press
+from benchmarks.served import served
 
-SIZES = (100, 100_000, 1_000_000, 10_000_000)
-_PROGRAM = """
-import json, resource, sys, time
-started = time.perf_counter()
-from pathlib import Path
-from dashboards.reports import paper
-from dashboards.reports.content import content
-from pipeline.diagnosis.diagnosis import of_log
-from pipeline.files import eventlog
-from pipeline.files.propose import propose
-from telemetry.plant import Asset
-spent = {"start": time.perf_counter() - started}
-def timed(name, work):
-    began = time.perf_counter()
-    found = work()
-    spent[name] = time.perf_counter() - began
-    return found
-path = Path(sys.argv[1])
-mapping = timed("propose", lambda: propose(path, timezone="UTC")).mapping
-mapping = mapping.model_copy(update={"machine": Asset(path="a/press", name="press", cycle_s={"*": 11.0})})
-log = timed("read", lambda: eventlog.load(path, mapping))
-found = timed("diagnose", lambda: (lambda one: (one.findings, one))(of_log(log, path))[1])
-made = timed("report", lambda: paper.pdf(content(found, "fr")))
-assert made.startswith(b"%PDF") and log.faults.rows == int(sys.argv[2])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps(spent | {"peak": peak, "pdf": len(made), "trs": found.subject.machines[0].oee.trs.value}))
-"""
+SIZES = (100, 100_000, 1_000_000, 4_000_000, 10_000_000)
+READY_S = 8.0
+"""A server draws its first charts when it starts: what it does then is no part of a diagnosis."""
+POLL_S = 0.05
+_PIECE = 1 << 20
 
 
-def press(path: Path, rows: int) -> None:
-    """A row per cycle of 12 s (of 1 s, where there are millions): running or stopped, counters, product, cause."""
-    rng = np.random.default_rng(1)
-    start, step = np.datetime64("2025-01-06T05:00:00", "ms"), np.timedelta64(1000 if rows > 3_000_000 else 12_000, "ms")
-    made = scrap = 0
-    with path.open("w", encoding="utf-8") as file:
-        file.write("Horodatage;Etat;Compteur;Bonnes;Article;Cause\n")
-        for first in range(0, rows, 200_000):
-            count = min(200_000, rows - first)
-            index = np.arange(first, first + count)
-            runs = rng.random(count) < 0.95
-            total = made + np.cumsum(runs)
-            bad = scrap + np.cumsum(runs & (rng.random(count) < 0.01))
-            made, scrap = int(total[-1]), int(bad[-1])
-            columns = (
-                (start + index * step).astype(str), np.where(runs, "Marche", "Arrêt"), total, total - bad,
-                np.array(["A", "B", "C"])[index // 5000 % 3], np.where(runs, "", "bourrage"),
-            )  # fmt: skip
-            file.writelines(
-                ";".join(map(str, row)) + "\n" for row in zip(*(one.tolist() for one in columns), strict=True)
-            )
+def _pieces(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as opened:
+        while piece := opened.read(_PIECE):
+            yield piece
 
 
-def run() -> list[Row]:
+def _one(client: httpx2.Client, file: Path, rows: int) -> Row:
+    """Times [s] of each step. Raises RuntimeError when it failed."""
+    times: dict[str, float] = {}
+    began = perf_counter()
+
+    def step(name: str) -> None:
+        times[name] = perf_counter() - began - sum(times.values())
+
+    size = file.stat().st_size
+    answer = client.post(
+        "/api/v1/diagnoses", params={"name": file.name}, content=_pieces(file), headers={"Content-Length": str(size)}
+    )
+    number = answer.raise_for_status().json()["id"]
+    step("upload s")
+    mapping = client.get(f"/api/v1/diagnoses/{number}/proposal").raise_for_status().json()["mapping"]
+    mapping["machine"]["cycle_s"] = {"*": 11.0}
+    mapping["timezone"] = "UTC"
+    step("proposal s")
+    started = read = perf_counter()
+    client.post(f"/api/v1/diagnoses/{number}/run", json=mapping).raise_for_status()
+    share = 0.0
+    while (found := client.get(f"/api/v1/diagnoses/{number}").json())["state"] == "running":
+        if found["share_read"] > share:
+            share, read = found["share_read"], perf_counter()
+        sleep(POLL_S)
+    if found["state"] != "done":
+        raise RuntimeError(f"{file.name}: {found['fault']}")
+    step("computed s")
+    pdf = client.get(f"/api/v1/diagnoses/{number}/report.pdf?lang=fr").raise_for_status().content
+    step("PDF s")
+    if not pdf.startswith(b"%PDF"):
+        raise RuntimeError(f"{file.name}: no PDF")
+    result = client.get(f"/api/v1/diagnoses/{number}/result").raise_for_status().json()
+    if (result["rows"], result["bad_rows"]) != (rows, 0):
+        raise RuntimeError(f"{file.name}: {result['rows']} rows, {result['bad_rows']} of them bad")
+    whole = sum(times.values())
+    return {"rows": f"{rows:,}", "MB": round(size / 1e6, 1), "upload to PDF s": round(whole, 2)} | {
+        name: round(length, 2) for name, length in times.items()
+    } | {"of which read s": round(read - started, 2)}  # fmt: skip
+
+
+def run(sizes: tuple[int, ...] = SIZES) -> list[Row]:
     """One row per size."""
     found: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for size in SIZES:
-            path = Path(folder) / "press.csv"
-            press(path, size)
-            megabytes = path.stat().st_size / 1e6
-            done = subprocess.run(
-                [sys.executable, "-c", _PROGRAM, path, str(size)], capture_output=True, check=True, text=True
-            )
-            told = json.loads(done.stdout)
-            whole = sum(told[name] for name in ("start", "propose", "read", "diagnose", "report"))
-            found.append(
-                {"rows": f"{size:,}", "MB": round(megabytes, 1), "first PDF s": round(whole, 2)}
-                | {f"{name} s": round(told[name], 2) for name in ("start", "propose", "read", "diagnose", "report")}
-                | {"rows/s read": round(size / told["read"]), "peak MB": round(told["peak"]),
-                   "PDF kB": round(told["pdf"] / 1000), "TRS": round(told["trs"], 4)}
-            )  # fmt: skip
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "press.csv"
+            press(file, size)
+            with served(Path(folder)) as app, httpx2.Client(base_url=app.base, timeout=300) as client:
+                sleep(READY_S)
+                before = app.peak_mb()
+                row = _one(client, file, size)
+                found.append(row | {"peak MB": round(app.peak_mb()), "before it MB": round(before)})
     return found
+
+
+if __name__ == "__main__":
+    import sys
+
+    for measured in run(tuple(int(float(one)) for one in sys.argv[1:]) or SIZES):
+        print(measured, flush=True)

@@ -8,10 +8,8 @@ FOLDER` makes the year, `… measure FOLDER` measures what was made.
 
 import asyncio
 import random
-import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -21,6 +19,8 @@ from time import perf_counter, sleep
 import httpx2
 
 from benchmarks import Row
+from benchmarks.press import press
+from benchmarks.served import END_S, served
 from km0.plantfile import PlantFile, sample_file
 from pipeline.kpis.evaluate import evaluate, windows
 from pipeline.stores.duckdb import DuckDbStore
@@ -30,19 +30,23 @@ from telemetry.plant import Asset
 from telemetry.samples import SECOND_NS, Sample, Window
 
 DAYS = 365
-END_S = 1_795_343_400
-"""2026-11-22T10:30:00Z."""
 DAY_S = 86_400
 CHUNK_S = 7 * DAY_S
 USERS = 50
 READY_S = 8.0
-EXPIRED_S = 120
 PAGES = (
     "/", "/assets/{machine}", "/losses?period=day", "/losses?period=month", "/losses?period=year",
     "/losses?asset={machine}&period=year", "/network?period=week", "/network?period=year", "/data?period=month",
     "/data?period=year", "/diagnoses", "/deadletters", "/definitions", "/settings",
     "/charts/losses/waterfall?period=year",
 )  # fmt: skip
+ROWS = 1_000_000
+"""Of the file whose diagnosis has pages too."""
+PREVIEW = {
+    "preview": "1", "name": "Presse", "timezone": "Europe/Paris", "time": "Horodatage", "metric:state": "Etat",
+    "metric:parts": "Compteur", "metric:parts_good": "Bonnes", "metric:product": "Article", "metric:reason": "Cause",
+    "counts": "total", "cycle_s": "11", "words_of": "Etat", "word:Marche": "EXECUTING", "word:Arrêt": "NOT_EXECUTING",
+}  # fmt: skip
 REASONS = ("tool_breakage", "no_operator", "no_material", "changeover", "conveyor_full", "lubrication")
 
 
@@ -111,7 +115,8 @@ def fill(path: Path, file: PlantFile) -> dict[str, float]:
 
 async def _ask(client: httpx2.AsyncClient, address: str) -> float:
     began = perf_counter()
-    answer = await client.get(address)
+    path, _, preview = address.partition(" ")
+    answer = await (client.post(path, data=PREVIEW) if preview else client.get(path))
     answer.raise_for_status()
     return 1000 * (perf_counter() - began)
 
@@ -135,9 +140,30 @@ async def _crowd(base: str, addresses: list[str]) -> list[float]:
     return [time for times in found for time in times]
 
 
-async def _measure(base: str, addresses: list[str], later: Callable[[], None]) -> list[Row]:
+async def _diagnosed(client: httpx2.AsyncClient, folder: Path) -> list[str]:
+    """Its pages: mapping, preview (a form that is sent), result."""
+    file = folder / "press.csv"
+    press(file, ROWS)
+    answer = await client.post("/api/v1/diagnoses", params={"name": file.name}, content=file.read_bytes())
+    number = answer.raise_for_status().json()["id"]
+    mapping = (await client.get(f"/api/v1/diagnoses/{number}/proposal")).json()["mapping"]
+    mapping["machine"]["cycle_s"] = {"*": 11.0}
+    mapping["timezone"] = "UTC"
+    (await client.post(f"/api/v1/diagnoses/{number}/run", json=mapping)).raise_for_status()
+    state = "running"
+    while state == "running":  # another process computes it
+        await asyncio.sleep(0.2)
+        state = (await client.get(f"/api/v1/diagnoses/{number}")).json()["state"]
+    if state != "done":
+        raise RuntimeError(f"the diagnosis of {file.name} is {state}")
+    page = f"/diagnoses/{number}"
+    return [f"{page}?again=true", f"{page} preview", page]
+
+
+async def _measure(base: str, addresses: list[str], later: Callable[[], None], folder: Path) -> list[Row]:
     rows: dict[str, Row] = {}
     async with httpx2.AsyncClient(base_url=base, timeout=60) as client:
+        addresses = [*addresses, *await _diagnosed(client, folder)]
         for address in addresses:
             first = await _ask(client, address)
             again = median([await _ask(client, address) for _ in range(5)])
@@ -159,25 +185,9 @@ def measure(folder: Path) -> list[Row]:
     file = load(sample_file(), PlantFile)
     machine = next(asset.path for asset in file.plant.assets if asset.kind == "machine")
     addresses = [page.replace("{machine}", machine) for page in PAGES]
-    command = [sys.executable, "-m", "benchmarks.web", "serve", str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        assert server.stdin is not None
-        stdin, stdout = server.stdin, server.stdout
-
-        def later() -> None:
-            stdin.write("later\n")
-            stdin.flush()
-            stdout.readline()
-
-        try:
-            base = stdout.readline().strip()
-            if not base:
-                raise ChildProcessError(f"the web app did not start: {' '.join(command)}")
-            sleep(READY_S)
-            return asyncio.run(_measure(base, addresses, later))
-        finally:
-            server.terminate()
+    with served(folder) as app:
+        sleep(READY_S)
+        return asyncio.run(_measure(app.base, addresses, app.later, folder))
 
 
 def run() -> list[Row]:
@@ -189,41 +199,9 @@ def run() -> list[Row]:
     return rows
 
 
-async def _serve(folder: Path) -> None:
-    from dashboards.web.app import create_app
-    from dashboards.web.config import WebConfig
-    from dashboards.web.context import WebContext
-    from dashboards.web.server import serve
-    from pipeline.ingest.spool import Spool
-    from pipeline.kpis.catalogue import CATALOGUE
-    from telemetry.health import Health
-
-    file = load(sample_file(), PlantFile)
-    store = DuckDbStore(folder / "year.duckdb")
-    config = WebConfig(port=0, folder=folder / "web")
-    health = Health()
-    now_s = [END_S]
-
-    def later() -> None:
-        for _ in sys.stdin:
-            now_s[0] += EXPIRED_S
-            print("later", flush=True)
-
-    threading.Thread(target=later, daemon=True).start()
-    async with Spool(folder / "spool.sqlite", component=health.component("spool")) as spool:
-        context = WebContext(
-            file.plant, store, health, spool.dead_letters, CATALOGUE, config, lambda: now_s[0] * SECOND_NS
-        )
-        await serve(
-            create_app(context), config, ready=lambda address: print(address.rstrip("/"), flush=True), warm=True
-        )
-
-
 if __name__ == "__main__":
     task, place = sys.argv[1], Path(sys.argv[2])
-    if task == "serve":
-        asyncio.run(_serve(place))
-    elif task == "make":
+    if task == "make":
         print(fill(place / "year.duckdb", load(sample_file(), PlantFile)))
     else:
         for row in measure(place):
