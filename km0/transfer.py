@@ -45,8 +45,12 @@ def export(
                 from pipeline.stores import parquet
 
                 written = parquet.write_samples(folder, told)
-                kpis = parquet.write_kpis(folder, kpi_values(store, _kpi_names(file, store)))
-    out.print(f"{written} samples and {kpis} KPI values are in {folder}", markup=False)
+                names = _kpi_names(file, store)
+                kpis = parquet.write_kpis(folder, kpi_values(store, bar.track(names, description="KPIs")))
+    if form == "line":
+        out.print(f"{written} samples are in {folder}; line protocol has no KPI values, Parquet does", markup=False)
+    else:
+        out.print(f"{written} samples and {kpis} KPI values are in {folder}", markup=False)
 
 
 def import_(
@@ -57,7 +61,7 @@ def import_(
     file = load(plant, PlantFile)
     gate, moved = Gate(file.plant), Moved()
     with _opened(file) as store, _progress("samples", None) as bar:
-        for samples in _told(_samples_of(source), bar):
+        for samples in _samples_of(source, bar):
             reasons = {index: reason for index, one in enumerate(samples) if (reason := gate.refusal(one))}
             moved.refused += [(samples[index], reason) for index, reason in reasons.items()]
             put(store, [one for index, one in enumerate(samples) if index not in reasons], moved)
@@ -148,21 +152,25 @@ def _kpi_names(file: PlantFile, store: Store) -> list[KpiName]:
     return [(asset, kpi) for asset in sorted(assets) for kpi in names]
 
 
-def _samples_of(source: Path) -> Iterator[list[Sample]]:
+def _samples_of(source: Path, bar: Progress) -> Iterator[list[Sample]]:
+    """The bar counts rows of Parquet, bytes of line protocol. Raises ConfigError."""
+    [task] = bar.task_ids
     if source.is_dir() and (source / "samples.parquet").exists():
         from pipeline.stores import parquet
 
-        return parquet.read_samples(source)
+        bar.update(task, total=parquet.rows_in(source / parquet.SAMPLES))
+        return _told(parquet.read_samples(source), bar)
     path = source / "samples.lp" if source.is_dir() else source
     if not path.is_file():
         raise ConfigError(f"{source} has no samples.parquet and no samples.lp: give a folder that `km0 export` wrote")
     from pipeline.stores import linefile
 
-    return linefile.read_samples(path)
+    bar.update(task, description="bytes", total=path.stat().st_size)
+    return linefile.read_samples(path, lambda read: bar.advance(task, read))
 
 
 def _progress(what: str, total: int | None) -> Progress:
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
     bar.add_task(what, total=total)
     return bar

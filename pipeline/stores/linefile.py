@@ -1,16 +1,18 @@
 """Samples as a file of line protocol, in the schema of the InfluxDB store: for `influx write` and other tools."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from pipeline.stores.columns import Columns
 from pipeline.stores.influxdb_schema import NUMBER, QUALITY, RECEIVED, TEXT, asset_of, is_word, metrics_of
 from pipeline.stores.influxdb_writing import Lines
-from pipeline.stores.lineprotocol_reader import Point, points
+from pipeline.stores.lineprotocol_reader import Point, points_of
 from telemetry.errors import ConfigError, DecodeError, StoreError
 from telemetry.samples import Sample
 
-_CHUNK = 20_000
+_CHUNK: Final = 20_000
+_BLOCK: Final = 4_000_000
 
 
 def write_samples(path: Path, chunks: Iterable[list[Sample]]) -> int:
@@ -37,14 +39,13 @@ def write_samples(path: Path, chunks: Iterable[list[Sample]]) -> int:
     return count
 
 
-def read_samples(path: Path) -> Iterator[list[Sample]]:
-    """The samples of a file. Raises ConfigError with the number of the point that is none."""
+def read_samples(path: Path, read: Callable[[int], None] = lambda _: None) -> Iterator[list[Sample]]:
+    """The samples of a file, of which no more than a block is held; `read` is told of every one [bytes].
+
+    Raises ConfigError with the number of the point that is none.
+    """
     chunk: list[Sample] = []
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    found = points(content)
+    found = points_of(_blocks(path, read))
     number = 0
     while True:
         number += 1
@@ -60,6 +61,16 @@ def read_samples(path: Path) -> Iterator[list[Sample]]:
             chunk = []
     if chunk:
         yield chunk
+
+
+def _blocks(path: Path, read: Callable[[int], None]) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as source:
+            while block := source.read(_BLOCK):
+                read(len(block))
+                yield block
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
 
 
 def samples(point: Point) -> Iterator[Sample]:

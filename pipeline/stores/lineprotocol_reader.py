@@ -5,7 +5,7 @@ The official corpus of that decoder, 1089 texts with their points or errors, is 
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,9 @@ class Point:
     fields: tuple[tuple[str, Value], ...]
     time: int | None
 
+
+LONGEST: Final = 16_000_000
+"""No line is longer [bytes]: what cannot be read and goes on for longer is wrong, not unfinished."""
 
 # A backslash escapes what would end the word, and stands for itself before anything else.
 _MEASUREMENT: Final = re.compile(rb"(?:\\[, ]|[^, \x00-\x1f\x7f])*")
@@ -50,10 +53,36 @@ def points(content: bytes) -> Iterator[Point]:
         yield reader.point()
 
 
+def points_of(blocks: Iterable[bytes]) -> Iterator[Point]:
+    """The points of a text that comes in parts, cut anywhere. As `points`; of the text no more is held than a part and
+    what goes on from the one before."""
+    rest = b""
+    for block in blocks:
+        text, whole = rest + block, 0
+        reader = _Reader(text)
+        try:
+            while reader.more():
+                point = reader.point()
+                if reader.at == len(text):
+                    break  # it may go on
+                whole = reader.at
+                yield point
+        except DecodeError:
+            if len(text) - whole > LONGEST:
+                raise
+        rest = text[whole:]
+    yield from points(rest)
+
+
 class _Reader:
     def __init__(self, content: bytes) -> None:
         self._text = content
         self._at = 0
+
+    @property
+    def at(self) -> int:
+        """What lies before has been read."""
+        return self._at
 
     def more(self) -> bool:
         """Skip empty lines and comments; whether anything is left."""

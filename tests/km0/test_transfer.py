@@ -230,6 +230,7 @@ def test_export_and_import_give_the_same_store(km0: Km0, tmp_path: Path, form: s
     old = filled(tmp_path / "old")
     answer = km0(old.parent, "export", "out", "--format", form)
     assert answer.returncode == 0, answer.stderr
+    assert ("no KPI values" in answer.stdout) == (form == "line")
     assert sorted(path.suffix for path in (old.parent / "out").iterdir()) == (
         [".lp"] if form == "line" else [".parquet"] * 2
     )

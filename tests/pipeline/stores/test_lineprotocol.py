@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.stores.lineprotocol import UnwritableError, block, key, line, number, quoted, series, string, written
-from pipeline.stores.lineprotocol_reader import Point, points
+from pipeline.stores.lineprotocol_reader import Point, points, points_of
 from telemetry.errors import DecodeError
 from tests.support import shared_data
 
@@ -101,9 +102,29 @@ def test_every_text_of_the_corpus_is_read_as_the_reference_reads_it() -> None:
             with pytest.raises(DecodeError):
                 list(points(content))
         else:
+            cut = [content[at : at + 3] for at in range(0, len(content), 3)]
+            assert list(points_of(cut)) == list(points(content))
             assert [_as_in_corpus(point, given) for point in points(content)] == [
                 _normal(point) for point in expected["result"]
             ], text
+
+
+def test_what_never_ends_is_refused_before_it_is_held_whole() -> None:
+    """A file without line ends is no line that is not finished yet: reading stops at some megabytes."""
+    given = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal given
+        yield b"m f=1\n"
+        while True:
+            given += 4
+            yield b"x" * 4_000_000
+
+    found = points_of(endless())
+    assert next(found).name == "m"
+    with pytest.raises(DecodeError):
+        next(found)
+    assert given < 30
 
 
 def _as_in_corpus(point: Point, given: dict[str, Any]) -> tuple[object, ...]:
