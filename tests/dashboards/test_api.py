@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -193,6 +194,10 @@ def test_health_says_what_fails_and_why(fresh: Client, blank: Seeded) -> None:
     told = [(part["condition"], part["detail"]) for part in health["components"]]
     assert told == [("ok", ""), ("failing", "connection refused")]
     assert health["components"][1]["gauges"] == {"lag_ms": None}
+    page = fresh.get("/data?lang=fr").text
+    assert re.findall(r"<td(?: class=\"stale\")?>(démarre|en ordre|en échec|starting|ok|failing)</td>", page) == [
+        "en ordre", "en échec",
+    ]  # fmt: skip
 
 
 def test_prometheus_reads_the_health(fresh: Client, blank: Seeded) -> None:

@@ -18,6 +18,7 @@ from dashboards.web.accounts.book import Book
 from dashboards.web.accounts.identity import OPEN, Identity, Role, Scope
 from dashboards.web.problems import ProblemError, for_people
 from dashboards.web.security import streamed
+from pipeline.said import Said
 
 COOKIE: Final = "km0_session"
 CSRF: Final = "csrf"
@@ -99,6 +100,14 @@ WALLS: Final[dict[tuple[str, str], Need]] = {
 """Method and path of every route, and what it needs."""
 
 
+_ROLES: Final = {Role.VIEWER: "lecteur", Role.ENGINEER: "ingénieur", Role.ADMINISTRATOR: "administrateur"}
+_ANOTHERS: Final = Said("This plant is another organisation's.", "Cet atelier est celui d'une autre organisation.")
+_TOO_OLD: Final = Said(
+    "This form is from another session: load the page again.",
+    "Ce formulaire vient d'une autre session : rechargez la page.",
+)
+
+
 class LoginNeeded(Exception):  # noqa: N818  # no error: it leads to the login page
     """A page was asked for by nobody in particular."""
 
@@ -133,20 +142,31 @@ class Walls:
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED,
                 "login-needed",
-                "Log in, or send a token: Authorization: Bearer km0_…",
+                Said(
+                    "Log in, or send a token: Authorization: Bearer km0_…",
+                    "Connectez-vous, ou envoyez un jeton : Authorization: Bearer km0_…",
+                ),
                 {"WWW-Authenticate": "Bearer"},
             )
         if who.scopes is not None and need.scope not in who.scopes:
-            wanted = "a person's session" if need.scope is None else f"the scope {need.scope!r}"
-            raise ProblemError(HTTPStatus.FORBIDDEN, "scope-needed", f"This token may not: it takes {wanted}.")
+            said = Said("This token may not: it takes a person's session.", "Un jeton n'y suffit pas : connectez-vous.")
+            if need.scope is not None:
+                said = Said(
+                    f"This token may not: it takes the scope {need.scope!r}.",
+                    f"Ce jeton n'y suffit pas : il faut la portée « {need.scope} ».",
+                )
+            raise ProblemError(HTTPStatus.FORBIDDEN, "scope-needed", said)
         if who.role < need.role:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
                 "role-needed",
-                f"This takes the role {need.role.name.lower()}; yours is {who.role.name.lower()}.",
+                Said(
+                    f"This takes the role {need.role.name.lower()}; yours is {who.role.name.lower()}.",
+                    f"Il faut le rôle « {_ROLES[need.role]} » ; le vôtre est « {_ROLES[who.role]} ».",
+                ),
             )
         if need.plant and not who.owns_plant:
-            raise ProblemError(HTTPStatus.FORBIDDEN, "other-organisation", "This plant is another organisation's.")
+            raise ProblemError(HTTPStatus.FORBIDDEN, "other-organisation", _ANOTHERS)
         if request.method not in ("GET", "HEAD") and who.scopes is None and self._book is not None:
             await _check_csrf(request, who)
 
@@ -158,9 +178,7 @@ async def _check_csrf(request: Request, who: Identity) -> None:
         field = (await request.form()).get(CSRF)
         sent = field if isinstance(field, str) else None
     if sent is None or not secrets.compare_digest(sent.encode(), who.csrf.encode()):
-        raise ProblemError(
-            HTTPStatus.FORBIDDEN, "form-too-old", "This form is from another session: load the page again."
-        )
+        raise ProblemError(HTTPStatus.FORBIDDEN, "form-too-old", _TOO_OLD)
 
 
 def login_address(request: Request) -> str:

@@ -156,3 +156,13 @@ def test_a_guest_is_not_shown_the_rooms_of_the_plant(shared: Companies) -> None:
     page = shared.client("guest").get("/definitions?lang=en").text
     assert 'href="/losses"' not in page
     assert 'href="/definitions"' in page
+
+
+def test_who_is_not_let_in_reads_why_in_french(shared: Companies) -> None:
+    """The role by the name that the page of people has for it."""
+    french = {"Accept": "text/html", "Accept-Language": "fr"}
+    guest, viewer = shared.client("guest"), shared.client("viewer")
+    assert "Cet atelier est celui d&#39;une autre organisation." in guest.get("/losses", headers=french).text
+    refused = viewer.get("/people", headers=french)
+    assert refused.status_code == 403
+    assert "Il faut le rôle « administrateur » ; le vôtre est « lecteur »." in refused.text
