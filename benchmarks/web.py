@@ -43,7 +43,7 @@ PAGES = (
 ROWS = 1_000_000
 """Of the file whose diagnosis has pages too."""
 PREVIEW = {
-    "preview": "1", "name": "Presse", "timezone": "Europe/Paris", "time": "Horodatage", "metric:state": "Etat",
+    "preview": "1", "timezone": "Europe/Paris", "time": "Horodatage", "metric:state": "Etat",
     "metric:parts": "Compteur", "metric:parts_good": "Bonnes", "metric:product": "Article", "metric:reason": "Cause",
     "counts": "total", "cycle_s": "11", "words_of": "Etat", "word:Marche": "EXECUTING", "word:Arrêt": "NOT_EXECUTING",
 }  # fmt: skip
