@@ -12,6 +12,7 @@ from rich.progress import Progress
 from km0.console import out
 from pipeline.diagnosis.diagnosis import Diagnosis, link_of, of_logs
 from pipeline.files import eventlog
+from pipeline.files.guard import RefusedFileError
 from pipeline.files.mapping import EventLogConfig
 from pipeline.files.propose import Proposal, propose
 from telemetry.config import load
@@ -98,6 +99,8 @@ def _require() -> None:
 def _proposed(file: Path, zone: str) -> EventLogConfig:
     """The mapping that is proposed, with what is unsure of it told on standard error."""
     found: Proposal = propose(file, timezone=zone)
+    if found.lacking is not None:
+        raise RefusedFileError(found.lacking)
     for guess in found.unsure:
         typer.echo(f"? {guess.field} = {guess.value!r} ({guess.confidence:.0%} sure): {guess.why.en}", err=True)
     for word in found.words:

@@ -106,7 +106,7 @@ def opened(path: Path, config: EventLogConfig | None = None, *, largest: int = g
     kind = guard.checked(path, largest=largest)
     if kind == "text" and config.separator in (None, "="):
         with tables.readable(path):
-            head, encoding = text.head_of(path)
+            head, encoding = text.head_of(path, config.encoding)
             keys = keyvalue.recognised(head)
         if keys is not None:
             return keyvalue.opened(path, head, encoding, keys)

@@ -1,7 +1,7 @@
 """The mapping: what an event file says where, and of which machine. Saved as TOML, used again, the same everywhere."""
 
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -47,7 +47,9 @@ class EventLogConfig(Section):
     )
     decimal: Mark | None = Field(None, description='decimal mark, "," or "."; default: told cell by cell')
     sheet: str | None = Field(None, description="of a workbook: the sheet; default: the first with rows")
-    header_lines: tuple[int, ...] | None = Field(None, description="lines with the names of columns; default: found")
+    header_lines: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None, description="lines with the names of columns, one or two, [] for none; default: found", max_length=2
+    )
     separator: str | None = Field(None, description="sign between the cells of a text; default: found", max_length=1)
     encoding: str | None = Field(None, description='of a text, such as "cp1252"; default: found')
     machine: Asset = Field(

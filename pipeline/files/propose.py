@@ -3,24 +3,27 @@
 A proposal is never used unseen where it is not sure: whoever runs it shows `guesses` and `words`, and what is unsure.
 """
 
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from pipeline.files import eventlog, guard, shdr, tables, times
+from pipeline.files import eventlog, guard, meanings, shdr, tables, text, times
 from pipeline.files.mapping import EventLogConfig, Metric
-from pipeline.files.recognise import Column, bits_of, column_of, is_bit, lengths_of, roles
-from pipeline.files.vocabulary import HEADINGS, Role, likeness, plain, state_for
+from pipeline.files.meanings import Word, counted, most_made, named
+from pipeline.files.recognise import Column, bits_of, column_of, is_bit, lengths_of, no_time, roles
+from pipeline.files.vocabulary import Role, likeness, plain, state_for
 from pipeline.said import Said
 from telemetry.dialects import Dialect
 from telemetry.plant import Asset, StateName
 
+LAYOUT: Final = ("sheet", "header_lines", "separator", "encoding")
+"""What a mapping says of how a table is written, before any of its columns is known."""
 SURE: Final = 0.8
 """A guess below this [0…1] is to be confirmed by somebody who knows the machine."""
 Roles = dict[Role, tuple[Column, float]]
-_WORDS_READ: Final = 2_000_000
 _DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
 
 
@@ -39,16 +42,6 @@ class Guess:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A word for a state: how often it is in the sample, what it probably means (None: not known), how sure that is."""
-
-    word: str
-    times: int
-    state: StateName | None
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
 class Proposal:
     """What was recognised of a file. `mapping` is complete enough to be read, whatever is still unsure."""
 
@@ -60,6 +53,16 @@ class Proposal:
     notes: tuple[Said, ...]
     rows: tuple[tuple[str, ...], ...] = ()
     """The first rows, to be looked at."""
+    products: tuple[str, ...] = ()
+    """Words of the column of products, the most frequent of them."""
+    names: tuple[str, ...] = ()
+    """Of a long table: what its rows are about, in its first rows."""
+    form: str = ""
+    """How times are written, as `time_format` says it."""
+    forms: Mapping[times.Order, str] = field(default_factory=dict)
+    """How they may be written as well, by what comes first in a date."""
+    lacking: Said | None = None
+    """What a file lacks in which no column is a time, so that it cannot be read by `mapping`."""
 
     @property
     def unsure(self) -> tuple[Guess, ...]:
@@ -67,14 +70,18 @@ class Proposal:
         return tuple(guess for guess in self.guesses if not guess.sure)
 
 
-def propose(path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.LARGEST_BYTES) -> Proposal:
-    """Look at a file and propose its mapping; `timezone` is of times without an offset. Raises DecodeError for a file
-    that is not opened (RefusedFileError), or in which no column is a time."""
+def propose(
+    path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.LARGEST_BYTES,
+    layout: EventLogConfig | None = None,
+) -> Proposal:  # fmt: skip
+    """Look at a file and propose its mapping; `timezone` is of times without an offset, `layout` says what is known of
+    sheet, heading, separator and encoding. Raises DecodeError for a file that is not opened (RefusedFileError)."""
     kind = guard.checked(path, largest=largest)
     machine = Asset(path=f"site/{_slug(path.stem)}", name=path.stem[:80])
     if eventlog.is_shdr(path, kind):
         return _shdr(path, timezone, machine)
-    table = eventlog.opened(path, largest=largest)
+    told = {key: value for key in LAYOUT if layout is not None and (value := getattr(layout, key)) is not None}
+    table = eventlog.opened(path, layout, largest=largest)
     columns = [column_of(name, [row[at] for row in table.sample]) for at, name in enumerate(table.columns)]
     lengths = lengths_of(columns)
     chosen = roles([column for column in columns if column.name not in lengths])
@@ -83,7 +90,11 @@ def propose(path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.
         for role, (column, confidence) in chosen.items()
         if role != "machine"
     ]
-    said: dict[str, Any] = {"timezone": timezone, "machine": machine} | _bits(columns, chosen, guesses)
+    lacking = None if "time" in chosen else no_time(columns)
+    if lacking is not None:
+        guesses.append(Guess("time", "", 0.0, lacking))
+    guesses += _written(path, table.layout, told)
+    said: dict[str, Any] = {"timezone": timezone, "machine": machine} | told | _bits(columns, chosen, guesses)
     for role, (column, _) in chosen.items():
         if role in ("time", "clock", "end", "duration", "name", "value"):
             said[role] = column.name
@@ -95,24 +106,32 @@ def propose(path: Path, *, timezone: str = "Europe/Paris", largest: int = guard.
     said |= _counting(chosen, table, guesses)
     said |= _stretches(chosen, said, guesses)
     with tables.readable(path):
-        words = _words(table, chosen, said, guesses)
+        words, products = _words(table, chosen, said, guesses)
     _one_counter(said, guesses)
-    said |= _times(table, said, guesses)
-    mapping = EventLogConfig(**said)
+    form, forms = _times(table, said, guesses) if lacking is None else ("", times.forms_of(()))
     notes = [*table.notes, *_machines_note(chosen)]
-    return Proposal(table.layout, tuple(columns), mapping, tuple(guesses), words, tuple(notes), table.sample[:4])
+    names = dict.fromkeys(row[table.columns.index(chosen["name"][0].name)] for row in table.sample) if (
+        "name" in chosen) else ()  # fmt: skip
+    return Proposal(
+        table.layout, tuple(columns), EventLogConfig(**said), tuple(guesses), words, tuple(notes), table.sample[:4],
+        products, tuple(names)[:200], form, forms, lacking,
+    )  # fmt: skip
 
 
-def words_in(path: Path, mapping: EventLogConfig, *, largest: int = guard.LARGEST_BYTES) -> tuple[Word, ...]:
-    """The words of the column of states of a mapping, and what they probably mean. Raises DecodeError as `propose`."""
-    table = eventlog.opened(path, mapping, largest=largest)
-    column, dialect = (
-        table.require(mapping.columns.get("state", "state"), Said(" for the state", " pour l'état")),
-        mapping.dialect or "words",
-    )
-    with tables.readable(path):
-        counts = _counted(table, column, None, "")
-    return tuple(Word(word, number, *state_for(word, dialect)) for word, number in counts.most_common(200))
+def _written(path: Path, layout: tables.Layout, told: Mapping[str, object]) -> list[Guess]:
+    """How sure encoding and sheet are, where nobody said them."""
+    found = []
+    if layout.encoding and "encoding" not in told:
+        sure = text.encoding_sure(path, layout.encoding)
+        why = Said("its letters make sense in it", "ses lettres y ont un sens") if sure else Said(
+            "of the encodings that have no mark, the one that makes the most letters of French",
+            "de ceux qui ne se signalent pas, celui qui donne le plus de lettres françaises",
+        )  # fmt: skip
+        found.append(Guess("encoding", layout.encoding, 0.9 if sure else 0.6, why))
+    if len(layout.sheets) > 1 and "sheet" not in told:
+        why = Said("the first with rows, of several", "la première de plusieurs qui a des lignes")
+        found.append(Guess("sheet", layout.sheet, 0.7, why))
+    return found
 
 
 def _shdr(path: Path, timezone: str, machine: Asset) -> Proposal:
@@ -151,12 +170,16 @@ def _counting(chosen: Roles, table: tables.Table, guesses: list[Guess]) -> dict[
             "its numbers rise and fall: parts of each row", "ses nombres montent et descendent : pièces par ligne"
         )  # fmt: skip
         guesses.append(Guess("counts", said["counts"], 0.9 if rising else 0.5, why))
-    marks = {
-        mark for column in counters for row in table.sample for mark in _marks(row[table.columns.index(column.name)])
-    }
+    cells = [row[table.columns.index(column.name)] for column in counters for row in table.sample]
+    marks = {sign for cell in cells for sign in cell if sign in ".,"}
     if marks == {","} and table.layout.separator != ",":
         said["decimal"] = ","
-        guesses.append(Guess("decimal", ",", 0.9, Said("commas in its numbers", "des virgules dans ses nombres")))
+        threes = all(re.search(r",\d{3}$", cell) for cell in cells if "," in cell)
+        why = Said(
+            "commas in its numbers, always before three figures: are they of thousands?",
+            "des virgules dans ses nombres, toujours devant trois chiffres : séparent-elles des milliers ?",
+        ) if threes else Said("commas in its numbers", "des virgules dans ses nombres")  # fmt: skip
+        guesses.append(Guess("decimal", ",", 0.6 if threes else 0.9, why))
     return said
 
 
@@ -170,10 +193,6 @@ def _one_counter(said: dict[str, Any], guesses: list[Guess]) -> None:
             "no column tells of scrap: every part is taken for good, TRS is an upper bound",
             "aucune colonne ne parle de rebuts : toute pièce est prise pour bonne, le TRS est un majorant",
         )))  # fmt: skip
-
-
-def _marks(cell: str) -> set[str]:
-    return {sign for sign in cell if sign in ".,"}
 
 
 def _stretches(chosen: Roles, said: dict[str, Any], guesses: list[Guess]) -> dict[str, Any]:
@@ -216,29 +235,46 @@ def _sums(machine: Asset, lengths: dict[str, StateName], chosen: Roles, guesses:
     return {"lengths": lengths, "between": "NOT_AVAILABLE", "machine": machine}
 
 
-def _words(table: tables.Table, chosen: Roles, said: dict[str, Any], guesses: list[Guess]) -> tuple[Word, ...]:
-    """The file's words for states, over all its rows, and the dialect that knows most of them."""
-    if "bits" in said or "lengths" in said:
-        return ()
-    if "state" in chosen:
-        counts = _counted(table, chosen["state"][0].name, None, "")
-    elif "name" in chosen:
-        names = _counted(table, chosen["name"][0].name, None, "")
-        at, value = (table.columns.index(chosen[role][0].name) for role in ("name", "value"))
-        told = [column_of(name, [row[value] for row in table.sample if row[at] == name]) for name in names]
-        if len(of_bits := bits_of([column.name for column in told if is_bit(column)])) > 1:
-            said["columns"] = _named(Counter({name: n for name, n in names.items() if name not in of_bits}))
-            said["columns"].pop("state", None)
-            said |= _of_bits(of_bits, guesses)
-            return ()
-        said["columns"] = _named(names)
-        state = said["columns"]["state"]
-        guesses.append(Guess("state", state, max(0.3, likeness(state, "state")), Said(
-            "the name most like a state", "le nom qui ressemble le plus à un état"
-        )))  # fmt: skip
-        counts = _counted(table, chosen["value"][0].name, chosen["name"][0].name, state)
-    else:
-        return ()
+def _words(
+    table: tables.Table, chosen: Roles, said: dict[str, Any], guesses: list[Guess]
+) -> tuple[tuple[Word, ...], tuple[str, ...]]:
+    """The file's words for states, over all its rows, and its products."""
+    wide = "state" in chosen and not said.keys() & {"bits", "lengths"}
+    if not wide and "name" in chosen and not said.keys() & {"bits", "lengths"}:
+        counts, products = _of_long(table, chosen, said, guesses)
+        return _meant(counts, said, guesses), products
+    asked = [chosen["state"][0].name] if wide else []
+    asked += [chosen["product"][0].name] if "product" in chosen else []
+    told = counted(table, asked) if asked else []
+    words = _meant(told[0], said, guesses) if wide else ()
+    return words, most_made(told[-1]) if "product" in chosen else ()
+
+
+def _of_long(
+    table: tables.Table, chosen: Roles, said: dict[str, Any], guesses: list[Guess]
+) -> tuple[Counter[str], tuple[str, ...]]:
+    """How often each word for a state is in a long table, and its products."""
+    name, value = (chosen[role][0].name for role in ("name", "value"))
+    [names] = counted(table, [name])
+    at, cell = table.columns.index(name), table.columns.index(value)
+    told = [column_of(one, [row[cell] for row in table.sample if row[at] == one]) for one in names]
+    if len(of_bits := bits_of([column.name for column in told if is_bit(column)])) > 1:
+        said["columns"] = named(Counter({one: times for one, times in names.items() if one not in of_bits}))
+        said["columns"].pop("state", None)
+        said |= _of_bits(of_bits, guesses)
+        return Counter(), ()
+    said["columns"] = named(names)
+    state = said["columns"]["state"]
+    guesses.append(Guess("state", state, max(0.3, likeness(state, "state")), Said(
+        "the name most like a state", "le nom qui ressemble le plus à un état"
+    )))  # fmt: skip
+    [counts] = counted(table, [value], {name: state})
+    product = said["columns"].get("product")
+    return counts, most_made(*counted(table, [value], {name: product})) if product else ()
+
+
+def _meant(counts: Counter[str], said: dict[str, Any], guesses: list[Guess]) -> tuple[Word, ...]:
+    """What words for states probably mean, and the dialect that knows most of them."""
     dialect = max(_DIALECTS, key=lambda one: (sum(n for word, n in counts.items() if state_for(word, one)[1] == 1.0),
                                               -_DIALECTS.index(one)))  # fmt: skip
     if dialect != "words":
@@ -246,7 +282,7 @@ def _words(table: tables.Table, chosen: Roles, said: dict[str, Any], guesses: li
         guesses.append(Guess("dialect", dialect, 0.8, Said("its words for states", "ses mots pour les états")))
     words = []
     own: dict[str, StateName] = {}
-    binary = _binary(counts) if dialect == "words" else {}
+    binary = meanings.binary(counts) if dialect == "words" else {}
     for word, number in sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:200]:
         state_name, confidence = binary.get(word) or state_for(word, dialect)
         if word.isdigit() and word not in binary and dialect == "words":
@@ -259,71 +295,32 @@ def _words(table: tables.Table, chosen: Roles, said: dict[str, Any], guesses: li
     return tuple(words)
 
 
-def _named(names: Counter[str]) -> dict[str, str]:
-    """Of a long table: which name says which metric; each says one."""
-    marks = sorted(
-        ((likeness(name, metric), times, metric, name)
-         for name, times in names.items() for metric in get_args(Metric) if metric in HEADINGS),
-        reverse=True,
-    )  # fmt: skip
-    found: dict[str, str] = {}
-    for mark, _, metric, name in marks:
-        if mark >= 0.6 and metric not in found and name not in found.values():
-            found[metric] = name
-    found.setdefault("state", max(names, key=lambda one: names[one], default=""))
-    return found
-
-
-def _binary(counts: Counter[str]) -> dict[str, tuple[StateName | None, float]]:
-    """A bit: 1 is running."""
-    if not {word.lower().removesuffix(".0") for word in counts} <= {"0", "1", "true", "false", "vrai", "faux"}:
-        return {}
-    return {
-        word: ("EXECUTING" if word.lower().removesuffix(".0") in ("1", "true", "vrai") else "NOT_EXECUTING", 0.7)
-        for word in counts
-    }
-
-
-def _counted(table: tables.Table, column: str, where: str | None, equals: str) -> Counter[str]:
-    """How often each word is in a column, over the first rows of the file (all, unless it is very long)."""
-    pl = tables.polars()
-    counts: Counter[str] = Counter()
-    rows = 0
-    for batch in table.read([column] if where is None else [column, where]):
-        cells = batch.frame[column] if where is None else batch.frame.filter(pl.col(where) == equals)[column]
-        text = cells.cast(pl.String).str.strip_chars().drop_nulls()
-        found = text.filter(text != "").value_counts()
-        for word, number in found.iter_rows():
-            if word in counts or len(counts) < 1000:
-                counts[word[:200]] += number
-        rows += batch.frame.height
-        if rows >= _WORDS_READ:
-            break
-    return counts
-
-
-def _times(table: tables.Table, said: dict[str, Any], guesses: list[Guess]) -> dict[str, Any]:
-    """How times are written, and their zone, where a heading or the table tells."""
+def _times(table: tables.Table, said: dict[str, Any], guesses: list[Guess]) -> tuple[str, Mapping[times.Order, str]]:
+    """How times are written and may be written as well; says so, and their zone, where a heading or the table tells."""
     at = table.columns.index(said["time"])
     heading = f" {plain(said['time'])} {plain(said.get('clock') or '')} "
-    found: dict[str, Any] = {}
-    if " utc " in heading or " gmt " in heading:
-        found["timezone"] = "UTC"
-        guesses.append(Guess("timezone", "UTC", 0.9, Said("a heading says UTC", "un titre dit UTC")))
     cells = [row[at] for row in table.sample]
+    forms = times.forms_of(cells)
+    told = " utc " in heading or " gmt " in heading
+    if told:
+        said["timezone"] = "UTC"
+        guesses.append(Guess("timezone", "UTC", 0.9, Said("a heading says UTC", "un titre dit UTC")))
     if " utc time " in heading and "clock" in said and all("/" in cell for cell in cells if cell):
-        found["time_format"] = "%m/%d/%Y %H:%M:%S"
+        said["time_format"] = "%m/%d/%Y %H:%M:%S"
         why = Said("a data log of a SIMATIC S7: month first", "un journal (DataLog) de SIMATIC S7 : le mois d'abord")
-        guesses.append(Guess("time_format", found["time_format"], 0.9, why))
-        return found
-    reader = times.TimeReader.of(cells, None, found.get("timezone", said["timezone"]))
+        guesses.append(Guess("time_format", said["time_format"], 0.9, why))
+        return said["time_format"], forms
+    reader = times.TimeReader.of(cells, None, said["timezone"])
     if reader.ambiguous_order:
         [why] = reader.notes()
         guesses.append(Guess("time_format", reader.form, 0.6, why))
-    if not reader.zoned and "timezone" not in found:
+    elif times.order_of(reader.form) is not None:
+        why = Said("its first dates can only be read so", "ses premières dates ne se lisent qu'ainsi")
+        guesses.append(Guess("time_format", reader.form, 0.95, why))
+    if not reader.zoned and not told:
         why = Said("its times have no offset", "ses heures n'ont pas de décalage horaire")
         guesses.append(Guess("timezone", said["timezone"] or "", 0.8, why))
-    return found
+    return reader.form, forms
 
 
 def _several(chosen: Roles, guesses: list[Guess]) -> dict[str, Any]:

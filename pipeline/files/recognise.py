@@ -10,7 +10,6 @@ from typing import Final, Literal
 import numpy as np
 
 from pipeline.files import bits, header, numbers, tables
-from pipeline.files.guard import RefusedFileError
 from pipeline.files.vocabulary import HEADINGS, OPENING, SHIFTS, Role, likeness, plain, state_for
 from pipeline.said import Said
 from telemetry.glossary import MachineState
@@ -84,8 +83,20 @@ _FITS: Final[dict[Role, tuple[Kind, ...]]] = {
 }  # fmt: skip
 
 
+def no_time(columns: Sequence[Column]) -> Said:
+    """What a table lacks in which no column is a time."""
+    names = ", ".join(column.name for column in columns[:20])
+    return Said(
+        f"no column looks like a time; there are {names}: each row has to say when it was, by a date, or when it began "
+        "and ended",
+        f"aucune colonne ne ressemble à une heure ; il y a {names} : chaque ligne doit dire quand elle a eu lieu, par "
+        "une date, ou par un début et une fin",
+    )
+
+
 def roles(columns: Sequence[Column]) -> dict[Role, tuple[Column, float]]:
-    """The best column of each role; a column has one role, the one that it is most like."""
+    """The best column of each role, that of the time too where there is one; a column has one role, the one that it is
+    most like."""
     marks = [
         (mark, -number, role, column)
         for number, column in enumerate(columns)
@@ -105,6 +116,8 @@ def roles(columns: Sequence[Column]) -> dict[Role, tuple[Column, float]]:
         del found["value"]
     if "duration" in found and "end" in found:
         del found["duration"]
+    if "time" not in found:
+        return found
     # a time of day needs a date beside it
     if "clock" in found and not any("/" in cell or "-" in cell or "." in cell for cell in found["time"][0].examples):
         found["time"], found["clock"] = found["clock"], found["time"]
@@ -140,16 +153,9 @@ def _by_content(columns: Sequence[Column], found: dict[Role, tuple[Column, float
         when = next((column for column in free if column.kind == "time"), None)
         if when is None and "end" in found:
             when = found.pop("end")[0]
-        if when is None:
-            names = ", ".join(column.name for column in columns)
-            raise RefusedFileError(Said(
-                f"no column looks like a time; there are {names}: each row has to say when it was, by a date, or "
-                "when it began and ended",
-                f"aucune colonne ne ressemble à une heure ; il y a {names} : chaque ligne doit dire quand "
-                "elle a eu lieu, par une date, ou par un début et une fin",
-            ))  # fmt: skip
-        found["time"] = when, 0.6
-        free = [column for column in free if column is not when]
+        if when is not None:
+            found["time"] = when, 0.6
+            free = [column for column in free if column is not when]
     if not {"parts", "parts_good", "parts_scrap"} & set(found) and all(
         name.name.startswith("column ") for name in columns
     ):

@@ -119,10 +119,7 @@ def opened(
 
 
 def _text(path: Path, said: Sequence[int] | None, separator: str | None, encoding: str | None) -> Table:
-    head, found = text.head_of(path)
-    if encoding is not None:
-        with path.open("rb") as file:
-            head, found = file.read(text.HEAD_BYTES).decode(encoding, errors="replace"), encoding
+    head, found = text.head_of(path, encoding)
     cut = separator or text.separator_of(head)
     rows = text.head_rows(head, cut)
     widest = max((len(row) for row in rows), default=0)
@@ -132,7 +129,7 @@ def _text(path: Path, said: Sequence[int] | None, separator: str | None, encodin
             f"découpé à « {cut} », il a {widest} colonnes, le maximum est {sheets.MOST_COLUMNS} : exportez-en moins",
         ))  # fmt: skip
     skip = 1 if re.match(r"sep=.\n", head) else 0
-    top = header.find(rows[skip:], None if said is None else [row - skip for row in said])
+    top = header.find(rows[skip:], None if said is None else [row - skip for row in said if row >= skip])
     first = top.first + skip
     dialect = text.Dialect(found, cut)
     columns = top.names

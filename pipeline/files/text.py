@@ -83,6 +83,16 @@ def legacy_encoding(head: bytes) -> str:
     )
 
 
+def encoding_sure(path: Path, encoding: str) -> bool:
+    """Whether hardly any other encoding can be meant: Unicode, or nearly all beyond ASCII are letters of French."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if encoding.startswith("utf"):
+        return True
+    beyond = [sign for sign in head.decode(encoding, errors="replace") if ord(sign) > 127]
+    return sum(sign in _FRENCH for sign in beyond) >= 0.8 * len(beyond)
+
+
 def separator_of(text: str) -> str:
     """The sign between cells: the first of ; tab | , that cuts most lines into the same number of cells."""
     said = re.match(r"sep=(.)\r?\n", text)
@@ -113,12 +123,14 @@ def _rows(text: str, separator: str) -> Iterator[list[str]]:
             yield []
 
 
-def head_of(path: Path) -> tuple[str, str]:
-    """The first text of the file, whole lines, with "\\n" between them, and its encoding."""
+def head_of(path: Path, said: str | None = None) -> tuple[str, str]:
+    """The first text of the file, whole lines, with "\\n" between them, and its encoding: what is said, else found.
+    Raises LookupError when there is none of that name."""
     with path.open("rb") as file:
         raw = file.read(HEAD_BYTES)
-    encoding = encoding_of(raw)
-    text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(raw)
+    encoding = said or encoding_of(raw)
+    b" ".decode(encoding, errors="replace")  # there are codecs that make no text
+    text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(raw).removeprefix("\ufeff")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     cut = text.rfind("\n")
     return (text[: cut + 1] if len(raw) == HEAD_BYTES and cut > 0 else text), encoding

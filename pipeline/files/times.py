@@ -7,7 +7,7 @@ first of the two, unless a row before it in the file is later; one that the cloc
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from polars import Series as Cells
 
 Words = npt.NDArray[Any]
+Order = Literal["day", "month", "year"]
+"""What comes first in a date."""
 
 _DATES: Final = (
     "%Y-%m-%d", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d/%m/%y", "%d.%m.%y", "%m/%d/%Y", "%m/%d/%y",
@@ -199,6 +201,25 @@ class TimeReader:
             )
 
         return Reading(np.where(bad | absurd, 0, times), bad | absurd, why)
+
+
+def order_of(form: str) -> Order | None:
+    """What comes first in a date of a format; None where it is no date that people write."""
+    sign = form[:2].lower()
+    return "day" if sign == "%d" else "month" if sign == "%m" else "year" if sign == "%y" else None
+
+
+def forms_of(sample: Sequence[str]) -> dict[Order, str]:
+    """By what may come first in dates written like these: the format that reads most of them; without any that does
+    none, unless there is no date at all."""
+    pl = polars()
+    text = _spelled(pl.Series([cell for cell in sample if cell][:1000], dtype=pl.String))
+    found: dict[Order, str] = {}
+    for order in get_args(Order):
+        best = _best(text, [date + clock for date in _DATES if order_of(date) == order for clock in _CLOCKS])
+        if len(text) == 0 or _unread(text, best) < len(text):
+            found[order] = best
+    return found
 
 
 def joined(dates: "Cells", clocks: "Cells") -> "Cells":

@@ -14,7 +14,7 @@ from dashboards.web.app import create_app
 from dashboards.web.config import WebConfig
 from dashboards.web.diagnoses import form, plant
 from dashboards.web.diagnoses.shelf import Shelf
-from pipeline.files import propose
+from pipeline.files import meanings
 from pipeline.files.mapping import EventLogConfig
 from pipeline.said import Said
 from telemetry.plant import DAYS
@@ -73,7 +73,7 @@ def test_the_pages_lead_from_file_to_figures(app: Client) -> None:
     assert "bourrage" in page
     assert "Presse 1" in app.get("/diagnoses").text
     other = bring(app, FRENCH.replace(b"Marche", b"Tourne"))
-    assert 'value="60,00"' in app.get(f"/diagnoses/{other}?saved=Presse 1&again=true&lang=fr").text
+    assert 'value="60"' in app.get(f"/diagnoses/{other}?saved=Presse 1&again=true&lang=fr").text
     assert app.post(f"/diagnoses/{number}/remove", follow_redirects=False).status_code == 303
     assert app.get(f"/api/v1/diagnoses/{number}").status_code == 404
 
@@ -342,8 +342,8 @@ def test_a_file_of_mostly_bad_rows_says_so_loudly(app: Client) -> None:
 def test_another_column_of_states_is_asked_what_its_words_mean(app: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The form comes back with the words of the column that was chosen, read once; then it runs."""
     read: list[object] = []
-    real = propose.words_in
-    monkeypatch.setattr(propose, "words_in", lambda *asked, **more: read.append(asked) or real(*asked, **more))
+    real = meanings.words_in
+    monkeypatch.setattr(meanings, "words_in", lambda *asked, **more: read.append(asked) or real(*asked, **more))
     content = "Date;Etat;Mode\n02/11/2026 08:00;Marche;X7\n02/11/2026 09:00;Arrêt;Y8\n02/11/2026 10:00;Marche;X7\n"
     number = bring(app, content.encode())
     fields = {

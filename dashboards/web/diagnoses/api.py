@@ -1,13 +1,14 @@
 """/api/v1/diagnoses and /api/v1/mappings: bring a file, say what it means, run, fetch what came out."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from dashboards.web import problems
 from dashboards.web.accounts.identity import Identity
@@ -52,6 +53,17 @@ BODY: Final[dict[str, Any]] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+
+
+def _as_json(said: object) -> object:
+    """A list of JSON is a tuple, and a text a date: what is a mapping as JSON is one here; else its faults are told."""
+    try:
+        return EventLogConfig.model_validate_json(json.dumps(said))
+    except (ValidationError, TypeError, ValueError, RecursionError):
+        return said
+
+
+MappingIn = Annotated[EventLogConfig, BeforeValidator(_as_json)]
 Form = Annotated[Literal["pdf", "html", "json"], Path()]
 REPORT: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -268,7 +280,7 @@ def _diagnoses(api: APIRouter, desk: Desk, context: WebContext) -> None:
         await asyncio.to_thread(lambda: desk.part(who, desk.find(who, number)))
 
     @api.post("/diagnoses/{number}/run", status_code=HTTPStatus.ACCEPTED)
-    async def run(who: Who, number: Number, mapping: EventLogConfig, lang: Spoken) -> DiagnosisOut:
+    async def run(who: Who, number: Number, mapping: MappingIn, lang: Spoken) -> DiagnosisOut:
         """Read the file by a mapping (that of the proposal, corrected) and compute; ask for its state until done."""
 
         def started() -> DiagnosisOut:
@@ -337,9 +349,9 @@ def _mappings(api: APIRouter, desk: Desk) -> None:
         return await asyncio.to_thread(listed, who, after, limit)
 
     @api.put("/mappings/{name}", response_model_exclude_unset=True)
-    async def keep(who: Who, name: MappingName, mapping: EventLogConfig) -> MappingOut:
+    async def keep(who: Who, name: MappingName, mapping: MappingIn) -> MappingOut:
         """Save one under a name, in place of an earlier one of that name."""
-        text = mapping.model_dump_json(exclude_defaults=True)
+        text = mapping.model_dump_json(exclude_unset=True)
         await asyncio.to_thread(desk.shelf.keep_mapping, who.organisation, name, text)
         return MappingOut(name=name, mapping=mapping)
 

@@ -20,6 +20,7 @@ from dashboards.web.diagnoses.work import Work, result_name
 from dashboards.web.problems import ProblemError, unknown
 from dashboards.web.tables import table
 from dashboards.web.texts import Language
+from pipeline.files import meanings
 from pipeline.files import propose as proposing
 from pipeline.files.mapping import EventLogConfig
 from pipeline.kpis.use_cases import USE_CASES
@@ -72,19 +73,34 @@ class Desk:
             raise ProblemError(HTTPStatus.NOT_FOUND, "unknown-diagnosis", _UNKNOWN)
         return found
 
-    def propose(self, found: Diagnosis, timezone: str) -> proposing.Proposal:
-        """What the file probably says."""
+    def propose(self, found: Diagnosis, timezone: str, layout: EventLogConfig | None = None) -> proposing.Proposal:
+        """What the file probably says; `layout`: what is known of how it is written."""
         self._of_file(found)
         try:
-            return self._proposals.of(self.shelf.file(found), timezone)
+            if layout is None or all(getattr(layout, key) is None for key in proposing.LAYOUT):
+                return self._proposals.of(self.shelf.file(found), timezone)
+            return proposing.propose(
+                self.shelf.file(found),
+                timezone=timezone,
+                largest=self.config.max_upload_mb * 1_000_000,
+                layout=layout,
+            )
         except DecodeError as error:
             raise upload.refused(error) from None
 
-    def words(self, found: Diagnosis, mapping: EventLogConfig) -> tuple[proposing.Word, ...]:
+    def words(self, found: Diagnosis, mapping: EventLogConfig) -> tuple[meanings.Word, ...]:
         """The words of the column of states that somebody chose."""
         try:
             largest = self.config.max_upload_mb * 1_000_000
-            return proposing.words_in(self.shelf.file(found), mapping, largest=largest)
+            return meanings.words_in(self.shelf.file(found), mapping, largest=largest)
+        except DecodeError as error:
+            raise upload.refused(error) from None
+
+    def products(self, found: Diagnosis, mapping: EventLogConfig) -> tuple[str, ...]:
+        """The products of the column that somebody chose."""
+        try:
+            largest = self.config.max_upload_mb * 1_000_000
+            return meanings.products_in(self.shelf.file(found), mapping, largest=largest)
         except DecodeError as error:
             raise upload.refused(error) from None
 
@@ -92,10 +108,6 @@ class Desk:
         """What it makes of the first rows. Raises DecodeError as computing it does."""
         largest = self.config.max_upload_mb * 1_000_000
         return preview.of(self.shelf.file(found), mapping, language, largest=largest)
-
-    def mapping(self, found: Diagnosis, proposal: proposing.Proposal) -> EventLogConfig:
-        """The one that was last run, else what is proposed."""
-        return self.kept(found.mapping) or proposal.mapping
 
     def kept(self, text: str | None) -> EventLogConfig | None:
         """A mapping that was kept, where it still is one."""

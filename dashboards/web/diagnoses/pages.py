@@ -3,7 +3,6 @@
 import asyncio
 import math
 import re
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
@@ -19,31 +18,21 @@ from dashboards.web.accounts.identity import Role
 from dashboards.web.accounts.walls import Who
 from dashboards.web.context import WebContext
 from dashboards.web.definitions import LOSSES
-from dashboards.web.diagnoses import form, plant, report
+from dashboards.web.diagnoses import confirming, plant, report
 from dashboards.web.diagnoses.api import MachineNumber, MappingName, Number
 from dashboards.web.diagnoses.desk import Desk
-from dashboards.web.diagnoses.preview import ROWS, Preview
 from dashboards.web.diagnoses.result import BarOut, ResultOut
 from dashboards.web.diagnoses.shelf import MAPPING_NAME, Diagnosis
 from dashboards.web.formats import Formats
 from dashboards.web.problems import ProblemError
 from dashboards.web.rendering import Page, Renderer
 from dashboards.web.texts import Language, mark, translations
-from pipeline.files.guard import why
-from pipeline.files.mapping import EventLogConfig
-from pipeline.files.propose import Proposal, Word
 from pipeline.kpis.losses import REJECTS, SPEED, Bar
-from pipeline.kpis.use_cases import USE_CASES
 from pipeline.said import Said
 from telemetry import calendar
-from telemetry.errors import DecodeError
-from telemetry.plant import DAYS
 from telemetry.samples import SECOND_NS, Window
 
 LISTED: Final = 50
-_QUICK_SHEET_BYTES: Final = 2_000_000
-"""A workbook is read whole for its first rows too: previews of larger ones are made only when asked for."""
-ZONES: Final = ("Europe/Paris", "Europe/Zurich", "Europe/Berlin", "UTC")
 ChartName = Literal["waterfall", "pareto", "reasons"]
 
 
@@ -160,8 +149,7 @@ def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
         if found.state == "running":
             share = desk.work.share(found.id)
             return renderer.page(page, "running.html", found=found, share=share)
-        before = desk.kept(desk.shelf.mappings(who.organisation).get(saved)) if saved else None
-        return mapping_page(desk, renderer, page, who, found, before, None)
+        return confirming.page_of(desk, renderer, page, who, found, saved)
 
     def result_page(page: Page, who: Who, found: Diagnosis, machine: int) -> Response:
         result = desk.result(found, machine)
@@ -198,99 +186,24 @@ def _one(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
         )
 
 
-def mapping_page(
-    desk: Desk, renderer: Renderer, page: Page, who: Who, found: Diagnosis, before: EventLogConfig | None,
-    fault: Said | None, code: int = 200, preview: Preview | Said | None = None,
-    proposal: Proposal | None = None, words: Sequence[Word] | None = None,
-    said: Mapping[str, str] | None = None, said_days: Sequence[str] = (),
-) -> Response:  # fmt: skip
-    """The proposal as a form: what was recognised, how sure that is, the first rows of the file. `words`: those of the
-    column of states, where they were read already; `said`: what somebody filled in stands in its fields again, right or
-    wrong."""
-    said = said or {}
-    if proposal is None:
-        zone = before.timezone if before is not None and before.timezone else ZONES[0]
-        proposal = desk.propose(found, zone)
-    mapping = before or desk.mapping(found, proposal)
-    column = said.get("metric:state", mapping.columns.get("state"))
-    if words is None:
-        words = proposal.words
-        if column in {one.name for one in proposal.columns} and column != proposal.mapping.columns.get("state"):
-            chosen = mapping.model_copy(update={"columns": {**mapping.columns, "state": column}})
-            words = desk.words(found, chosen)
-    states = {word.word: mapping.states.get(word.word, word.state) for word in words}
-    calendar = mapping.calendar
-    days = calendar.shifts[0].days if calendar and calendar.shifts else DAYS[:5]
-    return renderer.page(
-        page,
-        "mapping.html",
-        code,
-        found=found,
-        proposal=proposal,
-        mapping=mapping,
-        guesses={guess.field: guess for guess in proposal.guesses},
-        given=said.get,
-        words_of=column or "",
-        words=words,
-        word_states=states,
-        columns=[column.name for column in proposal.columns],
-        fields=form.COLUMNS,
-        metrics_of_form=form.METRICS,
-        state_names=form.STATES,
-        zones=dict.fromkeys((proposal.mapping.timezone or ZONES[0], *ZONES)),
-        shifts=form.turns(calendar.shifts) if calendar else "",
-        breaks=form.turns(calendar.breaks) if calendar else "",
-        days=said_days if said else days,
-        all_days=DAY_NAMES,
-        saved=desk.shelf.mappings(who.organisation),
-        fault=told.in_(page.language) if (told := fault or found.fault) else None,
-        preview=preview if isinstance(preview, Preview) else None,
-        preview_fault=preview.in_(page.language) if isinstance(preview, Said) else None,
-        preview_rows=ROWS,
-        live=proposal.layout.kind != "xlsx" or found.bytes < _QUICK_SHEET_BYTES,
-        nan=math.nan,
-        may=who.role >= Role.ENGINEER,
-        cases=USE_CASES,
-    )
-
-
-DAY_NAMES: Final = {
-    "mon": mark("Mon"), "tue": mark("Tue"), "wed": mark("Wed"), "thu": mark("Thu"), "fri": mark("Fri"),
-    "sat": mark("Sat"), "sun": mark("Sun"),
-}  # fmt: skip
-
-
 def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
     def confirmed(page: Page, who: Who, number: str, fields: FormData) -> Response:
         found = desk.find(who, number)
         said = {key: value for key, value in fields.multi_items() if isinstance(value, str)}
         days = [value for value in fields.getlist("day") if isinstance(value, str)]
-        proposal = desk.propose(found, said.get("timezone") or ZONES[0])
-        mapping, fault, words = _filled_in(desk, found, said, days, proposal)
-        shown = partial(
-            mapping_page,
-            desk,
-            renderer,
-            page,
-            who,
-            found,
-            mapping,
-            proposal=proposal,
-            words=words,
-            said=said,
-            said_days=days,
-        )
+        filled = confirming.filled_in(desk, found, said, days)
+        shown = partial(confirming.form_page, desk, renderer, page, who, found, filled)
         if said.get("preview"):
-            if mapping is None or fault is not None:
-                return shown(None, preview=fault)
-            return shown(None, preview=_previewed(desk, found, mapping, page.language))
-        if fault is None and _name(said) and not _is_name(_name(said)):
+            return shown(preview=confirming.previewed(desk, found, filled, page.language))
+        name = said.get("save_as", "").strip()
+        fault = filled.fault
+        if fault is None and name and not _is_name(name):
             fault = Said("a mapping's name has no / \\ < > in it", "le nom ne contient ni / \\ < >")
-        if mapping is None or fault is not None:
-            return shown(fault, 422)
-        if _name(said):
-            desk.shelf.keep_mapping(who.organisation, _name(said), mapping.model_dump_json(exclude_defaults=True))
-        desk.run(found, mapping)
+        if fault is not None:
+            return shown(fault=fault, code=422)
+        if name:
+            desk.shelf.keep_mapping(who.organisation, name, filled.mapping.model_dump_json(exclude_unset=True))
+        desk.run(found, filled.mapping)
         return RedirectResponse(f"/diagnoses/{found.id}", HTTPStatus.SEE_OTHER)
 
     @routes.post("/diagnoses/{number}")
@@ -321,34 +234,6 @@ def _changes(routes: APIRouter, desk: Desk, renderer: Renderer) -> None:
     async def remove(who: Who, number: Number) -> Response:
         await asyncio.to_thread(lambda: desk.remove(who, desk.find(who, number)))
         return RedirectResponse("/diagnoses", HTTPStatus.SEE_OTHER)
-
-
-def _filled_in(
-    desk: Desk, found: Diagnosis, said: Mapping[str, str], days: list[str], proposal: Proposal
-) -> tuple[EventLogConfig | None, Said | None, Sequence[Word] | None]:
-    """The mapping that a form says, as far as it is one, what is wrong with it, and the words of another column of
-    states, which had to be read."""
-    try:
-        mapping = form.read(said, days, proposal.mapping)
-    except form.FormError as error:
-        return None, error.said, None
-    column = mapping.columns.get("state")
-    if not column or column == said.get("words_of", column):
-        return mapping, None, None
-    words = desk.words(found, mapping)
-    ask = Said("say what the words of its states mean", "dites ce que signifient les mots de ses états")
-    return mapping, ask if words else None, words
-
-
-def _previewed(desk: Desk, found: Diagnosis, mapping: EventLogConfig, language: Language) -> Preview | Said:
-    try:
-        return desk.preview(found, mapping, language)
-    except DecodeError as error:
-        return why(error)
-
-
-def _name(said: Mapping[str, str]) -> str:
-    return said.get("save_as", "").strip()
 
 
 def _is_name(name: str) -> bool:

@@ -58,7 +58,7 @@ class Work:
 
     def start(self, diagnosis: Diagnosis, mapping: EventLogConfig) -> bool:
         """Run it; False when it runs already."""
-        if not self._shelf.begin(diagnosis, mapping.model_dump_json(exclude_defaults=True)):
+        if not self._shelf.begin(diagnosis, mapping.model_dump_json(exclude_unset=True)):
             return False
         diagnosis = self._shelf.get(diagnosis.organisation, diagnosis.id) or diagnosis  # as it is while it runs
         self._line_up(diagnosis, lambda: self._of_file(diagnosis, mapping))

@@ -4,7 +4,19 @@
 const form = document.getElementById("mapping");
 let last = null;
 
+// which fields a part of the form has, and which column's words they are
+const asked = (part) =>
+  [...part.querySelectorAll("[name]")].map((one) => one.name + (one.type === "hidden" ? one.value : "")).join("\n");
+
+// the table is read in another way only by its button: the columns that are shown would not be those of the preview
+const reads = (field) => field.dataset.reads !== undefined;
+const otherwise = (field) =>
+  field.options
+    ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected))
+    : field.value !== field.defaultValue;
+
 async function refresh() {
+  if ([...form.elements].some((one) => reads(one) && otherwise(one))) return;
   last?.abort();
   const mine = (last = new AbortController());
   const said = new URLSearchParams(new FormData(form));
@@ -17,10 +29,10 @@ async function refresh() {
     if (!found || mine.signal.aborted) return;
     // the button stays where it is: somebody may be pressing it
     document.querySelector("#preview > div").replaceChildren(...found.childNodes);
-    // another column of states has other words
-    const asked = page.querySelector("[name=words_of]");
-    if (asked.value !== form.elements.words_of.value) {
-      document.getElementById("words").replaceChildren(...page.getElementById("words").childNodes);
+    // other columns of states and products have other words
+    for (const part of ["words", "products"]) {
+      const [here, there] = [document, page].map((one) => one.getElementById(part));
+      if (asked(here) !== asked(there)) here.replaceChildren(...there.childNodes);
     }
   } catch {
     // given up for a newer one, or the page is left: the button makes it all the same

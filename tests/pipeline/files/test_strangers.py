@@ -7,12 +7,16 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from typer.testing import CliRunner
 
+from km0.cli import app as km0
 from pipeline.files import eventlog
-from pipeline.files.guard import RefusedFileError
+from pipeline.files.mapping import EventLogConfig
 from pipeline.files.propose import propose
+from pipeline.files.times import forms_of
 from pipeline.kpis.oee import Oee
 from pipeline.kpis.states import Category
+from telemetry.errors import DecodeError
 
 
 def text(content: str, encoding: str = "cp1252") -> Callable[[Path], Path]:
@@ -133,9 +137,72 @@ def test_stops_longer_than_their_shift_are_told(tmp_path: Path) -> None:
     assert [bad.line for bad in log.faults.listed] == [2, 3]
 
 
-def test_a_sheet_without_any_time_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
-    """A table of causes and minutes: the sentence says that a row needs a date, in both languages."""
+def test_a_sheet_without_any_time_says_what_it_lacks(tmp_path: Path) -> None:
+    """A table of causes and minutes: it is shown, with what a row needs, in both languages; the command stops."""
     path = text("Cause;Minutes\npanne;45\nbourrage;8\n")(tmp_path)
-    with pytest.raises(RefusedFileError, match="each row has to say when") as refused:
-        propose(path)
-    assert "chaque ligne doit dire quand" in refused.value.said.fr
+    found = propose(path)
+    assert [column.name for column in found.columns] == ["Cause", "Minutes"]
+    assert found.lacking is not None
+    assert "each row has to say when" in found.lacking.en
+    assert "chaque ligne doit dire quand" in found.lacking.fr
+    assert [(guess.field, guess.value, guess.sure) for guess in found.unsure if guess.field == "time"] == [
+        ("time", "", False)
+    ]
+    refused = CliRunner().invoke(km0, ["diagnose", str(path)])
+    assert "each row has to say when" in str(refused.exception)
+
+
+def test_what_is_known_of_how_a_table_is_written_makes_its_columns(tmp_path: Path) -> None:
+    """Of a workbook its second sheet; of a text its separator, its encoding and the line of its heading."""
+    book = openpyxl.Workbook()
+    cover, data = book.active, book.create_sheet("Relevé")
+    assert cover is not None
+    for row in (("Presse 3", "atelier B"), ("responsable", "Mme Muller")):
+        cover.append(row)
+    for row in (("Date", "Etat"), ("02/03/2026 08:00", "Marche"), ("02/03/2026 09:00", "Panne")):
+        data.append(row)
+    path = tmp_path / "releve.xlsx"
+    book.save(path)
+    assert propose(path).lacking is not None
+    found = propose(path, layout=EventLogConfig(sheet="Relevé"))
+    assert (found.mapping.sheet, found.mapping.time, found.lacking) == ("Relevé", "Date", None)
+    written = text("cause: é;x\nDate!État\n02/03/2026 08:00!Marche\n02/03/2026 09:00!Panne\n", "mac_roman")(tmp_path)
+    layout = EventLogConfig(separator="!", encoding="mac_roman", header_lines=(2,))
+    found = propose(written, layout=layout)
+    assert (found.mapping.time, found.mapping.columns) == ("Date", {"state": "État"})
+    assert [one.word for one in found.words] == ["Marche", "Panne"]
+    with pytest.raises(DecodeError, match="klingon"):
+        propose(written, layout=EventLogConfig(encoding="klingon"))
+    with pytest.raises(DecodeError, match="text encoding"):
+        propose(written, layout=EventLogConfig(encoding="hex"))
+
+
+def test_the_other_orders_of_a_date_are_offered_with_their_format() -> None:
+    """3/2/2026 may be either; 13/2/2026 can only have its day first; where there is no date, every order."""
+    both = forms_of(["3/2/2026 08:00", "4/2/2026 09:30"])
+    assert both == {"day": "%d/%m/%Y %H:%M", "month": "%m/%d/%Y %H:%M"}
+    assert forms_of(["13/2/2026", "14/2/2026"]) == {"day": "%d/%m/%Y"}
+    assert forms_of(["2026-02-13"]) == {"year": "%Y-%m-%d"}
+    assert set(forms_of([])) == {"day", "month", "year"}
+
+
+def test_what_of_the_writing_is_not_sure_says_so(tmp_path: Path) -> None:
+    """Old Mac letters that are hardly French, and commas that may be of thousands."""
+    few = text("time;state;Quantité\n02/03/2026 08:00;run;1,250\n14/03/2026 09:00;stop;2,500\n")(tmp_path)
+    assert {guess.field: guess.sure for guess in propose(few).guesses if guess.field in ("encoding", "decimal")} == {
+        "encoding": True, "decimal": False,
+    }  # fmt: skip
+    odd = text("time;state;Größe¤¤¤¤¤\n02/03/2026 08:00;run;1,25\n14/03/2026 09:00;stop;2,5\n")(tmp_path)
+    assert not next(guess for guess in propose(odd).guesses if guess.field == "encoding").sure
+
+
+def test_products_are_told_the_most_frequent_first(tmp_path: Path) -> None:
+    """Three rows of B, one of A; in a long table the same."""
+    rows = [("08:00", "run", "B"), ("09:00", "stop", "A"), ("10:00", "run", "B"), ("11:00", "stop", "B")]
+    wide = "time;state;Produit\n" + "".join(f"02/03/2026 {at};{state};{made}\n" for at, state, made in rows)
+    assert propose(text(wide)(tmp_path)).products == ("B", "A")
+    long = "time;name;value\n" + "".join(
+        f"02/03/2026 {at};state;{state}\n02/03/2026 {at};product;{made}\n" for at, state, made in rows
+    )
+    found = propose(text(long)(tmp_path))
+    assert (found.products, found.names) == (("B", "A"), ("state", "product"))
