@@ -16,7 +16,7 @@ from simulators.spec import MqttSpec, Spec
 from tests.simulators.mqtt_peer import Subscriber, nanoseconds
 from tests.support import Mosquitto
 
-SPEED = 300.0
+SPEED = 600.0
 BEAT_S = 0.2
 LATE_S = 20.0
 """What a busy machine may be late."""
@@ -35,7 +35,7 @@ def seconds(payload: bytes, starts_ns: int) -> list[float]:
 async def test_at_a_speed_a_value_comes_when_its_time_has_come(
     mosquitto: Mosquitto, minutes: int, faults: tuple[Fault, ...], apart_s: float, tmp_path: Path
 ) -> None:
-    """At 300 plant seconds a second no value comes before its own instant, and all have come soon after; what shares a
+    """At 600 plant seconds a second no value comes before its own instant, and all have come soon after; what shares a
     message happened within a fifth of a second of play, or, with faults, within a minute of plant."""
     scenario = open_scenario("wrong-reference-cycle").model_copy(update={"faults": faults})
     starts_ns = scenario.starts_ns(0)
