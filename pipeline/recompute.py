@@ -187,8 +187,10 @@ class Recompute:
                 # an hour that ends where the day starts may have been left not final
                 start = min([value.start_ns for value in stored if not value.final], default=stored[-1].end_ns)
                 start -= 3600 * SECOND_NS
-            # what was final at the end of the last process still is, unless a change says otherwise
-            self._make_due(asset, start, now, now, again=again, limit=None if changed or not stored else now)
+            # Figures of days before the first sample: what they were made of was dropped, by this store or by another
+            # that they were moved from. The windows at that edge keep theirs, too.
+            dropped = stored and not changed and stored[0].end_ns <= self._first[asset.path]
+            self._make_due(asset, start, now, now, again=again, limit=self._first[asset.path] if dropped else 0)
             self._reached[asset.path] = now
         self._unsaid, self._vanished = unsaid, vanished
         self._taken = taken  # last: a store that failed on the way is resumed from again
@@ -256,10 +258,8 @@ class Recompute:
                 self._make_due(self._plant.asset(path), reached, now, now)
                 self._reached[path] = now
 
-    def _make_due(
-        self, asset: Asset, start: int, end: int, now: int, *, limit: int | None = None, again: bool = False
-    ) -> None:
-        limit = self._store.kept_since() if limit is None else limit
+    def _make_due(self, asset: Asset, start: int, end: int, now: int, *, again: bool = False, limit: int = 0) -> None:
+        limit = max(limit, self._store.kept_since())
         # nothing is to be said of the time before the first sample, nor of a window that has not begun
         lived = max(start, self._first.get(asset.path, start)), min(end, now)
         back = max(kpis.reach_ns(asset))

@@ -32,7 +32,8 @@ def adot(oee: Oee) -> float:
 
 def adet(oee: Oee) -> float:
     """Actual unit delay time: malfunctions, minor stops and other unplanned time during an order."""
-    return sum(oee.stops.values()) - aust(oee) - adot(oee)
+    running = oee.stops.get(Category.MICRO_STOP, 0.0) if oee.convention.micro_stops_run else 0.0
+    return sum(oee.stops.values()) - running - aust(oee) - adot(oee)
 
 
 def aubt(oee: Oee) -> float:

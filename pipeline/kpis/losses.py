@@ -179,7 +179,7 @@ def six_big_losses(oee: Oee) -> SixLosses:
         failures=stopped(Category.BREAKDOWN, Category.OPERATION, Category.INDUCED),
         setup_and_adjustment=stopped(*SETUP, Category.INSPECTION, Category.UPKEEP),
         minor_stops=minor,
-        reduced_speed=oee.counted_running - oee.net,
+        reduced_speed=oee.counted_running - oee.net - (minor if oee.convention.micro_stops_run else 0.0),
         defects=oee.judged_net - oee.useful,
         availability=running / oee.known if oee.known else nan,
         performance=oee.net / running * oee.known / oee.counted if running and oee.counted else nan,

@@ -228,9 +228,8 @@ def from_totals(
     net = nan if cycle is None else made * cycle
     useful = nan if cycle is None else good * cycle
     totals.fit(sum(causes.values()), required)
-    if convention.micro_stops_run:
-        causes.pop(Category.MICRO_STOP, None)
-    running, missing_stops, more = totals.running_time(required, sum(causes.values()), running, net, speed_loss)
+    minor = causes.get(Category.MICRO_STOP, 0.0) if convention.micro_stops_run else 0.0  # told, and part of running
+    running, missing_stops, more = totals.running_time(required, sum(causes.values()) - minor, running, net, speed_loss)
     causes[Category.OPERATION] = causes.get(Category.OPERATION, 0.0) + missing_stops
     return Oee(
         convention, total, opening, required, required, running, required, running, net,

@@ -46,7 +46,7 @@ def machine_samples() -> st.SearchStrategy[list[Sample]]:
     )
     word = st.one_of(
         st.tuples(st.just("product"), st.sampled_from(["a", "b", "x", ""])),
-        st.tuples(st.just("reason"), st.sampled_from(["", "no order", "réglage", "?"])),
+        st.tuples(st.just("reason"), st.sampled_from(["", "no order", "réglage", "panne", "breakdown", "?"])),
     )
     sample = st.one_of(
         st.builds(lambda t, m, q: Sample(t, MILL.path, m[0], float(m[1]), "", q), when, number, quality),
@@ -83,7 +83,7 @@ def known(values: Sequence[KpiValue]) -> dict[tuple[str, str, str, int], tuple[o
     return {
         (v.asset, v.kpi, v.kind, v.start_ns): tuple(
             "nan" if isinstance(x, float) and math.isnan(x) else x
-            for x in (v.value, v.numerator, v.denominator, v.coverage, v.samples, v.final, v.end_ns)
+            for x in (v.value, v.numerator, v.denominator, v.coverage, v.samples, v.final, v.end_ns, v.detail)
         )
         for v in values
         if (v.asset, v.window) in told
