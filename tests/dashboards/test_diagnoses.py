@@ -222,12 +222,12 @@ def test_a_form_with_a_mistake_keeps_what_was_filled_in(app: Client) -> None:
     }  # fmt: skip
     page = app.post(f"/diagnoses/{number}?lang=fr", data=fields)
     assert page.status_code == 422
-    written = ("machine", "cycle_s", "hourly_cost", "target", "micro_stop_s", "shifts", "breaks", "save_as")
+    written = ("timezone", "machine", "cycle_s", "hourly_cost", "target", "micro_stop_s", "shifts", "breaks", "save_as")
     shown = dict(re.findall(r'<input name="(\w+)"[^>]* value="([^"]*)"', page.text))
     assert {name: html.unescape(shown[name]) for name in written} == {name: fields[name] for name in written}
     chosen = dict(re.findall(r'<select name="([^"]*)"(?:(?!</select>).)*? selected>([^<]*)<', page.text))
     assert chosen == {
-        "timezone": "UTC", "time": "Date", "metric:state": "État", "metric:parts_scrap": "Motif",
+        "time": "Date", "metric:state": "État", "metric:parts_scrap": "Motif",
         "word:Marche": "Réglage", "word:Arrêt": "En panne", "counts": "montrent les pièces depuis la ligne précédente",
         "duration_unit": "h",
     }  # fmt: skip
