@@ -1,4 +1,4 @@
-"""Computed against true, window by window: what `km0 verify` says of every KPI of every asset.
+"""Computed against true, window by window: what `km0 verify` says of the KPIs of every asset.
 
 The truth is the simulated process's own; the definitions here are written from the standards, on its exact fractions,
 and share no code with the pipeline. What a fault on the wire may do to a figure is stated in `Excuses`, nowhere else.
