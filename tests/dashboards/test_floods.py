@@ -127,7 +127,7 @@ async def test_what_comes_at_once_is_bounded_as_what_is_kept(
 
     async def refused(number: int) -> str:
         try:
-            await bring(shelf, config, OPEN, f"{number}.csv", body(number), said, "en")
+            await bring(shelf, config, OPEN, f"{number}.csv", body(number), said)
         except ProblemError as problem:
             return problem.kind
         finally:
