@@ -1,9 +1,12 @@
 """What strangers say is shown on a terminal and commands nothing there."""
 
 import asyncio
+import io
+import sys
 from pathlib import Path
 
 import pytest
+import structlog
 from asyncua import ua
 from typer.testing import CliRunner
 
@@ -12,6 +15,7 @@ from collectors.opcua.machine import Machine
 from collectors.opcua.survey import Metric, Survey, Variable
 from km0 import discover_opcua
 from km0.cli import app
+from km0.console import configure_logs
 from pipeline.ingest.spool import Spool
 
 HOSTILE = "[/bold] [link=https://evil.example]here[/link] \x1b[31m"
@@ -48,3 +52,20 @@ def test_a_machine_named_by_a_stranger_titles_its_table(capsys: pytest.CaptureFi
     assert f"tells it already: A/{shown}" in told
     assert whole.count("[/bold]") >= 5
     assert "\x1b" not in told
+
+
+def test_logs_go_to_the_standard_error_of_their_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command was run inside another program, which has closed what it gave as standard error since."""
+    log, first, second = structlog.get_logger("spool"), io.StringIO(), io.StringIO()
+    try:
+        monkeypatch.setattr(sys, "stderr", first)
+        configure_logs()
+        log.error("damaged")
+        first_words = first.getvalue()
+        first.close()
+        monkeypatch.setattr(sys, "stderr", second)
+        log.error("damaged again")
+    finally:
+        structlog.reset_defaults()
+    assert "damaged" in first_words
+    assert "damaged again" in second.getvalue()
